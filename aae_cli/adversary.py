@@ -1,0 +1,86 @@
+"""One code part's adversary: a prior to imitate, and a discriminator that tells prior samples (real) from codes (fake).
+
+Section 2: the discriminator minimises −log D(real) − log(1 − D(fake)); the encoder, as a GAN's generator, −log D(fake).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .nets import MLP
+from .priors import Prior
+
+
+class Adversary(nn.Module):
+    """A discriminator for R models.
+
+    Args:
+        labels: number of classes C for label-informed regularisation (section 2.3): the discriminator then also sees a
+            one-hot vector of C + 1, the last for unlabelled points. 0 for none.
+        noise: std of Gaussian noise on the discriminator's inputs.
+    """
+
+    def __init__(
+        self,
+        models: int,
+        prior: Prior,
+        hidden: Sequence[int],
+        *,
+        labels: int = 0,
+        noise: float = 0.0,
+        init_std: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.prior, self.labels, self.noise = prior, labels, noise
+        extra = labels + 1 if labels else 0
+        self.discriminator = MLP(models, [prior.dims + extra, *hidden], 1, init_std=init_std)
+
+    def logits(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
+        """How real a code looks: (R, B, n), labels (R, B) int64 with −1 for unlabelled → (R, B)."""
+        if self.noise:
+            code = code + self.noise * torch.randn_like(code)
+        if self.labels:
+            assert labels is not None
+            extra_class = torch.where(labels < 0, self.labels, labels)
+            code = torch.cat([code, F.one_hot(extra_class, self.labels + 1).to(code.dtype)], -1)
+        return self.discriminator(code).squeeze(-1).float()
+
+    def real(self, labels: Tensor) -> Tensor:
+        """Prior samples to set against a batch: of each labelled point's own component, else of the whole prior."""
+        return self.prior.sample(labels if self.labels else torch.full_like(labels, -1))
+
+    def discriminator_loss(self, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One pass over as many real samples as codes.
+
+        Args:
+            fake: (R, B, n) codes, detached from the encoder.
+            labels: (R, B) int64, −1 for unlabelled.
+
+        Returns:
+            (R,) loss, and (R, B) logits of the codes.
+        """
+        both = torch.cat([self.real(labels), fake], 1)
+        logits = self.logits(both, labels.repeat(1, 2) if self.labels else None)
+        real_logits, fake_logits = logits.chunk(2, 1)
+        loss = F.softplus(-real_logits).mean(1) + F.softplus(fake_logits).mean(1)
+        return loss, fake_logits
+
+    def generator_loss(self, fake: Tensor, labels: Tensor) -> Tensor:
+        """−log D(fake): (R, B, n) → (R,)."""
+        return F.softplus(-self.logits(fake, labels)).mean(1)
+
+
+def generator_gradient(fake_gradient: Tensor, fake_logits: Tensor) -> Tensor:
+    """∂(−log D(fake))/∂fake from ∂(discriminator loss)/∂fake, so that one discriminator pass serves both.
+
+    With l the logit, the discriminator's loss has slope σ(l) in l and the generator's −σ(−l): the ratio is −exp(−l).
+
+    Args:
+        fake_gradient: (R, B, n). fake_logits: (R, B).
+    """
+    ratio = -(-fake_logits).clamp(max=60.0).exp()
+    return fake_gradient * ratio.unsqueeze(-1)

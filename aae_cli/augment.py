@@ -1,0 +1,56 @@
+"""Second views of a batch for the consistency phase: small affine changes of images, noise and swaps on tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+View = Callable[[Tensor], Tensor]
+
+
+def affine_view(shape: tuple[int, ...], shift: float, rotation: float, scale: float, shear: float, outside: Tensor) -> View:
+    """Random shift, rotation, scaling and shear, one draw an image.
+
+    Args:
+        shape: (C, H, W).
+        shift: largest shift as a share of the side. rotation: largest angle in degrees. scale: largest relative change.
+            shear: largest ratio.
+        outside: (D,) what lies beyond the border, in the networks' units.
+
+    Returns:
+        a map (..., D) → (..., D).
+    """
+
+    def view(x: Tensor) -> Tensor:
+        images = (x - outside).reshape(-1, *shape)
+        draws = torch.rand(6, len(images), device=x.device) * 2 - 1
+        angle = draws[0] * math.radians(rotation)
+        size_x, size_y = 1 + draws[1] * scale, 1 + draws[2] * scale
+        lean = draws[3] * shear
+        cos, sin = angle.cos(), angle.sin()
+        # Rotation · shear · scaling; grid coordinates run over [−1, 1], so a whole side is 2.
+        first = torch.stack([cos * size_x, (cos * lean - sin) * size_y, 2 * shift * draws[4]], -1)
+        second = torch.stack([sin * size_x, (sin * lean + cos) * size_y, 2 * shift * draws[5]], -1)
+        theta = torch.stack([first, second], 1)
+        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+        moved = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+        return moved.reshape(x.shape) + outside
+
+    return view
+
+
+def feature_view(noise: float, swap: float) -> View:
+    """Gaussian noise of std ``noise`` (features are standardised), and a share ``swap`` of features from other rows."""
+
+    def view(x: Tensor) -> Tensor:
+        # One random rotation of the batch gives every swapped feature a value that some other row really has.
+        offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
+        rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
+        swapped = torch.where(torch.rand_like(x) < swap, x[..., rows, :], x)
+        return swapped + noise * torch.randn_like(x)
+
+    return view

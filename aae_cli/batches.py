@@ -1,0 +1,117 @@
+"""Training rows, whole in memory on the training device, dealt out as batches without any per-row Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .augment import View
+from .errors import DataError
+from .model import Scaling
+from .phases import Batch
+
+
+def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: int) -> np.ndarray:
+    """Rows whose labels may be used, spread evenly over the classes (section 5).
+
+    Args:
+        labels: (N,) int64, −1 for unlabelled.
+        wanted: none, all, a count, or a share such as 20%.
+
+    Returns:
+        sorted row numbers. Where a class has too few, its rest is spread over the others.
+
+    Raises:
+        DataError: fewer labels are asked for than there are classes.
+    """
+    labelled = np.flatnonzero(labels >= 0)
+    if wanted == "none":
+        return labelled[:0]
+    count = len(labelled)
+    if isinstance(wanted, str) and wanted.endswith("%"):
+        count = max(classes, round(len(labelled) * float(wanted[:-1]) / 100))
+    elif isinstance(wanted, int):
+        count = wanted
+    if count >= len(labelled):
+        return labelled
+    if count < classes:
+        raise DataError(f"{count} labels for {classes} classes", f"use at least one a class: --labels {classes}")
+    random = np.random.default_rng(seed)
+    queues = [random.permutation(labelled[labels[labelled] == c]).tolist() for c in range(classes)]
+    chosen: list[int] = []
+    while len(chosen) < count:  # deal one a class and round, in a random order of classes
+        for c in random.permutation(classes):
+            if queues[c] and len(chosen) < count:
+                chosen.append(queues[c].pop())
+    return np.sort(np.array(chosen, dtype=np.int64))
+
+
+class Batches:
+    """Batches for R models, each with a data order of its own that follows from its seed and the epoch alone.
+
+    Args:
+        x: (N, D) uint8 or float32, in the file's units, on the device that trains.
+        labels: (N,) int64 on the same device, −1 for unlabelled.
+        labelled: for each model, the row numbers whose labels it may see.
+        batch_size: rows in a batch; an epoch has N // batch_size batches.
+        labelled_size: rows of the semi-supervised phase in a batch, 0 for none.
+        view: makes second views; ``augment_labelled`` passes the labelled rows through it as well.
+        want_view: whether batches carry a second view of x.
+        seeds: one a model.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        labels: Tensor,
+        labelled: Sequence[np.ndarray],
+        scaling: Scaling,
+        *,
+        batch_size: int,
+        seeds: Sequence[int],
+        labelled_size: int = 0,
+        view: View | None = None,
+        want_view: bool = False,
+        augment_labelled: bool = False,
+    ) -> None:
+        self.x, self.scaling, self.batch_size, self.seeds = x, scaling, batch_size, list(seeds)
+        self.view, self.want_view, self.augment_labelled = view, want_view, augment_labelled
+        self.labelled_size = labelled_size
+        self.steps_per_epoch = max(1, len(x) // batch_size)
+        rows = torch.from_numpy(np.stack(labelled)).to(x.device)  # (R, L)
+        self.labelled = rows
+        hidden = torch.full_like(labels, -1)
+        visible = [hidden.scatter(0, own, labels[own]) for own in rows]
+        self.labels = torch.stack(visible)  # (R, N)
+        self.all_labels = labels
+        self.models = torch.arange(len(self.seeds), device=x.device).unsqueeze(1)
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def order(self, epoch: int) -> Tensor:
+        """(R, N) row numbers in the order of one epoch."""
+        if epoch != self._epoch:
+            orders = []
+            for seed in self.seeds:
+                generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+                orders.append(torch.randperm(len(self.x), generator=generator))
+            self._epoch, self._order = epoch, torch.stack(orders).to(self.x.device)
+        return self._order
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, counted from 0 over the whole training."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        rows = self.order(epoch)[:, position * self.batch_size : (position + 1) * self.batch_size]
+        x = self.scaling(self.x[rows])
+        view = self.view(x) if self.view is not None and self.want_view else None
+        labelled = targets = None
+        if self.labelled_size:
+            shape = (len(self.seeds), self.labelled_size)
+            some = torch.randint(self.labelled.shape[1], shape, device=self.x.device)
+            chosen = self.labelled.gather(1, some)
+            labelled, targets = self.scaling(self.x[chosen]), self.all_labels[chosen]
+            if self.view is not None and self.augment_labelled:
+                labelled = self.view(labelled)
+        return Batch(x, self.labels[self.models, rows], view, labelled, targets)

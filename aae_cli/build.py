@@ -1,0 +1,267 @@
+"""Config and data schema → priors, model, adversaries and phases: the only place where names become objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import phases as ph
+from .adversary import Adversary
+from .augment import View, affine_view, feature_view
+from .config import Adversary as AdversaryConfig
+from .config import Config, Optimizer, validate
+from .data.types import Schema
+from .errors import DataError
+from .model import AAE, Encoder
+from .priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
+
+TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 16, 128
+BATCHES_PER_EPOCH_LEAST = 4
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A config with every ``auto`` decided for one data set, and what a person should know about it."""
+
+    config: Config
+    notes: tuple[str, ...]
+
+
+def adapt(config: Config, schema: Schema, rows: int, labelled: bool) -> Adapted:
+    """Make a preset fit the data: widths, classes, output, scaling, batch size and number of epochs.
+
+    Args:
+        rows: number of training rows.
+        labelled: whether the data has labels.
+
+    Raises:
+        DataError: the config needs labels and there are none, or too few rows.
+    """
+    notes: list[str] = []
+    values: dict[str, Any] = config.model_dump()
+    if rows < 2:
+        raise DataError(f"there are {rows} rows to train on", "at least 2 are needed")
+    if config.uses_labels and not labelled:
+        raise DataError(
+            "this preset needs labels and the data has none",
+            "name the column with --label-column, or try --preset clustering or dim-reduction",
+        )
+    classes = len(schema.classes or ())
+    if config.uses_labels and classes < 2:
+        raise DataError(f"the labels name {classes} class", "at least 2 are needed")
+    y = values["code"]["y"]
+    if y is not None and y["classes"] == "auto":
+        y["classes"] = classes
+    if y is not None and config.phases.semi_supervised is not None and y["classes"] < classes:
+        raise DataError(f"the data has {classes} classes and code.y.classes is {y['classes']}", "leave it at auto")
+    if config.decoder.input == "heads" and not config.decoder.heads.learned:
+        values["code"]["z"]["dims"] = max(values["code"]["z"]["dims"], y["classes"])
+    for adversary in values["adversaries"].values():
+        if adversary and adversary["prior"]["components"] == "auto":
+            adversary["prior"]["components"] = classes if adversary["labels"] else 10
+    if values["data"]["scaling"] == "auto":
+        values["data"]["scaling"] = "unit" if schema.kind == "image" else "standard"
+    if schema.kind == "table" and values["data"]["scaling"] == "unit":
+        values["data"]["scaling"] = "standard"
+        notes.append("columns are standardised: a table has no pixel range")
+    bounded = values["data"]["scaling"] == "unit"
+    if values["decoder"]["output"] == "auto" or (values["decoder"]["output"] == "sigmoid" and not bounded):
+        values["decoder"]["output"] = "sigmoid" if bounded else "linear"
+    if schema.kind == "table":
+        most = max(TABLE_WIDTH_LEAST, TABLE_WIDTH_PER_FEATURE * schema.size)
+        bodies = [values["encoder"], values["decoder"], *filter(None, values["adversaries"].values())]
+        if any(width > most for body in bodies for width in body["hidden"]):
+            notes.append(f"hidden layers narrowed to {most} units for {schema.size} columns")
+            for body in bodies:
+                body["hidden"] = [min(width, most) for width in body["hidden"]]
+        if _needs_view(config):
+            notes.append("views of a row are made by feature noise and swaps: image augmentation is off for tables")
+    batch_size = min(config.train.batch_size, max(2, rows // BATCHES_PER_EPOCH_LEAST))
+    if batch_size < config.train.batch_size:
+        notes.append(f"batch size {batch_size} instead of {config.train.batch_size} for {rows} rows")
+    steps = max(1, rows // batch_size)
+    epochs = max(config.train.epochs, -(-config.train.min_steps // steps))
+    if epochs > config.train.epochs:
+        notes.append(f"{epochs} epochs instead of {config.train.epochs}, so that {rows} rows give enough steps")
+    values["train"] |= {"batch_size": batch_size, "epochs": epochs, "min_steps": 0}
+    return Adapted(validate(values, "the adapted preset"), tuple(notes))
+
+
+def _needs_view(config: Config) -> bool:
+    return config.phases.consistency is not None
+
+
+def build_prior(config: AdversaryConfig, dims: int) -> Prior:
+    p = config.prior
+    components = p.components if isinstance(p.components, int) else 10
+    if p.name == "categorical":
+        return Categorical(dims)
+    if p.name == "mixture":
+        return Mixture(components, p.radius, p.radial_std, p.tangential_std)
+    if p.name == "swiss-roll":
+        return SwissRoll(components, p.radius, p.turns, p.width)
+    return Gaussian(dims, p.std)
+
+
+def build_priors(config: Config) -> dict[str, Prior]:
+    """The prior of each regularised code part of an adapted config."""
+    priors = {}
+    if config.code.y is not None and config.adversaries.y is not None:
+        priors["y"] = build_prior(config.adversaries.y, int(config.code.y.classes))
+    if config.code.z is not None and config.adversaries.z is not None:
+        priors["z"] = build_prior(config.adversaries.z, config.code.z.dims)
+    return priors
+
+
+def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
+    """An untrained model of an adapted config; scaling is set by :func:`set_scaling`."""
+    y, z, decoder = config.code.y, config.code.z, config.decoder
+    classes, dims = int(y.classes) if y else 0, z.dims if z else 0
+    encoder = Encoder(
+        models,
+        schema.size,
+        config.encoder.hidden,
+        classes,
+        dims,
+        posterior=z.posterior if z else "deterministic",
+        noise_dims=z.noise_dims if z else 0,
+        noise=config.encoder.noise,
+        dropout=config.encoder.dropout,
+        batch_norm=config.encoder.batch_norm,
+        batch_norm_y=y.batch_norm if y else False,
+        batch_norm_z=z.batch_norm if z else False,
+        init_std=config.train.init_std,
+    )
+    return AAE(
+        models,
+        schema.size,
+        encoder,
+        classes=classes,
+        dims=dims,
+        labels=len(schema.classes or ()) if config.uses_labels else 0,
+        decoder_hidden=decoder.hidden,
+        decoder_batch_norm=decoder.batch_norm,
+        decoder_input=decoder.input,
+        output="sigmoid" if decoder.output == "sigmoid" else "linear",
+        heads_learned=decoder.heads.learned,
+        heads_scale=decoder.heads.scale,
+        init_std=config.train.init_std,
+    )
+
+
+@torch.no_grad()
+def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor) -> None:
+    """Fill in the model's scaling: from the pixel range, or from the training rows x (N, D) in the file's units."""
+    shift, scale = model.scaling.shift, model.scaling.scale
+    if config.data.scaling == "unit":
+        assert schema.low is not None and schema.high is not None
+        shift.fill_(schema.low)
+        scale.fill_(schema.high - schema.low)
+        return
+    total = torch.zeros(x.shape[1], dtype=torch.float64)
+    square = torch.zeros_like(total)
+    mean_of_some = x[: min(len(x), 1000)].double().mean(0).cpu()
+    for rows in x.split(10_000):  # centred first: no cancellation on columns such as years
+        centred = rows.double().cpu() - mean_of_some
+        total += centred.sum(0)
+        square += centred.square().sum(0)
+    mean = total / len(x)
+    std = (square / len(x) - mean.square()).clamp(min=0).sqrt()
+    if schema.kind == "image":  # one spread for all pixels: a border that never changes must not be blown up
+        std = std.square().mean().sqrt().expand_as(std).clone()
+    std = torch.where(std > 1e-8 * (mean_of_some.abs() + 1e-30), std, torch.ones_like(std))
+    shift.copy_(mean + mean_of_some)
+    scale.copy_(std)
+
+
+def build_view(config: Config, schema: Schema, model: AAE) -> View | None:
+    """The map from rows to second views, where some term or the labelled batch asks for one."""
+    labelled = config.phases.semi_supervised is not None and config.phases.semi_supervised.augment
+    if not (_needs_view(config) or labelled):
+        return None
+    a = config.augment
+    if schema.kind == "image":
+        low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
+        return affine_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, model.scaling(low))
+    return feature_view(a.noise, a.swap)
+
+
+def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    parameters = list(parameters)
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    if config.name == "sgd":
+        return torch.optim.SGD(parameters, config.lr, momentum=config.momentum, fused=fused)
+    return torch.optim.Adam(parameters, config.lr, betas=config.betas, fused=fused)
+
+
+def build_objective(
+    config: Config, model: AAE, classes: int, autocast: AbstractContextManager[object] | None = None
+) -> ph.Objective:
+    """Adversaries and phases of an adapted config, on the model's device.
+
+    Args:
+        classes: C of the data, for label-informed adversaries.
+    """
+    c, device = config.phases, model.scaling.shift.device
+    adversaries = nn.ModuleDict()
+    for part, prior in build_priors(config).items():
+        a: AdversaryConfig = getattr(config.adversaries, part)
+        adversaries[part] = Adversary(
+            model.models,
+            prior,
+            a.hidden,
+            labels=classes if a.labels else 0,
+            noise=a.noise,
+            init_std=config.train.init_std,
+        )
+    adversaries.to(device)
+
+    reconstruction: list[ph.Term] = []
+    if c.reconstruction.weight:
+        reconstruction.append(ph.Reconstruction(c.reconstruction.weight))
+    if config.decoder.input == "heads" and config.decoder.heads.learned and config.decoder.heads.weight:
+        reconstruction.append(ph.HeadSeparation(config.decoder.heads.weight, config.decoder.heads.eta))
+    discriminate: list[ph.Term] = []
+    fool: list[ph.Term] = []
+    for part, adversary in adversaries.items():
+        assert isinstance(adversary, Adversary)
+        a = getattr(config.adversaries, part)
+        discriminate.append(ph.Discriminate(part, adversary))
+        fool.append(ph.Fool(part, adversary, a.weight, a.ramp))
+    semi: list[ph.Term] = []
+    if c.semi_supervised is not None and c.semi_supervised.weight:
+        semi.append(ph.SemiSupervised(c.semi_supervised.weight, c.semi_supervised.ramp))
+    ours: list[ph.Term] = []
+    if c.consistency is not None and c.consistency.weight:
+        ours.append(ph.Consistency(c.consistency.weight, c.consistency.ramp))
+    if c.information is not None and c.information.weight:
+        ours.append(ph.Information(c.information.weight, c.information.balance, c.information.ramp))
+
+    autoencoder = [p for p in model.parameters() if p.requires_grad]
+    encoder = list(model.encoder.parameters())
+    joint = c.schedule == "joint"
+    if joint:
+        plan = [
+            ("regularisation", discriminate, adversaries.parameters(), c.regularisation.optimizer),
+            ("autoencoder", [*reconstruction, *fool, *semi, *ours], autoencoder, c.reconstruction.optimizer),
+        ]
+    else:
+        labels_optimizer = (c.semi_supervised and c.semi_supervised.optimizer) or c.reconstruction.optimizer
+        plan = [
+            ("reconstruction", reconstruction, autoencoder, c.reconstruction.optimizer),
+            ("discriminator", discriminate, adversaries.parameters(), c.regularisation.optimizer),
+            ("generator", fool, encoder, c.regularisation.optimizer),
+            ("semi_supervised", semi, encoder, labels_optimizer),
+            ("consistency", ours, encoder, labels_optimizer),
+        ]
+    phases = [
+        ph.Phase(name, terms, moved, build_optimizer(optimizer, moved))
+        for name, terms, parameters, optimizer in plan
+        if terms and (moved := list(parameters))
+    ]
+    return ph.Objective(model, adversaries, phases, joint=joint, autocast=autocast)

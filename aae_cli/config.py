@@ -1,0 +1,500 @@
+"""The configuration: a typed, frozen tree that one YAML file (a preset) fills in, validated before anything is built.
+
+Layers, lowest first: the defaults here, the preset, ``--set a.b=value``, named flags. Key names follow the paper.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import UsageError
+
+MAX_PRESET_BYTES = 64 * 1024
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _parse_labels(value: Any) -> Any:
+    """``none``, ``all``, a count or a share such as ``20%``."""
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text.isdigit():
+            return int(text)
+        if text in ("none", "all"):
+            return text
+        if re.fullmatch(r"\d+(\.\d+)?%", text) and 0 < float(text[:-1]) <= 100:
+            return text
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value or "none"
+    raise ValueError("labels is none, all, a whole number, or a share such as 20%")
+
+
+Labels = Annotated[int | str, BeforeValidator(_parse_labels)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(max_length=16)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class About(_Section):
+    """What ``aae presets`` says."""
+
+    section: str = ""
+    summary: str = ""
+    minutes: NonNegative | None = None
+
+
+class DataConfig(_Section):
+    """Which rows, and how they reach the networks.
+
+    ``labels``: how many labelled rows may be used, evenly over the classes: none, all, a count, or a share (20%).
+    ``validation``: rows held out of training to name clusters, choose among restarts and fit σ (a share, or a count).
+    ``scaling``: unit = pixels in [0, 1]; standard = zero mean and unit variance per feature; auto = unit for images.
+    """
+
+    source: str = "mnist"
+    labels: Labels = "none"
+    validation: NonNegative = 0.1
+    scaling: Literal["auto", "unit", "standard"] = "auto"
+    kind: Literal["image", "table"] | None = None
+
+
+class YCode(_Section):
+    """q(y|x): a softmax over ``classes`` (auto = the number of label classes)."""
+
+    classes: Annotated[int, Field(ge=2, le=100_000)] | Literal["auto"] = "auto"
+    batch_norm: bool = False
+
+
+class ZCode(_Section):
+    """q(z|x), section 2: deterministic, gaussian (reparametrised), or universal (``noise_dims`` of η join the input)."""
+
+    dims: Annotated[int, Field(ge=1, le=65536)] = 2
+    posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic"
+    noise_dims: Annotated[int, Field(ge=1, le=4096)] = 10
+    batch_norm: bool = False
+
+
+class Code(_Section):
+    y: YCode | None = None
+    z: ZCode | None = ZCode()
+
+
+class Encoder(_Section):
+    """``noise``: std of Gaussian noise added to the input, ``dropout``: share of inputs set to 0; in training only."""
+
+    hidden: Widths = (1000, 1000)
+    batch_norm: bool = False
+    noise: NonNegative = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Heads(_Section):
+    """The cluster heads W_C of section 7.
+
+    ``learned``: else W_C = ``scale``·I. ``eta``: heads closer than this are pushed apart with ``weight``·(η − distance).
+    """
+
+    learned: bool = True
+    scale: Positive = 10.0
+    eta: Positive = 8.0
+    weight: NonNegative = 1.0
+
+
+class Decoder(_Section):
+    """``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7)."""
+
+    hidden: Widths = (1000, 1000)
+    batch_norm: bool = False
+    input: Literal["concat", "label", "heads"] = "concat"
+    output: Literal["auto", "sigmoid", "linear"] = "auto"
+    heads: Heads = Heads()
+
+
+class Prior(_Section):
+    """p(z) or p(y). gaussian: ``std``. mixture: petals (below). swiss-roll: ``radius``, ``turns``, ``width``.
+
+    mixture: ``components`` 2-D Gaussians (auto = one a class, else 10) at ``radius`` with a long radial axis.
+    """
+
+    name: Literal["gaussian", "mixture", "swiss-roll", "categorical"] = "gaussian"
+    std: Positive = 1.0
+    components: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
+    radius: Positive = 3.0
+    radial_std: Positive = 1.0
+    tangential_std: Positive = 0.2
+    turns: Positive = 2.0
+    width: NonNegative = 0.1
+
+
+class Adversary(_Section):
+    """One code part's discriminator. ``labels``: it also sees a one-hot label with an extra unlabelled class (2.3).
+
+    ``noise``: std of Gaussian noise on the discriminator's inputs. ``weight``: of the encoder's loss, reached linearly
+    over the first ``ramp`` share of training.
+    """
+
+    prior: Prior = Prior()
+    labels: bool = False
+    hidden: Widths = (1000, 1000)
+    noise: NonNegative = 0.0
+    weight: NonNegative = 1.0
+    ramp: Fraction = 0.0
+
+
+class Adversaries(_Section):
+    y: Adversary | None = None
+    z: Adversary | None = None
+
+
+class Optimizer(_Section):
+    name: Literal["sgd", "adam"] = "adam"
+    lr: NonNegative = 5e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+
+
+class Reconstruction(_Section):
+    """½‖x − x̂‖², summed over features, mean over the batch."""
+
+    weight: NonNegative = 1.0
+    optimizer: Optimizer = Optimizer()
+
+
+class Regularisation(_Section):
+    """Discriminators, and in the alternating schedule generators as well, use ``optimizer``."""
+
+    optimizer: Optimizer = Optimizer()
+
+
+class SemiSupervised(_Section):
+    """Cross-entropy of q(y|x) on a labelled batch."""
+
+    weight: NonNegative = 1.0
+    ramp: Fraction = 0.0
+    batch_size: Annotated[int, Field(ge=1)] = 100
+    augment: bool = False
+    optimizer: Optimizer | None = None
+
+
+class Consistency(_Section):
+    """Cross-entropy from the stop-gradient q(y|x) to q(y|view); a view is an ``augment``-ed x. Ours, not the paper's."""
+
+    weight: NonNegative = 0.0
+    ramp: Fraction = 0.0
+
+
+class Information(_Section):
+    """−(balance·H(mean y) − mean H(y)) over a batch: every cluster in use, each point sure. Ours, not the paper's."""
+
+    weight: NonNegative = 0.0
+    balance: NonNegative = 4.0
+    ramp: Fraction = 0.0
+
+
+class Phases(_Section):
+    """alternating: one forward pass and optimiser a phase, as in the paper. joint: one encoder pass for all."""
+
+    schedule: Literal["joint", "alternating"] = "joint"
+    reconstruction: Reconstruction = Reconstruction()
+    regularisation: Regularisation = Regularisation()
+    semi_supervised: SemiSupervised | None = None
+    consistency: Consistency | None = None
+    information: Information | None = None
+
+
+class Augment(_Section):
+    """A second view of a row. Images: ``shift`` (share of the side), ``rotation`` and ``shear`` (degrees, ratio), ``scale``.
+
+    Tables: Gaussian feature ``noise`` (in standard deviations) and a share ``swap`` of features taken from other rows.
+    """
+
+    shift: Fraction = 0.08
+    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    shear: NonNegative = 0.15
+    noise: NonNegative = 0.1
+    swap: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+class Train(_Section):
+    """``min_steps`` raises the epochs of small data. ``lr_drops``: epochs after which rates are divided by 10.
+
+    ``lr_decay``: share of training after which rates fall linearly to 0 (1 = never). ``init_std``: weights ~ N(0, std²)
+    (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best. ``ema``: decay of the
+    averaged weights that are saved (0 = off).
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 50
+    min_steps: Annotated[int, Field(ge=0)] = 0
+    batch_size: Annotated[int, Field(ge=1)] = 100
+    lr_drops: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    lr_decay: Fraction = 1.0
+    init_std: Positive | None = None
+    restarts: Annotated[int, Field(ge=1, le=1024)] = 1
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+
+
+class Config(_Section):
+    """One training run, whole. Raises UsageError (through :func:`resolve`) where parts do not fit each other."""
+
+    about: About = About()
+    data: DataConfig = DataConfig()
+    code: Code = Code()
+    encoder: Encoder = Encoder()
+    decoder: Decoder = Decoder()
+    adversaries: Adversaries = Adversaries()
+    phases: Phases = Phases()
+    augment: Augment = Augment()
+    train: Train = Train()
+
+    @property
+    def uses_labels(self) -> bool:
+        return self.data.labels != "none"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Config:
+        for problem in _contradictions(self):
+            raise ValueError(problem)
+        return self
+
+
+def _contradictions(c: Config) -> Iterator[str]:
+    y, z, phases = c.code.y, c.code.z, c.phases
+    if y is None and z is None:
+        yield "code needs y, z or both"
+    if z is None and (c.decoder.input != "concat"):
+        yield f"decoder.input={c.decoder.input} needs code.z"
+    if c.decoder.input == "heads":
+        if y is None:
+            yield "decoder.input=heads needs code.y: heads are one point a class of y"
+        elif z is not None and not c.decoder.heads.learned and y.classes != "auto" and y.classes > z.dims:
+            yield f"decoder.heads.learned=false (W_C = scale·I) needs code.y.classes ({y.classes}) ≤ code.z.dims ({z.dims})"
+    if c.decoder.input == "label" and y is not None:
+        yield "decoder.input=label (section 4) goes with code.y=null: the label takes the place of y"
+    if c.decoder.input == "label" and not c.uses_labels:
+        yield "decoder.input=label needs data.labels"
+    for part, adversary in (("y", c.adversaries.y), ("z", c.adversaries.z)):
+        if adversary is None:
+            continue
+        here = f"adversaries.{part}"
+        if getattr(c.code, part) is None:
+            yield f"{here} needs code.{part}"
+        if (adversary.prior.name == "categorical") != (part == "y"):
+            yield f"{here}.prior.name={adversary.prior.name}: y takes categorical, z takes the others"
+        if adversary.prior.name in ("mixture", "swiss-roll") and z is not None and z.dims != 2:
+            yield f"{here}.prior.name={adversary.prior.name} is 2-D and needs code.z.dims=2, not {z.dims}"
+        if adversary.labels and part == "y":
+            yield "adversaries.y.labels: label-informed regularisation (section 2.3) is for z"
+        if adversary.labels and not c.uses_labels:
+            yield f"{here}.labels=true needs data.labels"
+        if adversary.labels and adversary.prior.name == "gaussian":
+            yield f"{here}.labels=true needs a prior with parts: mixture or swiss-roll"
+    if phases.semi_supervised is not None:
+        if y is None:
+            yield "phases.semi_supervised needs code.y"
+        if not c.uses_labels:
+            yield "phases.semi_supervised needs data.labels"
+        if phases.schedule == "joint" and phases.semi_supervised.optimizer is not None:
+            yield "phases.semi_supervised.optimizer is for phases.schedule=alternating; joint has one for all"
+    for name in ("consistency", "information"):
+        if getattr(phases, name) is not None and y is None:
+            yield f"phases.{name} needs code.y"
+    if y is not None and y.classes == "auto" and not c.uses_labels:
+        yield "code.y.classes=auto needs data.labels; give the number of clusters (-k N)"
+
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+def presets_folder() -> Path:
+    """Where the presets lie: inside the installed package, or beside it in a checkout."""
+    packaged = Path(str(resources.files("aae_cli") / "presets"))
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent / "presets"
+
+
+def preset_names() -> list[str]:
+    folder = presets_folder()
+    names = [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")]
+    return sorted(names, key=lambda name: (name.startswith("paper/"), name))
+
+
+def preset_path(name_or_file: str) -> Path:
+    """The YAML file of a preset's name, or of a path.
+
+    Raises:
+        UsageError: no such preset, with the closest name.
+    """
+    names = preset_names()
+    if name_or_file in names:
+        return presets_folder() / f"{name_or_file}.yaml"
+    path = Path(name_or_file)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if path.is_file():
+            return path
+        raise UsageError(f"there is no preset file {name_or_file}", "`aae presets` lists the shipped ones")
+    raise UsageError(f"there is no preset {name_or_file!r}", _did_you_mean(name_or_file, names) or "`aae presets` lists them")
+
+
+def preset_title(name_or_file: str) -> str:
+    """The name that run folders take: a preset's own, without folder and suffix."""
+    return Path(name_or_file).with_suffix("").name or "run"
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """safe_load without aliases: presets need none, and nested ones can expand without bound."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.YAMLError(f"line {mark.line + 1}: aliases (*name) are not allowed")
+        return super().compose_node(parent, index)
+
+
+# YAML 1.1 reads 5e-4 as text; people mean a number.
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def _load_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}" if mark is not None else where
+        problem = getattr(error, "problem", None) or str(error)
+        raise UsageError(f"{place}: not valid YAML ({' '.join(problem.split())})") from None
+    except RecursionError:
+        raise UsageError(f"{where}: nested too deeply") from None
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def read_preset(name_or_file: str) -> dict[str, Any]:
+    """A preset's YAML as a plain mapping, not yet validated.
+
+    Raises:
+        UsageError: missing, unreadable, too large, or not a YAML mapping.
+    """
+    path = preset_path(name_or_file)
+    try:
+        if path.stat().st_size > MAX_PRESET_BYTES:
+            raise UsageError(f"{path}: larger than {MAX_PRESET_BYTES // 1024} KiB, which no preset is")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
+    values = _load_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: a preset is a mapping of sections, such as `code:` and `train:`")
+    return values
+
+
+def parse_setting(setting: str) -> tuple[list[str], Any]:
+    """``a.b=value`` (the value read as YAML) as (["a", "b"], value)."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {setting}: write KEY=VALUE, such as --set train.epochs=10")
+    return key.strip().split("."), _load_yaml(text, f"--set {key}")
+
+
+def put(values: dict[str, Any], path: Iterable[str], value: Any, origin: str) -> None:
+    """Set one key of a nested mapping, making sections on the way."""
+    *sections, last = path
+    for name in sections:
+        if values.get(name) is None:
+            values[name] = {}
+        values = values[name]
+        if not isinstance(values, dict):
+            raise UsageError(f"{origin}: {name} is a value, not a section")
+    values[last] = value
+
+
+def resolve(
+    preset: str | Mapping[str, Any],
+    settings: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Config:
+    """Preset < settings < flags, validated.
+
+    Args:
+        preset: a shipped preset's name, a YAML file, or a mapping.
+        settings: ``a.b=value`` texts, as after ``--set``.
+        flags: dotted key → value; None values are passed over.
+
+    Raises:
+        UsageError: an unknown key, a wrong type or an impossible combination, with its key path.
+    """
+    origin = preset if isinstance(preset, str) else "config"
+    values = read_preset(preset) if isinstance(preset, str) else _copy(dict(preset))
+    for setting in settings:
+        path, value = parse_setting(setting)
+        put(values, path, value, f"--set {setting}")
+        origin = f"{origin} with --set" if "--set" not in origin else origin
+    for key, value in (flags or {}).items():
+        if value is not None:
+            put(values, key.split("."), value, key)
+    return validate(values, origin)
+
+
+def validate(values: Mapping[str, Any], origin: str) -> Config:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(*_explain(error, origin)) from None
+    except RecursionError:
+        raise UsageError(f"{origin}: nested too deeply") from None
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _explain(error: ValidationError, origin: str) -> tuple[str, str | None]:
+    first = error.errors(include_url=False, include_context=False)[0]
+    location = [str(part) for part in first["loc"]]
+    path = ".".join(part for part in location if not part.startswith(("constrained-", "literal", "function-")))
+    if first["type"] == "extra_forbidden":
+        section: Any = Config
+        for part in location[:-1]:
+            section = _section_of(section, part)
+        known = list(section.model_fields)
+        hint = _did_you_mean(location[-1], known) or f"the keys here are {', '.join(known)}"
+        return f"{origin}: unknown key {path}", hint
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:] if message[:1].isupper() and not message.startswith("W_") else message
+    return (f"{origin}: {path}: {message}" if path else f"{origin}: {message}"), None
+
+
+def _section_of(section: Any, name: str) -> Any:
+    annotation = section.model_fields[name].annotation
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return section
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def to_yaml(config: Config) -> str:
+    """The whole resolved config as YAML, which ``aae train --preset FILE`` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, default_flow_style=None)

@@ -1,0 +1,286 @@
+"""Data sets known by name: where they lie, how they are downloaded, and how each is read."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .arrays import read_idx_array, read_npz
+from .files import NotHere, clean, guarded, quoted
+from .raw import Raw
+
+NAMES = ("mnist", "mnist-mini", "fashion-mnist", "kmnist", "svhn", "cifar10", "digits", "tfd")
+
+_MINI = Path(__file__).with_name("mnist_mini.npz")
+_IDX_FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
+_CIFAR_FOLDER = "cifar-10-batches-py"
+_PROBES = {
+    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-labels-idx1-ubyte.gz",
+    "fashion-mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz",
+    "kmnist": "http://codh.rois.ac.jp/kmnist/dataset/kmnist/t10k-labels-idx1-ubyte.gz",
+    "svhn": "http://ufldl.stanford.edu/housenumbers/test_32x32.mat",
+    "cifar10": "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+}
+_PROBE_SECONDS = 4.0
+
+
+def split_name(source: str) -> tuple[str, str] | None:
+    """(name, ``train`` or ``test``) of a named data set, or None where ``source`` is none.
+
+    Raises:
+        DataError: a known name with another part than train and test.
+    """
+    name, _, part = source.partition(":")
+    if name not in NAMES:
+        return None
+    if part not in ("", "train", "test") or source.endswith(":"):
+        raise DataError(f"{name} has no part {quoted(part)}", f"it has {name} (to train on) and {name}:test")
+    return name, part or "train"
+
+
+def named_test(source: str) -> str | None:
+    """The name of the test part that belongs to a named data set; None for paths."""
+    found = split_name(source)
+    return f"{found[0]}:test" if found else None
+
+
+def available(name: str) -> Path | None:
+    """Where a named data set lies on this machine; None if it would need a download.
+
+    Raises:
+        DataError: an unknown name, or an ``AAE_DATA_DIR`` that is not a folder.
+    """
+    found = split_name(name)
+    if found is None:
+        raise DataError(f"there is no data set called {quoted(name)}", f"there are {', '.join(NAMES)}")
+    name, part = found
+    if name == "mnist-mini":
+        return _MINI
+    if name == "digits":
+        spec = importlib.util.find_spec("sklearn")
+        return Path(spec.origin).parent if spec and spec.origin else None
+    if name == "tfd":
+        places = (root / "tfd.npz" for root in _roots()[:1] if os.environ.get("AAE_DATA_DIR"))
+        return next((path for path in places if path.is_file()), None)
+    if name in _IDX_FOLDERS:
+        return next((folder for folder in _idx_folders(name) if _idx_files(folder, part)), None)
+    for root in _roots():
+        for folder in (root / name, root / name.upper(), root):
+            marker = _CIFAR_FOLDER if name == "cifar10" else f"{part}_32x32.mat"
+            if (folder / marker).exists():
+                return folder
+    return None
+
+
+def download(name: str) -> Path:
+    """Fetches a named data set into ``$AAE_DATA_DIR``, else the user's cache, with torchvision.
+
+    Looking for a network takes at most 5 s.
+
+    Returns:
+        The folder it lies in.
+
+    Raises:
+        NotHere: no network, or the download failed.
+        DataError: an unknown name, or a folder that cannot be written to.
+    """
+    found = split_name(name)
+    base = found[0] if found else name
+    if base == "tfd":
+        raise NotHere("tfd (the Toronto Face Database) is not public", "give its path, such as faces.npz")
+    if found is None or base not in _PROBES:
+        raise DataError(f"{quoted(name)} cannot be downloaded", f"what can be is {', '.join(_PROBES)}")
+    hint = "give a path, or the folder that has it as AAE_DATA_DIR"
+    if not _reachable(_PROBES[base]):
+        raise NotHere(f"{base} is not on this machine, and there is no network to download it from", hint)
+    root = _download_root()
+    with guarded(str(root)):
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as folder, _patient_sockets():
+            try:
+                _fetch(base, folder)
+            except Exception as error:  # torchvision raises RuntimeError, URLError, HTTPError, timeouts and more
+                raise NotHere(f"{base} is not on this machine, and downloading failed: {clean(error)}", hint) from error
+            for path in Path(folder).iterdir():
+                if not path.name.endswith(".tar.gz"):
+                    shutil.copytree(path, root / path.name, dirs_exist_ok=True)
+    where = available(name)
+    if where is None:
+        raise NotHere(f"{base} was downloaded, but is not complete", hint)
+    return where
+
+
+def read_named(name: str, part: str) -> Raw:
+    """The ``train`` or ``test`` part of a named data set, downloaded first if need be.
+
+    Raises:
+        NotHere: neither on this machine nor to be downloaded.
+        DataError: damaged files.
+    """
+    source = name if part == "train" else f"{name}:{part}"
+    if name == "digits":
+        return _read_digits(source, part)
+    where = available(source)
+    if where is None:
+        where = download(source)
+    with guarded(str(where)):
+        if name == "mnist-mini":
+            with np.load(where, allow_pickle=False) as file:
+                return Raw(file[f"x_{part}"], source, file[f"y_{part}"], pixel_range=(0, 255))
+        if name == "tfd":
+            return _read_tfd(where, source, part)
+        if name == "svhn":
+            return _read_svhn(where / f"{part}_32x32.mat", source)
+        if name == "cifar10":
+            return _read_cifar10(where, source, part)
+        files = _idx_files(where, part)
+        assert files is not None
+        images, labels = (read_idx_array(path, str(path)) for path in files)
+        return Raw(images, source, labels, pixel_range=(0, 255))
+
+
+def split_evenly(labels: np.ndarray, train_share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of a train and a test part, with the same share of every class, in a fixed random order."""
+    random = np.random.RandomState(0)  # unlike default_rng, frozen across NumPy versions
+    parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        count = round(train_share * len(rows))
+        parts[0].append(rows[:count])
+        parts[1].append(rows[count:])
+    return random.permutation(np.concatenate(parts[0])), random.permutation(np.concatenate(parts[1]))
+
+
+def _roots() -> list[Path]:
+    import platformdirs
+
+    given = os.environ.get("AAE_DATA_DIR")
+    if given and not Path(given).is_dir():
+        raise DataError(f"AAE_DATA_DIR is {clean(given)}, which is not a folder", "correct or unset it")
+    return [*([Path(given)] if given else []), Path("data"), Path(platformdirs.user_cache_dir("aae"))]
+
+
+def _download_root() -> Path:
+    import platformdirs
+
+    return _roots()[0] if os.environ.get("AAE_DATA_DIR") else Path(platformdirs.user_cache_dir("aae"))
+
+
+def _idx_folders(name: str) -> Iterator[Path]:
+    for root in _roots():
+        yield root / name
+        yield root / _IDX_FOLDERS[name] / "raw"
+        if name == "mnist":
+            yield root
+
+
+def _idx_files(folder: Path, part: str) -> tuple[Path, Path] | None:
+    """The image and the label file of one part, if both are in a folder."""
+    stem = "train" if part == "train" else "t10k"
+    found = [
+        next(
+            (
+                path
+                for dot in "-."
+                for ending in ("", ".gz")
+                if (path := folder / f"{stem}-{what}{dot}idx{dimensions}-ubyte{ending}").is_file()
+            ),
+            None,
+        )
+        for what, dimensions in (("images", 3), ("labels", 1))
+    ]
+    return (found[0], found[1]) if found[0] and found[1] else None
+
+
+def _read_digits(source: str, part: str) -> Raw:
+    from sklearn.datasets import load_digits
+
+    digits: Any = load_digits()
+    rows = split_evenly(digits.target, 0.8)[part == "test"]
+    return Raw(digits.images[rows].astype(np.uint8), source, digits.target[rows], pixel_range=(0, 16))
+
+
+def _read_svhn(path: Path, source: str) -> Raw:
+    """``X`` of shape (H, W, C, N) and ``y`` of shape (N, 1), in which 10 stands for the digit 0."""
+    from scipy.io import loadmat
+
+    try:
+        file = loadmat(path, variable_names=("X", "y"))
+        images, labels = file["X"].transpose(3, 2, 0, 1), file["y"].reshape(-1).astype(np.int64) % 10
+    except (ValueError, TypeError, KeyError, NotImplementedError, IndexError) as error:
+        raise DataError(f"{path} is not a sound SVHN file: {clean(error)}", "download it again") from error
+    return Raw(images, source, labels, pixel_range=(0, 255) if images.dtype == np.uint8 else None)
+
+
+def _read_cifar10(folder: Path, source: str, part: str) -> Raw:
+    """CIFAR-10's own files are pickles: torchvision opens them only if their MD5 sums are right."""
+    from torchvision.datasets import CIFAR10
+
+    try:
+        found = CIFAR10(str(folder), train=part == "train", download=False)
+    except RuntimeError as error:
+        raise DataError(f"{folder / _CIFAR_FOLDER} is not a sound copy of CIFAR-10", "delete it") from error
+    return Raw(found.data, source, np.asarray(found.targets), pixel_range=(0, 255))
+
+
+def _read_tfd(path: Path, source: str, part: str) -> Raw:
+    from dataclasses import replace
+
+    with np.load(path, allow_pickle=False) as file:
+        key = f"x_{part}" if f"x_{part}" in file.files else None
+    if key is None and part == "test":
+        raise DataError(f"{path} has no array x_test", "give a path")
+    return replace(read_npz(path, str(path), key), name=source)
+
+
+def _fetch(name: str, folder: str) -> None:
+    from torchvision import datasets
+
+    with contextlib.redirect_stdout(sys.stderr):
+        if name == "svhn":
+            for part in ("train", "test"):
+                datasets.SVHN(os.path.join(folder, "SVHN"), split=part, download=True)
+        elif name == "cifar10":
+            datasets.CIFAR10(folder, download=True)
+        else:
+            getattr(datasets, _IDX_FOLDERS[name])(folder, download=True)
+
+
+def _reachable(url: str) -> bool:
+    """Whether a server answers (through the proxies that are set) within 5 s, name look-up included."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        from urllib.request import Request, urlopen
+
+        with contextlib.suppress(Exception), urlopen(Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
+            answered.set()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PROBE_SECONDS)
+    return answered.is_set()
+
+
+@contextlib.contextmanager
+def _patient_sockets() -> Iterator[None]:
+    """A time limit for torchvision's downloads, which have none."""
+    import socket
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

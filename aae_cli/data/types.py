@@ -1,0 +1,108 @@
+"""What every reader returns: rows of features, their labels, and a schema that a checkpoint can remember."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The form of one row, remembered by checkpoints.
+
+    Attributes:
+        kind: ``image`` (pixels in a known range) or ``table`` (columns in units of their own).
+        shape: (channels, height, width) of an image, (columns,) of a table row.
+        low, high: the range of a pixel in the file's own units, such as 0 and 255; None for tables.
+        integer: whether values are whole numbers in the file, one entry a column (images: one entry).
+        columns: feature names, in order; None where the file has none (image files, arrays).
+        classes: class names, in the order of the integer labels; None where there are no labels.
+    """
+
+    kind: Literal["image", "table"]
+    shape: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+    integer: tuple[bool, ...] = (False,)
+    columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of features in a row, D."""
+        return prod(self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Schema:
+        return cls(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
+
+    def with_classes(self, classes: tuple[str, ...] | None) -> Schema:
+        return replace(self, classes=classes)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows read from one source.
+
+    Attributes:
+        x: (N, D) uint8 or float32, in the file's own units; an image row is (C, H, W) flattened.
+        schema: the form of a row. ``schema.classes`` names this data's own classes.
+        labels: (N,) int64 indices into ``schema.classes``, −1 where unlabelled; None where there are none.
+        ids: one id a row (file names, an id column); None means the row number from 0.
+        name: what to call it in messages.
+        notes: decisions worth telling a person, such as a column left out.
+    """
+
+    x: np.ndarray
+    schema: Schema
+    labels: np.ndarray | None = None
+    ids: tuple[str, ...] | None = None
+    name: str = "data"
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: slice | np.ndarray) -> Data:
+        """Some of the rows (a slice or an index array), with their labels and ids."""
+        ids = self.ids
+        if ids is not None:
+            ids = tuple(ids[index]) if isinstance(index, slice) else tuple(ids[i] for i in index)
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, x=self.x[index], labels=labels, ids=ids)
+
+    @property
+    def label_names(self) -> list[str] | None:
+        """The label of every row as text, empty where unlabelled."""
+        if self.labels is None or self.schema.classes is None:
+            return None
+        names = (*self.schema.classes, "")
+        return [names[i] for i in self.labels]
+
+    def labels_as(self, classes: tuple[str, ...]) -> np.ndarray:
+        """Labels as indices into other class names (a checkpoint's).
+
+        Returns:
+            (N,) int64, −1 where unlabelled.
+
+        Raises:
+            DataError: a class of this data is not among ``classes``.
+        """
+        if self.labels is None or self.schema.classes is None:
+            return np.full(len(self), -1, dtype=np.int64)
+        unknown = [name for name in self.schema.classes if name not in classes]
+        if unknown:
+            raise DataError(
+                f"{self.name} has the class {unknown[0]!r}, which the model does not know",
+                f"its classes are {', '.join(classes)}",
+            )
+        table = np.array([*(classes.index(name) for name in self.schema.classes), -1], dtype=np.int64)
+        return table[self.labels]

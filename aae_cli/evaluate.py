@@ -1,0 +1,347 @@
+"""What the paper measures, and what shows whether an adversarial autoencoder works.
+
+All errors are in %, accuracies in %, log-likelihoods in nats. Everything runs on rows given by the caller: held-out ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data.types import Data
+from .errors import DataError, UsageError
+from .inference import Autoencoder
+
+PROBE_ROWS = 4000
+
+
+@dataclass(frozen=True)
+class Context:
+    """What metrics may use.
+
+    Attributes:
+        rows: held-out rows, with labels where known.
+        validation: other rows, never tested on, for choosing σ; None = a tenth of ``rows`` is set aside.
+        samples: number of samples of the Parzen window.
+    """
+
+    model: Autoencoder
+    rows: Data
+    validation: Data | None
+    samples: int
+    seed: int
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) indices into the model's classes, or into the data's own where the model has none."""
+        if self.model.classes:
+            return self.rows.labels_as(self.model.classes)
+        return self.rows.labels if self.rows.labels is not None else np.full(len(self.rows), -1)
+
+    def probe_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """At most PROBE_ROWS rows and their labels, in random order."""
+        order = np.random.default_rng(self.seed).permutation(len(self.rows))[:PROBE_ROWS]
+        return self.rows.x[order], self.labels[order]
+
+
+Metrics = dict[str, float]
+
+
+# --- error rates ------------------------------------------------------------------------------------------------------
+
+
+def reconstruction_error(c: Context) -> Metrics:
+    """Mean of ½‖x − x̂‖², summed over features, in the networks' units."""
+    scaling = c.model.model.scaling
+    total = 0.0
+    labels = c.labels
+    for start in range(0, len(c.rows), 2048):
+        x = c.rows.x[start : start + 2048]
+        x_hat = c.model.reconstruct(x, labels[start : start + 2048])
+        difference = scaling(torch.from_numpy(np.ascontiguousarray(x)).to(c.model.device)) - scaling(
+            torch.from_numpy(x_hat).to(c.model.device)
+        )
+        total += 0.5 * float(difference.square().sum())
+    return {"reconstruction-error": total / max(len(c.rows), 1)}
+
+
+def classification_error(c: Context) -> Metrics:
+    """Share of labelled rows whose most probable class is wrong, in %."""
+    known = c.labels >= 0
+    predicted = c.model.classify(c.rows.x[known]).argmax(1)
+    return {"classification-error": 100 * float((predicted != c.labels[known]).mean())}
+
+
+def name_clusters(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Section 6: the labelled row with the largest q(y_i|x) names cluster i.
+
+    Args:
+        y: (N, K) q(y|x). labels: (N,) int64, −1 for unlabelled.
+
+    Returns:
+        (K,) int64 labels, −1 where no labelled row was given.
+    """
+    known = labels >= 0
+    if not known.any():
+        return np.full(y.shape[1], -1, dtype=np.int64)
+    return labels[known][y[known].argmax(0)]
+
+
+def cluster_error(c: Context) -> Metrics:
+    """Section 6: error when each cluster stands for the label that a validation row gave it, in %."""
+    error = classification_error(c)["classification-error"]
+    return {"cluster-error": error}
+
+
+def cluster_agreement(c: Context) -> Metrics:
+    """NMI and ARI (in 0 … 1), and accuracy under the best one-to-one assignment (in %), of clusters against labels."""
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    known = c.labels >= 0
+    labels, clusters = c.labels[known], c.model.cluster(c.rows.x[known])[0]
+    table = contingency_matrix(labels, clusters)
+    rows, columns = linear_sum_assignment(-table)
+    return {
+        "nmi": float(normalized_mutual_info_score(labels, clusters)),
+        "ari": float(adjusted_rand_score(labels, clusters)),
+        "hungarian-accuracy": 100 * float(table[rows, columns].sum() / max(len(labels), 1)),
+        "clusters-used": float(len(np.unique(clusters))),
+    }
+
+
+def neighbour_accuracy(c: Context) -> Metrics:
+    """Accuracy of 5 nearest neighbours in the representation, 5-fold cross-validated, in %."""
+    from sklearn.model_selection import cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    x, labels = c.probe_rows()
+    x, labels = _enough_of_each(x[labels >= 0], labels[labels >= 0], 5)
+    if len(np.unique(labels)) < 2:
+        return {}
+    scores = cross_val_score(KNeighborsClassifier(5), c.model.embed(x), labels, cv=5)
+    return {"neighbour-accuracy": 100 * float(scores.mean())}
+
+
+def _enough_of_each(x: np.ndarray, labels: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Without the classes that have too few rows for folds."""
+    values, counts = np.unique(labels, return_counts=True)
+    keep = np.isin(labels, values[counts >= least])
+    return x[keep], labels[keep]
+
+
+# --- how well q(z) fits p(z), and what z still knows -------------------------------------------------------------------
+
+
+def _probe(inputs: np.ndarray, targets: np.ndarray, seed: int) -> float:
+    """Accuracy in %, on one half of the rows, of a small network trained on the other half; both ways, averaged."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    network = MLPClassifier((64, 64), max_iter=200, early_stopping=len(inputs) >= 500, random_state=seed)
+    folds = StratifiedKFold(2, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scores = cross_val_score(make_pipeline(StandardScaler(), network), inputs, targets, cv=folds)
+    return 100 * float(scores.mean())
+
+
+def prior_fit(c: Context) -> Metrics:
+    """Two-sample test: accuracy of a small network in telling codes of held-out rows from prior samples.
+
+    0.5 is perfect (in 0 … 1, as the convention of two-sample tests goes).
+    """
+    prior = c.model.prior_z
+    assert prior is not None
+    z = c.model.z(c.probe_rows()[0])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(c.seed)
+        real = prior.sample(torch.full((len(z),), -1)).numpy()
+    both = np.concatenate([z, real])
+    return {"prior-fit": _probe(both, np.repeat([0, 1], len(z)), c.seed) / 100}
+
+
+def style_leakage(c: Context) -> Metrics:
+    """How well a probe reads the label from z, in %, and the share of the commonest label (chance)."""
+    x, labels = c.probe_rows()
+    x, labels = _enough_of_each(x[labels >= 0], labels[labels >= 0], 4)
+    if len(np.unique(labels)) < 2:
+        return {}
+    chance = 100 * float(np.bincount(labels).max() / len(labels))
+    return {"style-leakage": _probe(c.model.z(x), labels, c.seed), "style-leakage-chance": chance}
+
+
+def component_accuracy(c: Context) -> Metrics:
+    """Section 2.3: share of held-out codes that lie in the prior component of their own label, in %."""
+    prior = c.model.prior_z
+    assert prior is not None
+    known = c.labels >= 0
+    component = prior.component_of(torch.from_numpy(c.model.z(c.rows.x[known]))).numpy()
+    return {"component-accuracy": 100 * float((component == c.labels[known]).mean())}
+
+
+# --- Parzen-window log-likelihood (section 3) --------------------------------------------------------------------------
+
+
+def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) -> Tensor:
+    """log of a Parzen window: one Gaussian of width σ on each sample.
+
+    Args:
+        samples: chunks (m, D); streamed, so that any number fits in memory.
+        x: (N, D) rows to score. sigmas: (S,) widths.
+
+    Returns:
+        (S, N) log densities in nats, float64.
+    """
+    total, count = torch.full((len(sigmas), len(x)), -math.inf, dtype=torch.float64, device=x.device), 0
+    x_square = x.square().sum(1)
+    for chunk in samples:
+        # Squared distances by one matrix product; float64 from here, as exp(−d²/2σ²) spans hundreds of nats.
+        distance = (x_square[:, None] + chunk.square().sum(1) - 2 * x @ chunk.T).clamp(min=0)
+        for index, sigma in enumerate(sigmas.tolist()):
+            scores = torch.logsumexp(distance * (-0.5 / sigma**2), 1).double()
+            total[index] = torch.logaddexp(total[index], scores)
+        count += len(chunk)
+    log_normaliser = 0.5 * x.shape[1] * torch.log(2 * math.pi * sigmas.double().square())
+    return total - math.log(max(count, 1)) - log_normaliser.to(x.device)[:, None]
+
+
+def log_likelihood(c: Context) -> Metrics:
+    """Mean log p(x) of held-out images with pixels in [0, 1], its standard error, and the σ chosen on validation rows."""
+    schema, device = c.model.schema, c.model.device
+    rows, validation = c.rows, c.validation
+    if validation is None:
+        order = np.random.default_rng(c.seed).permutation(len(rows))
+        some = max(1, len(rows) // 10)
+        rows, validation = rows[np.sort(order[some:])], rows[np.sort(order[:some])]
+    low, span = (schema.low or 0.0), (schema.high or 1.0) - (schema.low or 0.0)
+
+    def unit(x: np.ndarray) -> Tensor:
+        if schema.kind == "image":
+            return (torch.from_numpy(np.ascontiguousarray(x)).to(device).float() - low) / span
+        return c.model.model.scaling(torch.from_numpy(np.ascontiguousarray(x)).to(device))
+
+    def draws() -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(c.seed)
+        for start in range(0, c.samples, 2000):
+            yield unit(c.model.sample(min(2000, c.samples - start), generator=generator).x)
+
+    def score(x: np.ndarray, sigmas: Tensor) -> Tensor:
+        return parzen_log_likelihood(draws(), unit(x), sigmas)
+
+    held = validation.x[:1000]
+    sigmas = torch.logspace(math.log10(0.03), math.log10(1.0), 12)
+    best = int(score(held, sigmas).mean(1).argmax())
+    fine = torch.linspace(float(sigmas[max(best - 1, 0)]), float(sigmas[min(best + 1, len(sigmas) - 1)]), 17)
+    sigma = fine[int(score(held, fine).mean(1).argmax())]
+    scores = score(rows.x, sigma[None])[0]
+    return {
+        "log-likelihood": float(scores.mean()),
+        "log-likelihood-error": float(scores.std() / len(scores) ** 0.5) if len(scores) > 1 else 0.0,
+        "log-likelihood-sigma": float(sigma),
+        "log-likelihood-samples": float(c.samples),
+    }
+
+
+# --- which metrics go with which model ---------------------------------------------------------------------------------
+
+METRICS: dict[str, Callable[[Context], Metrics]] = {
+    "reconstruction-error": reconstruction_error,
+    "classification-error": classification_error,
+    "cluster-error": cluster_error,
+    "agreement": cluster_agreement,
+    "neighbour-accuracy": neighbour_accuracy,
+    "prior-fit": prior_fit,
+    "style-leakage": style_leakage,
+    "component-accuracy": component_accuracy,
+    "log-likelihood": log_likelihood,
+}
+ALIASES = {"nmi": "agreement", "ari": "agreement", "hungarian-accuracy": "agreement", "parzen": "log-likelihood"}
+
+
+def why_not(model: Autoencoder, rows: Data, name: str) -> str | None:
+    """Why a metric cannot be had for this model and data; None where it can."""
+    labelled = rows.labels is not None and bool((rows.labels >= 0).any())
+    config = model.config
+    if name in ("classification-error", "cluster-error"):
+        if not model.model.classes:
+            return "the model has no categories y"
+        if model.cluster_labels is None:
+            return "the model never saw a label, so its categories have no names"
+        if (name == "cluster-error") != (config.phases.semi_supervised is None):
+            return "the model learned its categories " + ("with" if name == "cluster-error" else "without") + " labels"
+    if name == "agreement" and not model.model.classes:
+        return "the model has no categories y"
+    needs_labels = ("classification-error", "cluster-error", "agreement", "neighbour-accuracy", "style-leakage")
+    if name in (*needs_labels, "component-accuracy") and not labelled:
+        return f"{rows.name} has no labels"
+    if name in ("prior-fit", "style-leakage") and not model.model.dims:
+        return "the model has no z"
+    if name == "component-accuracy" and not (config.adversaries.z is not None and config.adversaries.z.labels):
+        return "the model's prior is not tied to labels"
+    return None
+
+
+def default_metrics(model: Autoencoder, rows: Data) -> list[str]:
+    """The metrics that fit a variant: the paper's own for it, and those that show whether it works."""
+    config = model.config
+    names = ["reconstruction-error", "classification-error", "cluster-error"]
+    if model.model.classes and config.phases.semi_supervised is None:
+        names.append("agreement")
+    if config.decoder.input == "heads" or (not model.model.classes and model.model.dims == 2):
+        names.append("neighbour-accuracy")
+    names += ["prior-fit", "component-accuracy"]
+    if model.columns and not (config.adversaries.z is not None and config.adversaries.z.labels):
+        names.append("style-leakage")
+    if config.about.section.startswith("3"):
+        names.append("log-likelihood")
+    return [name for name in names if why_not(model, rows, name) is None]
+
+
+def evaluate(
+    model: Autoencoder,
+    rows: Data,
+    metrics: list[str] | None = None,
+    *,
+    validation: Data | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> Metrics:
+    """Measure a model on held-out rows.
+
+    Args:
+        metrics: names from METRICS (or nmi, ari, hungarian-accuracy, parzen); None for those that fit the variant.
+        validation: rows to choose the Parzen σ on; without them a tenth of ``rows`` is set aside for that.
+        samples: of the Parzen window.
+
+    Raises:
+        UsageError: an unknown metric. DataError: one that this model or data cannot have.
+    """
+    if len(rows) < 4:
+        raise DataError(f"{rows.name} has {len(rows)} rows", "at least 4 are needed to evaluate")
+    wanted = []
+    for name in metrics or default_metrics(model, rows):
+        name = ALIASES.get(name, name)
+        if name not in METRICS:
+            raise UsageError(f"there is no metric {name!r}", f"choose from {', '.join([*METRICS, *ALIASES])}")
+        reason = why_not(model, rows, name)
+        if reason is not None:
+            raise DataError(f"{name} cannot be measured: {reason}")
+        if name not in wanted:
+            wanted.append(name)
+    context = Context(model, rows, validation, samples, seed)
+    results: Metrics = {}
+    for name in wanted:
+        results |= METRICS[name](context)
+    return results

@@ -1,0 +1,80 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import AaeError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary file's path in the same folder; on success it takes the place of ``path``, else it vanishes.
+
+    A path that is a device, a pipe or a link is written through, never replaced by a rename.
+
+    Raises:
+        AaeError: the folder is missing, read-only or full.
+    """
+    target = Path(path)
+    special = target.is_symlink() or (target.exists() and not target.is_file() and not target.is_dir())
+    temporary: Path | None = None
+    try:
+        if target.is_dir():
+            raise AaeError(f"{target} is a folder", "give a file's path")
+        if special:
+            handle, name = tempfile.mkstemp(prefix=".aae-", suffix=target.suffix)
+        else:
+            handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}-", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        if special:
+            with target.open("wb") as through:
+                through.write(temporary.read_bytes())
+            return
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        temporary.chmod(mode)
+        temporary.replace(target)
+        temporary = None
+        _sync_folder(target.parent)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise AaeError(f"cannot write {target}: {reason}", "choose another place with -o") from None
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AaeError(f"cannot make the folder {path}: {error.strerror}", "choose another place with -o") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # not every file system can
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

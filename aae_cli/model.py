@@ -1,0 +1,215 @@
+"""The adversarial autoencoder: q(y, z|x), p(x|y, z) and the cluster heads W_C.
+
+Every tensor has a leading model axis R (see nets.py): x is (R, B, D), y (R, B, K), z (R, B, n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .nets import MLP, BatchNorm, Linear
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the encoder emits for a batch.
+
+    Attributes:
+        y_logits: (R, B, K) or None.
+        z: (R, B, n), a draw of q(z|x) in training and its centre otherwise, or None.
+    """
+
+    y_logits: Tensor | None
+    z: Tensor | None
+
+    @property
+    def y(self) -> Tensor | None:
+        """q(y|x): (R, B, K), rows sum to 1."""
+        return None if self.y_logits is None else self.y_logits.float().softmax(-1)
+
+    def part(self, name: str) -> Tensor:
+        code = self.y if name == "y" else self.z
+        assert code is not None, f"the model has no {name}"
+        return code
+
+    def split(self, sizes: Sequence[int]) -> list[Codes]:
+        """Undo a concatenation along the batch."""
+        ys = [None] * len(sizes) if self.y_logits is None else self.y_logits.split(list(sizes), 1)
+        zs = [None] * len(sizes) if self.z is None else self.z.split(list(sizes), 1)
+        return [Codes(y, z) for y, z in zip(ys, zs, strict=True)]
+
+
+class Encoder(nn.Module):
+    """q(y|x) and q(z|x) on one shared body (section 5), with the three posteriors of section 2.
+
+    Args:
+        classes: K of the softmax y, or 0 for none.
+        dims: n of z, or 0 for none.
+        posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η joins x).
+        noise, dropout: corruption of the input in training (std of Gaussian noise; share set to 0).
+    """
+
+    def __init__(
+        self,
+        models: int,
+        inputs: int,
+        hidden: Sequence[int],
+        classes: int,
+        dims: int,
+        *,
+        posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic",
+        noise_dims: int = 10,
+        noise: float = 0.0,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        batch_norm_y: bool = False,
+        batch_norm_z: bool = False,
+        init_std: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.noise, self.dropout = noise, dropout
+        self.noise_dims = noise_dims if posterior == "universal" else 0
+        sizes = [inputs + self.noise_dims, *hidden]
+        self.body = MLP(models, sizes, batch_norm=batch_norm, init_std=init_std)
+
+        def head(outputs: int, normalised: bool) -> nn.Module:
+            linear = Linear(models, sizes[-1], outputs, init_std if init_std is not None else sizes[-1] ** -0.5)
+            return nn.Sequential(linear, BatchNorm(models, outputs)) if normalised else linear
+
+        self.y = head(classes, batch_norm_y) if classes else None
+        self.z = head(dims, batch_norm_z) if dims else None
+        self.z_log_var = head(dims, False) if dims and posterior == "gaussian" else None
+
+    def corrupt(self, x: Tensor) -> Tensor:
+        if self.noise:
+            x = x + self.noise * torch.randn_like(x)
+        if self.dropout:
+            x = F.dropout(x, self.dropout)
+        return x
+
+    def forward(self, x: Tensor) -> Codes:
+        if self.training:
+            x = self.corrupt(x)
+        if self.noise_dims:
+            shape = (*x.shape[:-1], self.noise_dims)
+            eta = torch.randn(shape, device=x.device) if self.training else torch.zeros(shape, device=x.device)
+            x = torch.cat([x, eta], -1)
+        body = self.body(x)
+        y_logits = None if self.y is None else self.y(body)
+        z = None if self.z is None else self.z(body).float()
+        if z is not None and self.z_log_var is not None and self.training:
+            z = z + (0.5 * self.z_log_var(body).float()).exp() * torch.randn_like(z)
+        return Codes(y_logits, z)
+
+
+class Scaling(nn.Module):
+    """Between a file's units and the networks': x = (raw − shift) / scale. Shared by all models; shift and scale (D,)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.shift: Tensor
+        self.scale: Tensor
+        self.register_buffer("shift", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return (raw.to(self.shift.dtype) - self.shift) / self.scale
+
+    def invert(self, x: Tensor) -> Tensor:
+        return x * self.scale + self.shift
+
+
+class AAE(nn.Module):
+    """R adversarial autoencoders of one form.
+
+    Args:
+        models: R.
+        features: D of x.
+        classes: K of y, 0 for none. With ``decoder_input="label"``, y is not encoded and ``labels`` says C.
+        dims: n of z, 0 for none.
+        labels: C, for decoders that are given the label (section 4).
+        decoder_input: concat = [y, z]; label = [one-hot label, z]; heads = y·W_C + z (section 7).
+        heads_scale: spread of the first W_C; of a fixed one, W_C = heads_scale·I.
+    """
+
+    def __init__(
+        self,
+        models: int,
+        features: int,
+        encoder: Encoder,
+        *,
+        classes: int,
+        dims: int,
+        labels: int = 0,
+        decoder_hidden: Sequence[int] = (1000, 1000),
+        decoder_batch_norm: bool = False,
+        decoder_input: Literal["concat", "label", "heads"] = "concat",
+        output: Literal["sigmoid", "linear"] = "sigmoid",
+        heads_learned: bool = True,
+        heads_scale: float = 10.0,
+        init_std: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.models, self.features, self.classes, self.dims, self.labels = models, features, classes, dims, labels
+        self.decoder_input, self.output = decoder_input, output
+        self.scaling = Scaling(features)
+        self.encoder = encoder
+        inputs = {"concat": classes + dims, "label": labels + dims, "heads": dims}[decoder_input]
+        self.decoder = MLP(
+            models, [inputs, *decoder_hidden], features, batch_norm=decoder_batch_norm, init_std=init_std
+        )
+        self.heads: nn.Parameter | None = None
+        if decoder_input == "heads":
+            if heads_learned:
+                W_C = torch.randn(models, classes, dims) * heads_scale / dims**0.5
+            else:
+                W_C = heads_scale * torch.eye(classes, dims).expand(models, -1, -1).clone()
+            self.heads = nn.Parameter(W_C, requires_grad=heads_learned)
+
+    @property
+    def W_C(self) -> Tensor:
+        """Cluster heads of section 7: (R, K, n)."""
+        assert self.heads is not None, "only decoder_input=heads has cluster heads"
+        return self.heads
+
+    def encode(self, x: Tensor) -> Codes:
+        """q(y, z|x) of prepared rows. (R, B, D) → Codes."""
+        return self.encoder(x)
+
+    def represent(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
+        """What the decoder sees: [y, z], [label, z] or y·W_C + z.
+
+        Args:
+            y: (R, B, K). z: (R, B, n). label: (R, B, C) one-hot, zeros where unknown.
+        """
+        if self.decoder_input == "heads":
+            assert y is not None and z is not None
+            return torch.bmm(y, self.W_C) + z
+        first = label if self.decoder_input == "label" else y
+        return torch.cat([part for part in (first, z) if part is not None], -1)
+
+    def decode_logits(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
+        return self.decoder(self.represent(y, z, label)).float()
+
+    def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
+        """p(x|·)'s mean in the networks' units. → (R, B, D), in (0, 1) for a sigmoid output."""
+        x_hat = self.decode_logits(y, z, label)
+        return x_hat.sigmoid() if self.output == "sigmoid" else x_hat
+
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """(…) int64, −1 for unknown → (…, C) float32, zeros where unknown."""
+        hot = F.one_hot(labels.clamp(min=0), max(self.labels, 1)).float()
+        return hot * (labels >= 0).unsqueeze(-1)
+
+
+def pick_model(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+    """The state of one of R models, as that of a model with R = 1."""
+    return {
+        name: value if name.startswith("scaling.") else value[index : index + 1].clone() for name, value in state.items()
+    }

@@ -1,0 +1,276 @@
+"""What is optimised: terms (losses on one batch), and phases (terms that share an optimiser and a step).
+
+alternating, as in the paper: reconstruction, then each discriminator, then the encoder as generator, then the
+semi-supervised phase, each with a forward pass and an optimiser of its own.
+joint: the discriminators on the batch's codes, then one step on everything else through the same encoder pass; the
+generator's gradient is read off the discriminators' (adversary.generator_gradient).
+
+Losses are (R,), one a model; their sum is differentiated, so models never mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .adversary import Adversary, generator_gradient
+from .model import AAE, Codes
+
+Stream = Literal["x", "view", "labelled"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows on the training device, in the networks' units.
+
+    Attributes:
+        x: (R, B, D). labels: (R, B) int64, −1 for unlabelled.
+        view: (R, B, D) a second view of x, where a term asks for one.
+        labelled: (R, B', D) rows of the semi-supervised phase, and their ``targets`` (R, B') int64.
+    """
+
+    x: Tensor
+    labels: Tensor
+    view: Tensor | None = None
+    labelled: Tensor | None = None
+    targets: Tensor | None = None
+
+
+@dataclass
+class Forward:
+    """One encoder pass over the streams that some terms need, shared by those terms.
+
+    Attributes:
+        codes: what the encoder said of each stream.
+        progress: share of training done, 0 to 1.
+        fooling: code part → (detached codes that collect the discriminator's gradient, their logits), joint only.
+    """
+
+    model: AAE
+    batch: Batch
+    codes: dict[str, Codes]
+    progress: float | Tensor
+    joint: bool
+    fooling: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @classmethod
+    def run(cls, model: AAE, batch: Batch, streams: Sequence[Stream], progress: float | Tensor, joint: bool) -> Forward:
+        inputs = [getattr(batch, stream) for stream in streams]
+        codes = model.encode(torch.cat(inputs, 1) if len(inputs) > 1 else inputs[0])
+        parts = codes.split([x.shape[1] for x in inputs]) if len(inputs) > 1 else [codes]
+        return cls(model, batch, dict(zip(streams, parts, strict=True)), progress, joint)
+
+    def ramp(self, share: float) -> float | Tensor:
+        """0 → 1 over the first ``share`` of training."""
+        if not share:
+            return 1.0
+        if isinstance(self.progress, Tensor):
+            return (self.progress / share).clamp(max=1.0)
+        return min(1.0, self.progress / share)
+
+
+Named = dict[str, Tensor]
+
+
+class Term(Protocol):
+    """A loss on one batch. Returns the (R,) objective to differentiate, and (R,) losses to report by name."""
+
+    streams: tuple[Stream, ...]
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]: ...
+
+
+class Reconstruction:
+    """½‖x − x̂‖² summed over features, mean over the batch."""
+
+    streams: tuple[Stream, ...] = ("x",)
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        model, batch, codes = forward.model, forward.batch, forward.codes["x"]
+        label = model.one_hot(batch.labels) if model.decoder_input == "label" else None
+        x_hat = model.decode(codes.y, codes.z, label)
+        loss = 0.5 * (x_hat - batch.x).square().sum(-1).mean(1)
+        return self.weight * loss, {"reconstruction": loss}
+
+
+class HeadSeparation:
+    """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η."""
+
+    streams: tuple[Stream, ...] = ()
+
+    def __init__(self, weight: float, eta: float) -> None:
+        self.weight, self.eta = weight, eta
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        W_C = forward.model.W_C
+        i, j = torch.triu_indices(W_C.shape[1], W_C.shape[1], offset=1, device=W_C.device)
+        # The small constant keeps the slope finite where two heads coincide.
+        distance = ((W_C[:, i] - W_C[:, j]).square().sum(-1) + 1e-12).sqrt()
+        loss = (self.eta - distance).clamp(min=0).sum(-1)
+        return self.weight * loss, {"heads": loss}
+
+
+class Discriminate:
+    """Regularisation phase (a): the discriminator of one code part."""
+
+    streams: tuple[Stream, ...] = ("x",)
+
+    def __init__(self, part: str, adversary: Adversary) -> None:
+        self.part, self.adversary = part, adversary
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        fake = forward.codes["x"].part(self.part).detach().requires_grad_(forward.joint)
+        loss, fake_logits = self.adversary.discriminator_loss(fake, forward.batch.labels)
+        if forward.joint:
+            forward.fooling[self.part] = (fake, fake_logits.detach())
+        return loss, {f"regularisation.{self.part}.discriminator": loss}
+
+
+class Fool:
+    """Regularisation phase (b): the encoder as the generator of one code part."""
+
+    streams: tuple[Stream, ...] = ("x",)
+
+    def __init__(self, part: str, adversary: Adversary, weight: float, ramp: float) -> None:
+        self.part, self.adversary, self.weight, self.ramp = part, adversary, weight, ramp
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        code = forward.codes["x"].part(self.part)
+        name = f"regularisation.{self.part}.generator"
+        weight = self.weight * forward.ramp(self.ramp)
+        if self.part in forward.fooling:
+            fake, fake_logits = forward.fooling.pop(self.part)
+            assert fake.grad is not None
+            gradient = generator_gradient(fake.grad, fake_logits)
+            loss = F.softplus(-fake_logits).mean(1)
+            return weight * (code * gradient).sum((1, 2)), {name: loss}
+        loss = self.adversary.generator_loss(code, forward.batch.labels)
+        return weight * loss, {name: loss}
+
+
+class SemiSupervised:
+    """Section 5: cross-entropy of q(y|x) on labelled rows."""
+
+    streams: tuple[Stream, ...] = ("labelled",)
+
+    def __init__(self, weight: float, ramp: float = 0.0) -> None:
+        self.weight, self.ramp = weight, ramp
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        logits, targets = forward.codes["labelled"].y_logits, forward.batch.targets
+        assert logits is not None and targets is not None
+        loss = F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none").mean(1)
+        return self.weight * forward.ramp(self.ramp) * loss, {"semi_supervised": loss}
+
+
+class Consistency:
+    """Cross-entropy from the stop-gradient q(y|x) to q(y|view)."""
+
+    streams: tuple[Stream, ...] = ("x", "view")
+
+    def __init__(self, weight: float, ramp: float) -> None:
+        self.weight, self.ramp = weight, ramp
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        target = forward.codes["x"].part("y").detach()
+        view = forward.codes["view"].y_logits
+        assert view is not None
+        loss = -(target * view.float().log_softmax(-1)).sum(-1).mean(1)
+        return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
+
+
+class Information:
+    """−(balance·H(mean y) − mean H(y)) over the batch, in nats."""
+
+    streams: tuple[Stream, ...] = ("x",)
+
+    def __init__(self, weight: float, balance: float, ramp: float) -> None:
+        self.weight, self.balance, self.ramp = weight, balance, ramp
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        logits = forward.codes["x"].y_logits
+        assert logits is not None
+        log_y = logits.float().log_softmax(-1)
+        y = log_y.exp()
+        mean = y.mean(1)
+        marginal = -(mean * mean.clamp(min=1e-8).log()).sum(-1)
+        conditional = -(y * log_y).sum(-1).mean(1)
+        loss = conditional - self.balance * marginal
+        return self.weight * forward.ramp(self.ramp) * loss, {"information": loss}
+
+
+class Phase:
+    """Terms that share a forward pass, an optimiser and a step.
+
+    Args:
+        parameters: what the optimiser moves; nothing else receives a gradient.
+    """
+
+    def __init__(
+        self, name: str, terms: Sequence[Term], parameters: Iterable[nn.Parameter], optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.name, self.terms, self.optimizer = name, list(terms), optimizer
+        self.parameters = list(parameters)
+        order: list[Stream] = ["x", "view", "labelled"]
+        self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
+
+    def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
+        losses: Named = {}
+        objectives = []
+        with autocast:
+            for term in self.terms:
+                objective, named = term(forward)
+                objectives.append(objective)
+                losses |= named
+        targets = [*self.parameters, *(fake for fake, _ in forward.fooling.values())]
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(objectives).sum().backward(inputs=targets)
+        self.optimizer.step()
+        return losses
+
+
+class Objective:
+    """All phases of one training, in order."""
+
+    def __init__(
+        self,
+        model: AAE,
+        adversaries: nn.ModuleDict,
+        phases: Sequence[Phase],
+        *,
+        joint: bool,
+        autocast: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self.model, self.adversaries, self.phases, self.joint = model, adversaries, list(phases), joint
+        self.autocast: AbstractContextManager[object] = autocast or nullcontext()
+        streams = [stream for phase in self.phases for stream in phase.streams]
+        self.streams: list[Stream] = list(dict.fromkeys(streams))
+
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {phase.name: phase.optimizer for phase in self.phases}
+
+    def step(self, batch: Batch, progress: float | Tensor) -> Named:
+        """One step of every phase. Returns detached (R,) losses by name."""
+        losses: Named = {}
+        if self.joint:
+            forward = self._forward(batch, self.streams, progress)
+            for phase in self.phases:
+                losses |= phase.step(forward, self.autocast)
+        else:
+            for phase in self.phases:
+                losses |= phase.step(self._forward(batch, phase.streams, progress), self.autocast)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _forward(self, batch: Batch, streams: Sequence[Stream], progress: float | Tensor) -> Forward:
+        with self.autocast:
+            return Forward.run(self.model, batch, streams, progress, self.joint)

@@ -1,0 +1,174 @@
+"""What is said to a person, on stderr: progress, tables, notes; and the pictures and card of a run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+DIRECTIONS = {
+    "reconstruction-error": "lower is better",
+    "classification-error": "%, lower is better",
+    "cluster-error": "%, lower is better",
+    "nmi": "0 to 1, higher is better",
+    "ari": "0 to 1, higher is better",
+    "hungarian-accuracy": "%, higher is better",
+    "clusters-used": "of those there are",
+    "neighbour-accuracy": "%, higher is better",
+    "prior-fit": "0.5 is perfect, 1 is worst",
+    "component-accuracy": "%, higher is better",
+    "style-leakage": "%, chance is perfect",
+    "style-leakage-chance": "%, what guessing gives",
+    "log-likelihood": "nats, higher is better",
+    "log-likelihood-error": "nats, standard error",
+    "log-likelihood-sigma": "chosen on validation rows",
+    "log-likelihood-samples": "",
+}
+
+
+class Reporter:
+    """Says nothing. The base of those that do, and what the Python API uses."""
+
+    def say(self, text: str) -> None:
+        """A line worth knowing."""
+
+    def warn(self, text: str) -> None:
+        """A line that must not be missed."""
+
+    def start(self, title: str, steps: int, done: int) -> None:
+        """Training begins."""
+
+    def log(self, record: Mapping[str, Any], steps: int) -> None:
+        """A metrics record came."""
+
+    def stop(self) -> None:
+        """Training has ended, well or not."""
+
+    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
+        """A table of measurements."""
+
+
+def losses_line(record: Mapping[str, Any]) -> str:
+    """Short names and values of a record's losses."""
+    short = {"reconstruction": "rec", "semi_supervised": "labels", "discriminator": "D", "generator": "G"}
+    parts = []
+    for key, value in record.items():
+        if key.startswith("loss.") and value is not None:
+            words = [short.get(word, word) for word in key.split(".")[1:] if word != "regularisation"]
+            parts.append(f"{'.'.join(words)} {value:.3g}")
+    return "  ".join(parts)
+
+
+class PlainReporter(Reporter):
+    """Plain lines now and then, for logs and pipes.
+
+    Args:
+        every: seconds between progress lines.
+    """
+
+    def __init__(self, every: float = 10.0, verbose: bool = False) -> None:
+        self.every = 0.0 if verbose else every
+        self._last = 0.0
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        self.say(f"WARNING: {text}")
+
+    def start(self, title: str, steps: int, done: int) -> None:
+        self._last = time.monotonic()
+
+    def log(self, record: Mapping[str, Any], steps: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= self.every or record["step"] == steps:
+            self._last = now
+            self.say(
+                f"step {record['step']}/{steps}  epoch {record['epoch']:g}  "
+                f"{record['samples_per_s']:.0f} samples/s  {losses_line(record)}"
+            )
+
+    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
+        self.say(title)
+        for name, value in metrics.items():
+            self.say(f"  {name:<24} {value:<10.5g} {DIRECTIONS.get(name, '')}".rstrip())
+
+
+class TerminalReporter(PlainReporter):
+    """A progress bar with losses, throughput and time left, and rich tables."""
+
+    def __init__(self, verbose: bool = False) -> None:
+        from rich.console import Console
+
+        super().__init__(verbose=verbose)
+        self.console = Console(stderr=True, highlight=False)
+        self._progress: Any = None
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        self.console.print(f"WARNING: {text}", style="bold yellow", markup=False)
+
+    def start(self, title: str, steps: int, done: int) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = [TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn(), TimeRemainingColumn()]
+        if self.console.width >= 80:
+            columns.append(TextColumn("{task.fields[losses]}", markup=False))
+        self._progress = Progress(*columns, console=self.console, transient=True)
+        self._task = self._progress.add_task(title, total=steps, completed=done, losses="")
+        self._progress.start()
+
+    def log(self, record: Mapping[str, Any], steps: int) -> None:
+        line = f"{record['samples_per_s']:.0f}/s  {losses_line(record)}"
+        self._progress.update(self._task, completed=record["step"], losses=line)
+
+    def stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left")
+        table.add_column("metric")
+        table.add_column("value", justify="right")
+        table.add_column("")
+        for name, value in metrics.items():
+            table.add_row(name, f"{value:.5g}", DIRECTIONS.get(name, ""))
+        self.console.print(table)
+
+
+def choose_reporter(quiet: bool = False, verbose: bool = False) -> Reporter:
+    """Nothing when quiet, a progress bar on a terminal, plain lines elsewhere."""
+    if quiet:
+        return Quiet()
+    try:
+        terminal = sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return Reporter()
+    return TerminalReporter(verbose) if terminal else PlainReporter(verbose=verbose)
+
+
+class Quiet(Reporter):
+    """Only what must not be missed."""
+
+    def warn(self, text: str) -> None:
+        print(f"WARNING: {text}", file=sys.stderr, flush=True)
+
+
+def card(title: str, summary: str, facts: Mapping[str, Any], metrics: Mapping[str, float], command: str) -> str:
+    """A run's README.md."""
+    lines = [f"# {title}", "", summary, "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in facts.items()]
+    lines += ["", "## Measured on held-out data", ""]
+    if metrics:
+        lines += ["| metric | value | |", "|---|---|---|"]
+        lines += [f"| {name} | {value:.5g} | {DIRECTIONS.get(name, '')} |" for name, value in metrics.items()]
+    else:
+        lines.append("Nothing: no rows were held out.")
+    lines += ["", "## Use", "", "```", command, "```", "", "![samples](samples.png)", ""]
+    return "\n".join(lines)

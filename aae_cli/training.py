@@ -1,0 +1,480 @@
+"""Train one preset on one data set: from names to a finished run folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .batches import Batches, choose_labelled
+from .build import Adapted, adapt, build_model, build_objective, build_view, set_scaling
+from .checkpoint import CONFIG, METRICS, MODEL, STATE, Header, load_tensors, new_run_folder, save_tensors
+from .config import Config, preset_title, resolve, to_yaml
+from .data import NotHere, named_test, read
+from .data.types import Data
+from .device import autocast, choose_device
+from .engine import Callbacks, Engine, Schedule
+from .errors import AaeError, CheckpointError, UsageError
+from .evaluate import evaluate, name_clusters
+from .files import make_folder, write_whole
+from .inference import Autoencoder, load
+from .model import AAE, pick_model
+from .pictures import sample_sheet
+from .report import Reporter, card
+
+SCORE_ROWS = 4000
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows to train on, rows held out of training (to name clusters, choose among restarts, fit σ), and test rows.
+
+    ``test`` is None for data without a test part: the held-out validation rows then serve, or, of too few, none.
+    """
+
+    train: Data
+    validation: Data | None
+    test: Data | None
+
+    @property
+    def held_out(self) -> tuple[Data, str] | None:
+        """The rows to report on, and what to call them."""
+        if self.test is not None:
+            return self.test, f"{len(self.test)} test rows"
+        if self.validation is not None:
+            return self.validation, f"{len(self.validation)} held-out rows"
+        return None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: the run folder, which is the checkpoint.
+        metrics: measured on held-out rows.
+        scores: the label-free score of each restart, higher is better; empty for one model.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    scores: tuple[float, ...] = ()
+
+
+def split(data: Data, share: float, seed: int, test: Data | None = None) -> Splits:
+    """Hold rows out of training.
+
+    Args:
+        share: of the rows if below 1, else a count.
+    """
+    count = round(share * len(data)) if share < 1 else int(share)
+    if count >= len(data):
+        raise UsageError(f"data.validation={share:g} leaves none of {len(data)} rows to train on")
+    if count < 1:
+        return Splits(data, None, test)
+    order = np.random.default_rng(seed).permutation(len(data))
+    return Splits(data[np.sort(order[count:])], data[np.sort(order[:count])], test)
+
+
+def read_splits(config: Config, reporter: Reporter, **options: Any) -> tuple[Splits, tuple[str, ...]]:
+    """The splits that a config names; offline, ``mnist`` falls back to ``mnist-mini``, loudly.
+
+    Returns:
+        the splits, and notes for the run's records.
+    """
+    source, notes = config.data.source, []
+    try:
+        data = read(source, kind=config.data.kind, **options)
+    except NotHere as error:
+        if source.partition(":")[0] != "mnist":
+            raise
+        note = f"mnist can neither be found nor downloaded ({error.what}): training on mnist-mini, 4,000 digits, instead"
+        reporter.warn(note)
+        notes.append(note)
+        source = "mnist-mini"
+        data = read(source)
+    for note in data.notes:
+        reporter.say(note)
+        notes.append(note)
+    test_name = named_test(source)
+    test = read(test_name) if test_name and ":" not in source else None
+    return split(data, config.data.validation, config.train.seed, test), tuple(notes)
+
+
+def train(
+    preset: str | Mapping[str, Any] = "quick",
+    data: str | Data | None = None,
+    output: str | Path | None = None,
+    settings: Iterable[str] = (),
+    *,
+    flags: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    all_rows: bool = False,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> Run:
+    """Train and save a model.
+
+    Args:
+        preset: a shipped preset's name, a YAML file, or a mapping.
+        data: a source as on the command line, or rows in memory; None for the preset's own.
+        output: the run folder; None makes ``runs/<preset>``.
+        settings: ``a.b=value`` texts. flags: dotted keys → values, over the settings.
+        resume: go on with an unfinished run in ``output`` (or the newest of this preset).
+        force: replace what is in ``output``.
+        all_rows: hold nothing out (embedding or clustering the very data that is fitted).
+        options: ``format``, ``label_column`` and ``columns`` of the reader.
+
+    Raises:
+        UsageError: a wrong config or folder. DataError, CheckpointError, TrainingError, Interrupted: as they say.
+    """
+    reporter = reporter or Reporter()
+    flags = dict(flags or {})
+    if isinstance(data, str):
+        flags["data.source"] = data
+    elif isinstance(data, Data):
+        flags["data.source"] = data.name
+    config = resolve(preset, settings, flags)
+    title = preset_title(preset) if isinstance(preset, str) else "run"
+    folder = _choose_folder(title, output, resume, force)
+
+    started = time.perf_counter()
+    if isinstance(data, Data):
+        splits, notes = split(data, 0 if all_rows else config.data.validation, config.train.seed), data.notes
+    else:
+        splits, notes = read_splits(config, reporter, **options)
+    plan = plan_training(config, splits, device)
+    for note in plan.adapted.notes:
+        reporter.say(note)
+    reporter.say(f"{title} on {splits.train.name}: {plan.summary}")
+    reporter.say(f"device: {plan.reason}; {plan.precision}")
+
+    job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter)
+    with torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []):
+        return job.run(resume, started)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training before it starts."""
+
+    adapted: Adapted
+    device: torch.device
+    reason: str
+    precision: str
+    context: Any
+    labelled: np.ndarray
+    summary: str
+
+    @property
+    def config(self) -> Config:
+        return self.adapted.config
+
+
+def plan_training(config: Config, splits: Splits, device: str) -> Plan:
+    """Everything that is decided before the first step, as ``--dry-run`` shows it."""
+    where, reason = choose_device(device)
+    rows = splits.train
+    known = rows.labels is not None and bool((rows.labels >= 0).any())
+    adapted = adapt(config, rows.schema, len(rows), known)
+    c = adapted.config
+    classes = len(rows.schema.classes or ())
+    labels = rows.labels if rows.labels is not None else np.full(len(rows), -1)
+    labelled = choose_labelled(labels, c.data.labels, classes, c.train.seed)
+    context, precision = autocast(where, c.train.precision)
+    steps = c.train.epochs * max(1, len(rows) // c.train.batch_size)
+    summary = f"{len(rows)} rows, {len(labelled)} labels used, {c.train.epochs} epochs, {steps} steps"
+    if c.train.restarts > 1:
+        summary += f", {c.train.restarts} restarts"
+    return Plan(adapted, where, reason, precision, context, labelled, summary)
+
+
+def _choose_folder(title: str, output: str | Path | None, resume: bool, force: bool) -> Path:
+    if output is None:
+        if resume:
+            started = [path.parent for path in Path("runs").glob(f"{title}*/{STATE}")]
+            unfinished = sorted(started, key=lambda path: (path / STATE).stat().st_mtime)
+            if not unfinished:
+                raise UsageError(f"there is no run of {title} under ./runs to resume", "name it with -o DIR")
+            return unfinished[-1]
+        return new_run_folder(title)
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"-o {folder}: that is a file", "name a folder for the run")
+    full = folder.is_dir() and any(folder.iterdir())
+    if resume and not (folder / STATE).is_file():
+        raise UsageError(f"{folder} has no {STATE} to resume from", "leave --resume out to start anew")
+    if full and not (resume or force):
+        raise UsageError(f"-o {folder}: the folder is not empty", "go on with --resume, or replace it with --force")
+    return folder
+
+
+class _Job:
+    """One training under way: builds the engine, and writes the run folder around it."""
+
+    def __init__(
+        self, title: str, folder: Path, plan: Plan, splits: Splits, notes: tuple[str, ...], reporter: Reporter
+    ) -> None:
+        self.title, self.folder, self.plan, self.splits, self.notes = title, folder, plan, splits, notes
+        self.reporter, self.config, self.schema = reporter, plan.config, splits.train.schema
+        self.last_record: dict[str, Any] = {}
+
+    def run(self, resume: bool, started: float) -> Run:
+        engine = self._build()
+        steps = engine.schedule.steps
+        if resume:
+            self._resume(engine)
+            if engine.step >= steps:
+                raise UsageError(f"{self.folder} has run its {steps} steps", "give more with --epochs N")
+            self.reporter.say(f"resuming {self.folder} at step {engine.step} of {steps}")
+        else:
+            make_folder(self.folder)
+            for name in (STATE, MODEL, METRICS):
+                (self.folder / name).unlink(missing_ok=True)
+        write_whole(self.folder / CONFIG, to_yaml(self.config))
+        self.reporter.start(self.title, steps, engine.step)
+        try:
+            engine.run()
+        except AaeError as error:
+            kept = (self.folder / MODEL).is_file()
+            where = f"the last good checkpoint is {self.folder}" if kept else "no checkpoint was saved yet"
+            error.args = (f"{error.args[0]} ({where})",)
+            raise
+        finally:
+            self.reporter.stop()
+        return self._finish(engine, time.perf_counter() - started)
+
+    def _build(self) -> Engine:
+        config, plan, rows = self.config, self.plan, self.splits.train
+        models = config.train.restarts
+        torch.manual_seed(config.train.seed)
+        x = torch.from_numpy(np.ascontiguousarray(rows.x))
+        labels = torch.from_numpy(rows.labels if rows.labels is not None else np.full(len(rows), -1)).long()
+        model = build_model(config, self.schema, models)
+        set_scaling(model, config, self.schema, x)
+        model.to(plan.device)
+        objective = build_objective(config, model, len(self.schema.classes or ()), plan.context)
+        semi = config.phases.semi_supervised
+        self.batches = Batches(
+            x.to(plan.device),
+            labels.to(plan.device),
+            [plan.labelled] * models,
+            model.scaling,
+            batch_size=config.train.batch_size,
+            seeds=[config.train.seed + index for index in range(models)],
+            labelled_size=semi.batch_size if semi else 0,
+            view=build_view(config, self.schema, model),
+            want_view="view" in objective.streams,
+            augment_labelled=bool(semi and semi.augment),
+        )
+        self.model = model
+        schedule = Schedule(
+            config.train.epochs, self.batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay
+        )
+        callbacks = Callbacks(log=self._log, save=self._save)
+        return Engine(
+            model, objective.adversaries, objective, self.batches, schedule, callbacks, ema=config.train.ema
+        )
+
+    # --- on the way ---------------------------------------------------------------------------------------------------
+
+    def _log(self, record: dict[str, Any]) -> None:
+        if self.notes and not self.last_record:
+            record["notes"] = list(self.notes)
+        self.last_record = record
+        self._write(record)
+        steps = self.config.train.epochs * self.batches.steps_per_epoch
+        self.reporter.log(record, steps)
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        try:
+            with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+        except OSError as error:
+            raise AaeError(f"cannot write {self.folder / METRICS}: {error.strerror}") from None
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one that it goes on with."""
+        config = self.config.model_dump(mode="json", exclude={"about"})
+        rows = self.splits.train
+        checksum = float(np.asarray(rows.x[:: max(1, len(rows) // 97)], dtype=np.float64).sum())
+        return {"config": config, "rows": len(rows), "features": rows.schema.size, "checksum": checksum}
+
+    def _save(self, engine: Engine) -> None:
+        tensors, values = engine.state()
+        header = json.dumps({**values, "identity": self._identity()})
+        save_tensors(self.folder / STATE, tensors, "aae_state", header)
+        if engine.step < engine.schedule.steps:
+            model = self._single(engine.weights, 0)
+            self._save_model(model)
+            write_whole(self.folder / "samples.png", sample_sheet(model, self.config.train.seed))
+
+    def _resume(self, engine: Engine) -> None:
+        tensors, text = load_tensors(self.folder / STATE, "aae_state")
+        values = json.loads(text)
+        difference = _first_difference(values["identity"], self._identity())
+        if difference is not None:
+            key, old, new = difference
+            raise UsageError(
+                f"{self.folder} was started with {key}={old}, not {new}", "only --epochs may change on --resume"
+            )
+        engine.load_state(tensors, values)
+        file = self.folder / METRICS
+        kept = []
+        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record.get("step", math.inf) <= engine.step and not record.get("final"):
+                kept.append(line)
+        write_whole(file, "".join(line + "\n" for line in kept))
+        self.last_record = json.loads(kept[-1]) if kept else {}
+
+    # --- at the end ---------------------------------------------------------------------------------------------------
+
+    def _single(self, weights: Mapping[str, Tensor], index: int) -> Autoencoder:
+        """One of the models as it would be loaded, with its categories named."""
+        model: AAE = build_model(self.config, self.schema)
+        model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
+        header = Header(self.title, self.config, self.schema)
+        return self._named(Autoencoder(model, header, self.plan.device))
+
+    def _named(self, model: Autoencoder) -> Autoencoder:
+        """With the class that each y stands for, and the size of each cluster."""
+        config, classes = self.config, self.schema.classes
+        names, sizes = None, None
+        if config.code.y is not None:
+            rows = self.splits.validation or self.splits.train
+            rows = rows[: 10 * SCORE_ROWS]
+            y = model.y(rows.x)
+            sizes = np.bincount(y.argmax(1), minlength=y.shape[1]).tolist()
+            if config.phases.semi_supervised is not None:
+                names = tuple(i if i < len(classes or ()) else -1 for i in range(y.shape[1]))
+            elif rows.labels is not None and classes:
+                names = tuple(name_clusters(y, rows.labels).tolist())
+        header = replace(model.header, cluster_labels=names, training={"cluster_sizes": sizes} if sizes else {})
+        return Autoencoder(model.model, header, model.device)
+
+    def _save_model(self, model: Autoencoder) -> None:
+        save_tensors(self.folder / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())
+
+    def _score(self, model: Autoencoder) -> float:
+        """A label-free score of one restart on rows held out of training; higher is better.
+
+        With categories: the information that they carry through a second view, H(mean y) − CE(q(y|x), q(y|view)).
+        Without: −reconstruction error.
+        """
+        rows = (self.splits.validation or self.splits.train).x[:SCORE_ROWS]
+        x = model.model.scaling(torch.from_numpy(np.ascontiguousarray(rows)).to(model.device))[None]
+        if not model.model.classes:
+            x_hat = torch.from_numpy(model.reconstruct(rows)).to(model.device)
+            return -float((model.model.scaling(x_hat)[None] - x).square().sum(-1).mean())
+        consistent = self.config.phases.model_copy(update={"consistency": self.config.phases.consistency or _VIEWED})
+        view = build_view(self.config.model_copy(update={"phases": consistent}), self.schema, model.model)
+        assert view is not None
+        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.train.seed)
+            y, again = (model.model.encode(each).y for each in (x, view(x)))
+        assert y is not None and again is not None
+        mean = y.mean(1).clamp(min=1e-8)
+        cross = -(y * again.clamp(min=1e-8).log()).sum(-1).mean()
+        return float(-(mean * mean.log()).sum() - cross)
+
+    def _finish(self, engine: Engine, seconds: float) -> Run:
+        weights, restarts = engine.weights, self.config.train.restarts
+        candidates = [self._single(weights, index) for index in range(restarts)]
+        scores: tuple[float, ...] = ()
+        chosen = 0
+        if restarts > 1:
+            scores = tuple(self._score(candidate) for candidate in candidates)
+            chosen = max(range(restarts), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)
+            said = ", ".join(f"{score:.3f}" for score in scores)
+            self.reporter.say(f"label-free scores of the restarts: {said}; keeping number {chosen + 1}")
+        model = candidates[chosen]
+        held_out, measured = self.splits.held_out, {}
+        if held_out is not None and len(held_out[0]) >= 4:
+            self.reporter.say(f"measuring on {held_out[1]}")
+            validation = self.splits.validation if self.splits.test is not None else None
+            measured = evaluate(model, held_out[0], validation=validation, seed=self.config.train.seed)
+            measured = {name: round(value, 6) for name, value in measured.items()}
+        facts = {
+            "data": self.splits.train.name,
+            "rows": len(self.splits.train),
+            "labels": len(self.plan.labelled),
+            "held_out": held_out[1] if held_out else "none",
+            "steps": engine.step,
+            "seconds": round(engine.seconds, 1),
+            "device": self.plan.reason,
+            "precision": self.plan.precision,
+            "torch": torch.__version__,
+            "notes": list(self.notes),
+            "scores": [round(score, 4) for score in scores],
+            "metrics": measured,
+        }
+        header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
+        model = Autoencoder(model.model, header, model.device)
+        write_whole(self.folder / "samples.png", sample_sheet(model, self.config.train.seed))
+        write_whole(self.folder / "README.md", self._card(facts, measured))
+        self._save_model(model)
+        final = {**self.last_record, **{f"eval.{name}": value for name, value in measured.items()}, "final": True}
+        if self.notes:
+            final["notes"] = list(self.notes)
+        self._write(final)
+        if held_out is not None:
+            self.reporter.metrics(f"{self.title}: measured on {held_out[1]}", measured)
+        self.reporter.say(f"trained in {seconds:.0f} s; saved in {self.folder}")
+        return Run(self.folder, measured, scores)
+
+    def _card(self, facts: Mapping[str, Any], measured: Mapping[str, float]) -> str:
+        about = self.config.about
+        shown = {name: value for name, value in facts.items() if name not in ("metrics", "notes", "scores")}
+        shown["section of arXiv:1511.05644"] = about.section or "–"
+        for number, note in enumerate(self.notes, 1):
+            shown[f"note {number}"] = note
+        return card(self.title, about.summary, shown, measured, f"aae info -c {self.folder}")
+
+
+_VIEWED = resolve({"code": {"y": {"classes": 2}}, "phases": {"consistency": {"weight": 1.0}}}).phases.consistency
+
+
+def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """The first key in which two nested values differ, with both values; epochs may differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            found = _first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+            if found is not None:
+                return found
+        return None
+    if old == new or path == "config.train.epochs":
+        return None
+    return path.removeprefix("config."), old, new
+
+
+def held_out_rows(header: Header) -> Splits:
+    """The splits that a checkpoint was trained on, read again from its source.
+
+    Raises:
+        CheckpointError: the source cannot be read twice (a pipe, or rows in memory).
+    """
+    source = str((header.training or {}).get("data") or header.config.data.source)
+    source = header.config.data.source if not source.startswith("mnist-mini") else source
+    if source == "-" or (named_test(source) is None and not os.path.exists(source.partition("[")[0])):
+        raise CheckpointError(f"the data that this model was trained on ({source}) is not here", "give DATA to evaluate on")
+    config = header.config.model_copy(update={"data": header.config.data.model_copy(update={"source": source})})
+    return read_splits(config, Reporter())[0]
+
+
+__all__ = ["Run", "Splits", "held_out_rows", "load", "plan_training", "read_splits", "split", "train"]
