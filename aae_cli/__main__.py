@@ -1,0 +1,5 @@
+"""``python -m aae_cli``."""
+
+from .cli import main
+
+main()

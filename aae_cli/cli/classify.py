@@ -1,0 +1,79 @@
+"""``aae classify``: rows to classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .common import (
+    Checkpoint,
+    Columns,
+    Debug,
+    Device,
+    DeviceOption,
+    Format,
+    LabelColumn,
+    Output,
+    Quiet,
+    Source,
+    Verbose,
+    choose_checkpoint,
+    fits,
+    frame,
+    listed,
+    load_model,
+    read_for,
+    reporter,
+)
+
+PRESETS = "aae train --preset semi-supervised (or dim-reduction-labels, dim-reduction-10d, clustering)"
+
+
+def can_classify(header: Any) -> bool:
+    labels = header.cluster_labels
+    return header.config.code.y is not None and labels is not None and any(label >= 0 for label in labels)
+
+
+def command(
+    data: Source,
+    checkpoint: Checkpoint = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Write a column of probabilities for each class.")] = False,
+    output: Output = None,
+    format: Format = None,
+    label_column: LabelColumn = None,
+    columns: Columns = None,
+    device: DeviceOption = Device.auto,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Write the predicted class of every row, one a line under the header `label`."""
+    with frame(debug):
+        from ..output import check_output, output_format, table_bytes, write
+
+        kind = output_format(output, format, pipe_input=data == "-", default="csv")
+        check_output(output)
+        report = reporter(quiet, verbose)
+        from ..data import read
+
+        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns)}
+        rows = None if checkpoint else read(data, format=format if data == "-" else None, **options)
+        path = choose_checkpoint(
+            checkpoint,
+            lambda header: rows is not None and can_classify(header) and fits(header, rows),
+            f"classify {data}",
+            report,
+            PRESETS,
+        )
+        assert path is not None
+        model = load_model(path, device)
+        rows = read_for(data, model.schema, format, **options)
+        probabilities = model.classify(rows.x)
+        if proba:
+            table: dict[str, Any] = {name: probabilities[:, i] for i, name in enumerate(model.classes)}
+        else:
+            table = {"label": [model.classes[i] for i in probabilities.argmax(1)]}
+        write(table_bytes(table, kind), output, kind)
+        if output not in (None, "-"):
+            report.say(f"wrote {len(rows)} rows to {output}")

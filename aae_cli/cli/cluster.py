@@ -1,0 +1,103 @@
+"""``aae cluster``: rows to clusters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from .common import (
+    Checkpoint,
+    Columns,
+    Debug,
+    Device,
+    DeviceOption,
+    Format,
+    LabelColumn,
+    Output,
+    Quiet,
+    Seed,
+    Source,
+    Verbose,
+    choose_checkpoint,
+    fit,
+    fits,
+    frame,
+    ids_and_labels,
+    listed,
+    load_model,
+    read_for,
+    reporter,
+)
+
+
+def command(
+    data: Source,
+    checkpoint: Checkpoint = None,
+    fit_: Annotated[bool, typer.Option("--fit", help="Fit clustering on DATA itself, and keep the run.")] = False,
+    clusters: Annotated[int | None, typer.Option("-k", "--clusters", min=2, help="Number of clusters K.")] = None,
+    plot: Annotated[
+        str | None, typer.Option("--plot", metavar="FILE", help="Draw cluster heads beside members as PNG.")
+    ] = None,
+    output: Output = None,
+    format: Format = None,
+    label_column: LabelColumn = None,
+    columns: Columns = None,
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Write the cluster of every row and how sure it is: id, cluster, confidence, label (where known)."""
+    with frame(debug):
+        from ..output import check_output, output_format, table_bytes, write
+
+        kind = output_format(output, format, pipe_input=data == "-", default="csv")
+        check_output(output)
+        check_output(plot)
+        report = reporter(quiet, verbose)
+        from ..data import read
+
+        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns)}
+        path = None
+        if not fit_:
+            rows = None if checkpoint else read(data, format=format if data == "-" else None, **options)
+
+            def can(header: Any) -> bool:
+                y = header.config.code.y
+                unsupervised = header.config.phases.semi_supervised is None
+                right_number = clusters is None or (y is not None and y.classes == clusters)
+                return y is not None and unsupervised and right_number and rows is not None and fits(header, rows)
+
+            path = choose_checkpoint(checkpoint, can, f"cluster {data}" + (f" in {clusters}" if clusters else ""), report, None)
+        if path is None:
+            rows = read(data, format=format if data == "-" else None, **options)
+            if not fit_:
+                report.say("no run under ./runs clusters rows of this form: fitting clustering")
+            path = fit("clustering", rows, {"code.y.classes": clusters}, seed, device, report)
+        model = load_model(path, device)
+        if clusters is not None and model.model.classes not in (0, clusters):
+            raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")
+        rows = read_for(data, model.schema, format, **options)
+        own, confidence = model.cluster(rows.x)
+        ids, labels = ids_and_labels(rows)
+        table: dict[str, Any] = {"id": ids, "cluster": own, "confidence": confidence}
+        if labels is not None:
+            table["label"] = labels
+        if plot is not None:
+            from pathlib import Path
+
+            from ..files import write_whole
+            from ..pictures import cluster_figure, cluster_profiles
+
+            if model.schema.kind == "image":
+                picture = cluster_figure(model, rows.x, own)
+            else:
+                picture = cluster_profiles(model, model.embed(rows.x), own)
+            write_whole(Path(plot), picture)
+            report.say(f"drew {plot}")
+        write(table_bytes(table, kind), output, kind)
+        if output not in (None, "-"):
+            report.say(f"wrote {len(rows)} rows to {output}")

@@ -1,0 +1,234 @@
+"""What the commands share: options, the frame that turns errors into exit codes, and the choice of a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import AaeError, CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from ..checkpoint import Header
+    from ..data.types import Data
+    from ..report import Reporter
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(str, Enum):
+    fp32 = "fp32"
+    tf32 = "tf32"
+    bf16 = "bf16"
+
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto picks CUDA, MPS or the CPU.")]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        "-c",
+        "--checkpoint",
+        metavar="PATH",
+        help="Run folder or model.safetensors. Default: $AAE_CHECKPOINT, else the newest fitting run under ./runs.",
+    ),
+]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A name (mnist, mnist:test, mnist-mini, digits, …), a file (.npz .npy .csv .tsv .parquet, IDX), "
+        "a folder of images, an image, or - for stdin.",
+    ),
+]
+Output = Annotated[
+    str | None, typer.Option("-o", "--output", metavar="FILE|-", help="Where to write; - is stdout, the default.")
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="F", help="csv, tsv, parquet, ndjson, json, npz or npy; also the format of stdin."),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label-column", metavar="NAME", help="The column that holds labels (default: label).")
+]
+Columns = Annotated[
+    str | None, typer.Option("--columns", metavar="A,B,…", help="The feature columns of a table (default: all others).")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of every random choice.")]
+
+
+def say(text: str) -> None:
+    """A line for a person, on stderr; a closed stderr is no reason to fail."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def frame(debug: bool = False) -> Iterator[None]:
+    """Errors become one line on stderr and an exit code: 1 not done, 2 wrong usage, 130 and 143 after signals.
+
+    A closed pipe ends quietly with 0.
+    """
+    previous = _terminate_as_exception()
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        raise typer.Exit(0) from None
+    except AaeError as error:
+        if debug:
+            raise
+        say(f"aae: {_visible(error.args[0])}")
+        raise typer.Exit(error.exit_code) from None
+    except (KeyboardInterrupt, _Terminated) as error:
+        code = 143 if isinstance(error, _Terminated) else 130
+        say("aae: interrupted")
+        raise typer.Exit(code) from None
+    except MemoryError:
+        if debug:
+            raise
+        say("aae: out of memory; try a smaller --batch-size, fewer rows or smaller layers")
+        raise typer.Exit(1) from None
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        text = _visible(str(error).strip().splitlines()[0] if str(error).strip() else "no details")
+        if "out of memory" in text.lower() or "not enough memory" in text.lower():
+            say("aae: out of memory; try a smaller --batch-size, fewer rows or smaller layers")
+        else:
+            say(f"aae: unexpected {type(error).__name__}: {text[:300]}; --debug shows where, and it is worth reporting")
+        raise typer.Exit(1) from None
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+class _Terminated(BaseException):
+    pass
+
+
+def _terminate_as_exception() -> Any:
+    def stop(number: int, where: Any) -> None:
+        raise _Terminated
+
+    try:
+        return signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread
+        return None
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from failing once more when it flushes stdout at exit."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+
+
+def _visible(text: str) -> str:
+    """One line without control characters: text from files must not steer the terminal."""
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def reporter(quiet: bool, verbose: bool) -> Reporter:
+    from ..report import choose_reporter
+
+    return choose_reporter(quiet, verbose)
+
+
+def listed(columns: str | None) -> list[str] | None:
+    """``a,b`` as names."""
+    return None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+
+
+def choose_checkpoint(
+    given: str | None, can: Callable[[Header], bool], what: str, reporter: Reporter, presets: str | None
+) -> Path | None:
+    """-c, else $AAE_CHECKPOINT, else the newest finished run under ./runs that can do it; the choice is said.
+
+    Args:
+        presets: what to train where there is none; None returns None instead of raising.
+    """
+    if given is not None:
+        return Path(given)
+    variable = os.environ.get("AAE_CHECKPOINT")
+    if variable:
+        reporter.say(f"using {variable} ($AAE_CHECKPOINT)")
+        return Path(variable)
+    from ..checkpoint import newest_run
+
+    folder = newest_run(can)
+    if folder is not None:
+        reporter.say(f"using {folder}, the newest run that can {what} (choose with -c)")
+        return folder
+    if presets is None:
+        return None
+    raise CheckpointError(f"no finished run under ./runs can {what}", f"train one first: {presets}")
+
+
+def fits(header: Header, data: Data) -> bool:
+    """Whether a run was trained on rows of this form, as far as names and sizes tell."""
+    ours, theirs = header.schema, data.schema
+    if ours.kind == "table" and ours.columns and theirs.columns:
+        return set(ours.columns) <= set(theirs.columns)
+    return ours.size == theirs.size
+
+
+def load_model(path: Path, device: Device) -> Any:
+    from ..inference import load
+
+    return load(path, device.value)
+
+
+def read_for(
+    source: str, schema: Any, format: str | None, label_column: str | None = None, columns: list[str] | None = None
+) -> Data:
+    """Rows of DATA in the form that a checkpoint remembers."""
+    from ..data import read
+
+    return read(source, format=format if source == "-" else None, label_column=label_column, columns=columns, like=schema)
+
+
+def fit(preset: str, data: Data, flags: dict[str, Any], seed: int, device: Device, reporter: Reporter) -> Path:
+    """Fit a preset on DATA itself and keep the run."""
+    from ..training import train
+
+    flags = {**flags, "train.seed": seed}
+    run = train(preset, data, flags=flags, device=device.value, all_rows=True, reporter=reporter)
+    reporter.say(f"the fitted model is kept in {run.folder}")
+    return run.folder
+
+
+def ids_and_labels(data: Data) -> tuple[Any, list[str] | None]:
+    """The id column of an output, and the labels where known."""
+    ids = list(data.ids) if data.ids is not None else list(range(len(data)))
+    return ids, data.label_names
+
+
+def class_index(model: Any, label: str) -> int:
+    """A class by its name.
+
+    Raises:
+        UsageError: the model has no such class.
+    """
+    if label in model.classes:
+        return int(model.classes.index(label))
+    known = ", ".join(model.classes[:20])
+    raise UsageError(f"--label {label}: no such class", f"the model's classes are {known}" if known else None)

@@ -1,0 +1,110 @@
+"""``aae embed``: rows to points."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .common import (
+    Checkpoint,
+    Columns,
+    Debug,
+    Device,
+    DeviceOption,
+    Format,
+    LabelColumn,
+    Output,
+    Quiet,
+    Seed,
+    Source,
+    Verbose,
+    choose_checkpoint,
+    fit,
+    fits,
+    frame,
+    ids_and_labels,
+    listed,
+    load_model,
+    read_for,
+    reporter,
+)
+
+
+def command(
+    data: Source,
+    checkpoint: Checkpoint = None,
+    fit_: Annotated[bool, typer.Option("--fit", help="Fit dim-reduction on DATA itself, and keep the run.")] = False,
+    dims: Annotated[
+        int | None, typer.Option("--dims", min=1, help="Dimensions; a larger representation is projected. [2]")
+    ] = None,
+    plot: Annotated[str | None, typer.Option("--plot", metavar="FILE", help="Draw a scatter as PNG.")] = None,
+    output: Output = None,
+    format: Format = None,
+    label_column: LabelColumn = None,
+    columns: Columns = None,
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Write the representation of every row: id, label (where known), then x,y or z0,z1,…"""
+    with frame(debug):
+        from ..output import check_output, output_format, table_bytes, write
+
+        kind = output_format(output, format, pipe_input=data == "-", default="csv")
+        check_output(output)
+        check_output(plot)
+        report = reporter(quiet, verbose)
+        from ..data import read
+
+        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns)}
+        wanted = dims or 2
+        path = None
+        if not fit_:
+            from ..inference import representation_dims
+
+            rows = None if checkpoint else read(data, format=format if data == "-" else None, **options)
+            path = choose_checkpoint(
+                checkpoint,
+                lambda header: rows is not None and fits(header, rows) and representation_dims(header) == wanted,
+                f"embed {data} in {wanted} dimensions",
+                report,
+                None,
+            )
+        if path is None:
+            rows = read(data, format=format if data == "-" else None, **options)
+            if not fit_:
+                report.say(f"no run under ./runs embeds rows of this form in {wanted} dimensions: fitting dim-reduction")
+            flags = {"code.z.dims": wanted} if wanted != 2 else {}
+            path = fit("dim-reduction", rows, flags, seed, device, report)
+        model = load_model(path, device)
+        rows = read_for(data, model.schema, format, **options)
+        points = model.embed(rows.x)
+        if dims is not None:
+            points = model.project(points, dims)
+        ids, labels = ids_and_labels(rows)
+        table: dict[str, Any] = {"id": ids}
+        if labels is not None:
+            table["label"] = labels
+        names = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
+        table |= {name: points[:, i] for i, name in enumerate(names)}
+        if plot is not None:
+            from pathlib import Path
+
+            from ..files import write_whole
+            from ..pictures import scatter
+
+            shown = labels
+            if shown is None and model.model.classes:
+                shown = [str(cluster) for cluster in model.cluster(rows.x)[0]]
+            flat = model.project(points, 2) if points.shape[1] > 2 and points.shape[1] == model.dims else points
+            heads = None
+            if model.model.heads is not None and model.dims == 2 and flat is points:
+                heads = model.model.W_C[0].detach().cpu().numpy()
+            write_whole(Path(plot), scatter(flat, shown, f"{model.header.title}: {rows.name}", heads))
+            report.say(f"drew {plot}")
+        write(table_bytes(table, kind), output, kind)
+        if output not in (None, "-"):
+            report.say(f"wrote {len(rows)} rows to {output}")

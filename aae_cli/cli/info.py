@@ -1,0 +1,74 @@
+"""``aae info``: what a checkpoint is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .common import Checkpoint, Debug, Json, Quiet, Verbose, choose_checkpoint, frame, reporter
+
+
+def command(
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Show a checkpoint's preset, data, measurements and what can be done with it."""
+    with frame(debug):
+        report = reporter(quiet, verbose)
+        path = choose_checkpoint(
+            checkpoint, lambda header: True, "be shown", report, "aae train --preset quick"
+        )
+        assert path is not None
+        from ..checkpoint import read_header
+
+        header = read_header(path)
+        facts = describe(header, str(path))
+        if as_json:
+            print(json.dumps(facts))
+            return
+        for name, value in facts.items():
+            if name in ("config", "schema"):
+                continue
+            if isinstance(value, dict):
+                print(f"{name}:")
+                for key, item in value.items():
+                    print(f"  {key:<24} {item}")
+            else:
+                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+                print(f"{name:<16} {shown}")
+
+
+def describe(header: Any, path: str) -> dict[str, Any]:
+    """A checkpoint in plain words and numbers."""
+    config, schema, training = header.config, header.schema, dict(header.training or {})
+    metrics = training.pop("metrics", {})
+    training.pop("cluster_sizes", None)
+    named = header.cluster_labels is not None and any(label >= 0 for label in header.cluster_labels)
+    can = ["embed", "sample"]
+    if config.code.y is not None:
+        can.append("cluster")
+        if named:
+            can.append("classify")
+    facts: dict[str, Any] = {
+        "checkpoint": path,
+        "preset": header.title,
+        "summary": config.about.summary,
+        "section": config.about.section,
+        "finished": header.finished,
+        "data": training.pop("data", config.data.source),
+        "row": f"{schema.kind} {' × '.join(map(str, schema.shape))}",
+        "classes": list(schema.classes or ()),
+        "can": can,
+        "code": {name: part for name, part in config.code.model_dump(mode="json").items() if part},
+        "training": {name: value for name, value in training.items() if value not in ([], None)},
+        "metrics": metrics,
+    }
+    if named and config.phases.semi_supervised is None:
+        names = schema.classes or ()
+        facts["cluster_labels"] = [names[i] if i >= 0 else "" for i in header.cluster_labels]
+    facts["config"] = config.model_dump(mode="json")
+    facts["schema"] = schema.to_json()
+    return facts
