@@ -12,7 +12,9 @@ from torch.nn import functional as F
 View = Callable[[Tensor], Tensor]
 
 
-def affine_view(shape: tuple[int, ...], shift: float, rotation: float, scale: float, shear: float, outside: Tensor) -> View:
+def affine_view(
+    shape: tuple[int, ...], shift: float, rotation: float, scale: float, shear: float, outside: Tensor
+) -> View:
     """Random shift, rotation, scaling and shear, one draw an image.
 
     Args:

@@ -347,7 +347,9 @@ def preset_path(name_or_file: str) -> Path:
         if path.is_file():
             return path
         raise UsageError(f"there is no preset file {name_or_file}", "`aae presets` lists the shipped ones")
-    raise UsageError(f"there is no preset {name_or_file!r}", _did_you_mean(name_or_file, names) or "`aae presets` lists them")
+    raise UsageError(
+        f"there is no preset {name_or_file!r}", _did_you_mean(name_or_file, names) or "`aae presets` lists them"
+    )
 
 
 def preset_title(name_or_file: str) -> str:

@@ -138,8 +138,11 @@ class Engine:
                     saved = time.perf_counter()
                 if stop and not last:
                     name = signal.Signals(stop[0]).name
-                    raise Interrupted(f"stopped by {name} at step {self.step} of {steps}; its state is saved",
-                                      "go on with --resume", stop[0])
+                    raise Interrupted(
+                        f"stopped by {name} at step {self.step} of {steps}; its state is saved",
+                        "go on with --resume",
+                        stop[0],
+                    )
 
     def _set_rates(self) -> None:
         factor = self.schedule.factor(self.step)

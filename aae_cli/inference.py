@@ -127,7 +127,9 @@ class Autoencoder:
         """
         width = representation.shape[1]
         if dims > width:
-            raise DataError(f"--dims {dims}: this model has {width} dimensions", f"ask for at most {width}, or use --fit")
+            raise DataError(
+                f"--dims {dims}: this model has {width} dimensions", f"ask for at most {width}, or use --fit"
+            )
         if dims == width:
             return representation
         if dims == 2 and self.model.heads is not None:

@@ -211,5 +211,6 @@ class AAE(nn.Module):
 def pick_model(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:
     """The state of one of R models, as that of a model with R = 1."""
     return {
-        name: value if name.startswith("scaling.") else value[index : index + 1].clone() for name, value in state.items()
+        name: value if name.startswith("scaling.") else value[index : index + 1].clone()
+        for name, value in state.items()
     }

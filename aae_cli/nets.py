@@ -6,6 +6,7 @@ Shapes: activations (R, B, features).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -80,7 +81,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        for inputs, outputs in itertools.pairwise(sizes):
             layers.append(Linear(models, inputs, outputs, init_std))
             if batch_norm:
                 layers.append(BatchNorm(models, outputs))

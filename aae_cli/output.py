@@ -75,7 +75,8 @@ def significant(values: np.ndarray, digits: int = 7) -> np.ndarray:
     power = digits - 1 - size
     # Two factors: 10^(digits) of the smallest float32 would overflow nothing, but its inverse must stay exact enough.
     rounded = np.where(
-        power >= 0, np.rint(values * 10.0 ** np.maximum(power, 0)) / 10.0 ** np.maximum(power, 0),
+        power >= 0,
+        np.rint(values * 10.0 ** np.maximum(power, 0)) / 10.0 ** np.maximum(power, 0),
         np.rint(values / 10.0 ** np.maximum(-power, 0)) * 10.0 ** np.maximum(-power, 0),
     )
     return np.where(nonzero, rounded, values)

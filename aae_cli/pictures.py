@@ -30,7 +30,9 @@ def image_grid(x: np.ndarray, schema: Schema, columns: int, separator: int | Non
 
     channels, height, width = schema.shape
     low, high = schema.low or 0.0, schema.high or 1.0
-    images = torch.from_numpy(((x - low) / (high - low)).clip(0, 1).astype(np.float32)).view(-1, channels, height, width)
+    images = torch.from_numpy(((x - low) / (high - low)).clip(0, 1).astype(np.float32)).view(
+        -1, channels, height, width
+    )
     grid = make_grid(images, nrow=columns, padding=GAP, pad_value=0.5)
     if separator is not None:
         at = separator * (width + GAP) + GAP
@@ -85,7 +87,9 @@ def scatter(
             label = _plain(name) if name else "unlabelled"
             axes.scatter(points[own, 0], second[own], s=size, color=colour, linewidths=0, label=label)
         if len(distinct) <= 40:
-            axes.legend(markerscale=3, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(distinct) // 21)
+            axes.legend(
+                markerscale=3, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(distinct) // 21
+            )
     if heads is not None:
         axes.scatter(heads[:, 0], heads[:, 1], marker="x", color="black", s=40)
     axes.set_title(_plain(title), fontsize=10)

@@ -97,7 +97,9 @@ def read_splits(config: Config, reporter: Reporter, **options: Any) -> tuple[Spl
     except NotHere as error:
         if source.partition(":")[0] != "mnist":
             raise
-        note = f"mnist can neither be found nor downloaded ({error.what}): training on mnist-mini, 4,000 digits, instead"
+        note = (
+            f"mnist can neither be found nor downloaded ({error.what}): training on mnist-mini, 4,000 digits, instead"
+        )
         reporter.warn(note)
         notes.append(note)
         source = "mnist-mini"
@@ -283,9 +285,7 @@ class _Job:
             config.train.epochs, self.batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay
         )
         callbacks = Callbacks(log=self._log, save=self._save)
-        return Engine(
-            model, objective.adversaries, objective, self.batches, schedule, callbacks, ema=config.train.ema
-        )
+        return Engine(model, objective.adversaries, objective, self.batches, schedule, callbacks, ema=config.train.ema)
 
     # --- on the way ---------------------------------------------------------------------------------------------------
 
@@ -472,7 +472,9 @@ def held_out_rows(header: Header) -> Splits:
     source = str((header.training or {}).get("data") or header.config.data.source)
     source = header.config.data.source if not source.startswith("mnist-mini") else source
     if source == "-" or (named_test(source) is None and not os.path.exists(source.partition("[")[0])):
-        raise CheckpointError(f"the data that this model was trained on ({source}) is not here", "give DATA to evaluate on")
+        raise CheckpointError(
+            f"the data that this model was trained on ({source}) is not here", "give DATA to evaluate on"
+        )
     config = header.config.model_copy(update={"data": header.config.data.model_copy(update={"source": source})})
     return read_splits(config, Reporter())[0]
 

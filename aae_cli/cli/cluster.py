@@ -71,7 +71,9 @@ def command(
                 right_number = clusters is None or (y is not None and y.classes == clusters)
                 return y is not None and unsupervised and right_number and rows is not None and fits(header, rows)
 
-            path = choose_checkpoint(checkpoint, can, f"cluster {data}" + (f" in {clusters}" if clusters else ""), report, None)
+            path = choose_checkpoint(
+                checkpoint, can, f"cluster {data}" + (f" in {clusters}" if clusters else ""), report, None
+            )
         if path is None:
             rows = read(data, format=format if data == "-" else None, **options)
             if not fit_:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ..report import Reporter
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
     mps = "mps"
 
 
-class Precision(str, Enum):
+class Precision(StrEnum):
     fp32 = "fp32"
     tf32 = "tf32"
     bf16 = "bf16"
@@ -61,7 +61,9 @@ Output = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="F", help="csv, tsv, parquet, ndjson, json, npz or npy; also the format of stdin."),
+    typer.Option(
+        "--format", metavar="F", help="csv, tsv, parquet, ndjson, json, npz or npy; also the format of stdin."
+    ),
 ]
 LabelColumn = Annotated[
     str | None, typer.Option("--label-column", metavar="NAME", help="The column that holds labels (default: label).")
@@ -203,7 +205,9 @@ def read_for(
     """Rows of DATA in the form that a checkpoint remembers."""
     from ..data import read
 
-    return read(source, format=format if source == "-" else None, label_column=label_column, columns=columns, like=schema)
+    return read(
+        source, format=format if source == "-" else None, label_column=label_column, columns=columns, like=schema
+    )
 
 
 def fit(preset: str, data: Data, flags: dict[str, Any], seed: int, device: Device, reporter: Reporter) -> Path:

@@ -76,7 +76,9 @@ def command(
         if path is None:
             rows = read(data, format=format if data == "-" else None, **options)
             if not fit_:
-                report.say(f"no run under ./runs embeds rows of this form in {wanted} dimensions: fitting dim-reduction")
+                report.say(
+                    f"no run under ./runs embeds rows of this form in {wanted} dimensions: fitting dim-reduction"
+                )
             flags = {"code.z.dims": wanted} if wanted != 2 else {}
             path = fit("dim-reduction", rows, flags, seed, device, report)
         model = load_model(path, device)

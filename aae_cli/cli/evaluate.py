@@ -58,7 +58,9 @@ def command(
 
         rows = None
         if data is not None and checkpoint is None:
-            rows = read(data, format=format if data == "-" else None, label_column=label_column, columns=listed(columns))
+            rows = read(
+                data, format=format if data == "-" else None, label_column=label_column, columns=listed(columns)
+            )
         path = choose_checkpoint(
             checkpoint,
             lambda header: rows is None or fits(header, rows),

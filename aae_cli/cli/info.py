@@ -18,9 +18,7 @@ def command(
     """Show a checkpoint's preset, data, measurements and what can be done with it."""
     with frame(debug):
         report = reporter(quiet, verbose)
-        path = choose_checkpoint(
-            checkpoint, lambda header: True, "be shown", report, "aae train --preset quick"
-        )
+        path = choose_checkpoint(checkpoint, lambda header: True, "be shown", report, "aae train --preset quick")
         assert path is not None
         from ..checkpoint import read_header
 

@@ -35,4 +35,6 @@ def command(
         for each, about in abouts.items():
             minutes = f"{about['minutes']:g}" if about.get("minutes") is not None else "–"
             print(f"{each:<28} {about.get('section', ''):<8} {minutes:<8} {about.get('summary', '')}")
-        print("\nminutes: training on mnist-mini, 2 CPU cores. paper/…: the paper's literal recipes, thousands of epochs.")
+        print(
+            "\nminutes: training on mnist-mini, 2 CPU cores. paper/…: the paper's literal recipes, thousands of epochs."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,7 +56,9 @@ def command(
     format: Annotated[str | None, typer.Option("--format", metavar="F", help="Format of stdin. [csv]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what is in -o DIR.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and plan; train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved config and plan; train nothing.")
+    ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -83,7 +85,7 @@ def command(
         config = resolve(chosen, set_ or [], flags)  # wrong usage is said before torch is imported
         if preset is None and not quiet:
             say("no --preset given: using quick (`aae presets` lists the others)")
-        options = {"label_column": label_column, "columns": listed(columns), "format": format}
+        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns), "format": format}
         report = reporter(quiet, verbose)
         if dry_run:
             from ..config import to_yaml

@@ -42,7 +42,8 @@ class Schema:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:
-        return cls(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
+        fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+        return cls(**fields)
 
     def with_classes(self, classes: tuple[str, ...] | None) -> Schema:
         return replace(self, classes=classes)
