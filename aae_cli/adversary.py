@@ -14,6 +14,10 @@ from torch.nn import functional as F
 from .nets import MLP
 from .priors import Prior
 
+# A slope of the discriminator's loss that never quite vanishes, however sure it is: the generator's gradient is read
+# off it, and σ(l) underflows below l = −88.
+SLOPE_FLOOR = 1e-5
+
 
 class Adversary(nn.Module):
     """A discriminator for R models.
@@ -57,7 +61,8 @@ class Adversary(nn.Module):
         """One pass over as many real samples as codes.
 
         Args:
-            fake: (R, B, n) codes, detached from the encoder.
+            fake: (R, B, n) codes, detached from the encoder; where they require a gradient, it is fit for
+                :func:`generator_gradient`.
             labels: (R, B) int64, −1 for unlabelled.
 
         Returns:
@@ -67,6 +72,8 @@ class Adversary(nn.Module):
         logits = self.logits(both, labels.repeat(1, 2) if self.labels else None)
         real_logits, fake_logits = logits.chunk(2, 1)
         loss = F.softplus(-real_logits).mean(1) + F.softplus(fake_logits).mean(1)
+        if fake.requires_grad:
+            loss = loss + SLOPE_FLOOR * fake_logits.mean(1)
         return loss, fake_logits
 
     def generator_loss(self, fake: Tensor, labels: Tensor) -> Tensor:
@@ -77,10 +84,10 @@ class Adversary(nn.Module):
 def generator_gradient(fake_gradient: Tensor, fake_logits: Tensor) -> Tensor:
     """∂(−log D(fake))/∂fake from ∂(discriminator loss)/∂fake, so that one discriminator pass serves both.
 
-    With l the logit, the discriminator's loss has slope σ(l) in l and the generator's −σ(−l): the ratio is −exp(−l).
+    With l the logit, the discriminator's loss has slope σ(l) + SLOPE_FLOOR in l and the generator's −σ(−l).
 
     Args:
         fake_gradient: (R, B, n). fake_logits: (R, B).
     """
-    ratio = -(-fake_logits).clamp(max=60.0).exp()
+    ratio = -torch.sigmoid(-fake_logits) / (torch.sigmoid(fake_logits) + SLOPE_FLOOR)
     return fake_gradient * ratio.unsqueeze(-1)

@@ -23,7 +23,7 @@ from .data import NotHere, named_test, read
 from .data.types import Data
 from .device import autocast, choose_device
 from .engine import Callbacks, Engine, Schedule
-from .errors import AaeError, CheckpointError, UsageError
+from .errors import AaeError, CheckpointError, TrainingError, UsageError
 from .evaluate import evaluate, name_clusters
 from .files import make_folder, write_whole
 from .inference import Autoencoder, load
@@ -248,11 +248,10 @@ class _Job:
         self.reporter.start(self.title, steps, engine.step)
         try:
             engine.run()
-        except AaeError as error:
+        except TrainingError as error:
             kept = (self.folder / MODEL).is_file()
             where = f"the last good checkpoint is {self.folder}" if kept else "no checkpoint was saved yet"
-            error.args = (f"{error.args[0]} ({where})",)
-            raise
+            raise TrainingError(f"{error.what}; {where}", error.hint) from None
         finally:
             self.reporter.stop()
         return self._finish(engine, time.perf_counter() - started)
