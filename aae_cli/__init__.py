@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .data import Data, read
     from .errors import AaeError
-    from .evaluate import evaluate
+    from .evaluation import evaluate
     from .inference import Autoencoder, load
     from .training import Run, train
 
@@ -23,7 +23,7 @@ _HOMES = {
     "Autoencoder": "inference",
     "Data": "data",
     "Run": "training",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "load": "inference",
     "read": "data",
     "train": "training",

@@ -24,7 +24,7 @@ from .data.types import Data
 from .device import autocast, choose_device
 from .engine import Callbacks, Engine, Schedule
 from .errors import AaeError, CheckpointError, TrainingError, UsageError
-from .evaluate import evaluate, name_clusters
+from .evaluation import evaluate, name_clusters
 from .files import make_folder, write_whole
 from .inference import Autoencoder, load
 from .model import AAE, pick_model

@@ -70,7 +70,7 @@ def command(
         )
         assert path is not None
         model = load_model(path, device)
-        from ..evaluate import evaluate
+        from ..evaluation import evaluate
         from ..report import metrics_table
 
         validation = None

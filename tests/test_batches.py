@@ -1,0 +1,120 @@
+"""Dealing out rows: every row once an epoch, orders that follow from seeds, labels evenly over the classes."""
+
+import numpy as np
+import pytest
+import torch
+
+from aae_cli.augment import affine_view, feature_view
+from aae_cli.batches import Batches, choose_labelled
+from aae_cli.errors import DataError
+from aae_cli.model import Scaling
+
+
+def batches(models=2, **options) -> Batches:
+    x = torch.arange(20, dtype=torch.uint8).unsqueeze(1).repeat(1, 3)
+    labels = torch.arange(20) % 4
+    chosen = choose_labelled(labels.numpy(), 8, 4, seed=0)
+    options = {"batch_size": 5, "seeds": list(range(models))} | options
+    return Batches(x, labels, [chosen] * models, Scaling(3), **options)
+
+
+def test_every_row_comes_once_an_epoch_in_an_order_of_each_model():
+    b = batches()
+    seen = torch.cat([b.batch(step).x[:, :, 0] for step in range(b.steps_per_epoch)], 1)
+    assert b.steps_per_epoch == 4
+    for r in range(2):
+        assert sorted(seen[r].tolist()) == list(range(20))
+    assert seen[0].tolist() != seen[1].tolist()
+    again = torch.cat([b.batch(step).x[:, :, 0] for step in range(4, 8)], 1)
+    assert again[0].tolist() != seen[0].tolist()
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    one, two = batches(), batches()
+    two.batch(17)
+    assert torch.equal(one.batch(6).x, two.batch(6).x)
+
+
+def test_labels_show_only_where_chosen():
+    b = batches()
+    visible = torch.cat([b.batch(step).labels[0] for step in range(4)])
+    assert (visible >= 0).sum() == 8
+
+
+def test_labelled_rows_carry_their_targets():
+    b = batches(labelled_size=50)
+    batch = b.batch(0)
+    assert batch.labelled.shape == (2, 50, 3)
+    assert torch.equal(batch.labelled[..., 0].long() % 4, batch.targets)
+    assert set(batch.labelled[..., 0].unique().tolist()) <= set(b.labelled[0].tolist())
+
+
+def test_rows_are_scaled_to_the_networks_units():
+    b = batches()
+    b.scaling.shift.fill_(2.0)
+    b.scaling.scale.fill_(4.0)
+    assert b.batch(0).x.max() == (19 - 2) / 4
+    assert b.batch(0).x.dtype == torch.float32
+
+
+def test_labels_are_even_over_the_classes():
+    labels = np.repeat(np.arange(10), 50)
+    chosen = choose_labelled(labels, 100, 10, seed=1)
+    assert np.bincount(labels[chosen]).tolist() == [10] * 10
+    assert not np.array_equal(chosen, choose_labelled(labels, 100, 10, seed=2))
+    assert np.array_equal(chosen, choose_labelled(labels, 100, 10, seed=1))
+    assert np.bincount(labels[choose_labelled(labels, 105, 10, 0)]).max() == 11
+
+
+def test_labels_by_share_all_and_none():
+    labels = np.array([0, 0, 1, 1, -1, -1])
+    assert choose_labelled(labels, "none", 2, 0).tolist() == []
+    assert choose_labelled(labels, "all", 2, 0).tolist() == [0, 1, 2, 3]
+    assert len(choose_labelled(labels, "50%", 2, 0)) == 2
+    assert choose_labelled(labels, 99, 2, 0).tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="--labels 2"):
+        choose_labelled(labels, 1, 2, 0)
+
+
+def test_scarce_classes_give_way():
+    labels = np.array([0] * 50 + [1] * 2)
+    assert np.bincount(labels[choose_labelled(labels, 20, 2, 0)]).tolist() == [18, 2]
+
+
+def test_affine_views_move_pixels_and_keep_the_background():
+    torch.manual_seed(0)
+    x = torch.zeros(1, 64, 28 * 28)
+    image = x.view(1, 64, 28, 28)
+    image[..., 10:18, 10:18] = 1.0
+    view = affine_view((1, 28, 28), 0.1, 10, 0.1, 0.1, torch.zeros(28 * 28))(x)
+    assert view.shape == x.shape
+    assert (view - x).abs().amax(-1).min() > 0.1
+    assert view.sum(-1).mean().item() == pytest.approx(64, rel=0.1)
+    still = affine_view((1, 28, 28), 0, 0, 0, 0, torch.zeros(28 * 28))(x)
+    torch.testing.assert_close(still, x, atol=1e-4, rtol=0)
+
+
+def test_affine_views_fill_with_the_outside_value():
+    outside = torch.full((16,), -3.0)
+    x = torch.full((1, 8, 16), -3.0)
+    torch.testing.assert_close(affine_view((1, 4, 4), 0.5, 45, 0.3, 0.3, outside)(x), x)
+
+
+def test_shift_is_a_share_of_the_side():
+    torch.manual_seed(0)
+    x = torch.zeros(1, 500, 28 * 28)
+    x.view(1, 500, 28, 28)[..., 14, 14] = 1.0
+    view = affine_view((1, 28, 28), 2 / 28, 0, 0, 0, torch.zeros(28 * 28))(x).view(500, 28, 28)
+    columns = (view.sum(1) * torch.arange(28)).sum(1) / view.sum((1, 2))
+    assert 1.5 < (columns - 14).abs().max() <= 2.01
+
+
+def test_feature_views_swap_in_values_of_other_rows():
+    torch.manual_seed(0)
+    x = torch.arange(40.0).view(1, 40, 1).repeat(1, 1, 5)
+    view = feature_view(0.0, 0.3)(x)
+    changed = view != x
+    assert 0.2 < changed.float().mean() < 0.4
+    assert set(view.unique().tolist()) <= set(range(40))
+    noisy = feature_view(0.1, 0.0)(x)
+    assert (noisy - x).std().item() == pytest.approx(0.1, rel=0.2)

@@ -1,0 +1,63 @@
+"""Measurements, against values known by hand or by theory."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from aae_cli.evaluation import _probe, name_clusters, parzen_log_likelihood
+
+
+def test_the_surest_labelled_row_names_a_cluster():
+    y = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [0.05, 0.95]])
+    labels = np.array([3, 1, 4, 2, -1])  # the surest row of cluster 1 is unlabelled: it cannot name it
+    assert name_clusters(y, labels).tolist() == [3, 4]
+    assert name_clusters(y, np.full(5, -1)).tolist() == [-1, -1]
+
+
+def test_parzen_is_the_log_of_a_mean_of_gaussians():
+    samples, x = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.25]])
+    sigma = 0.5
+
+    def normal(d):
+        return math.exp(-(d**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+
+    expected = math.log((normal(0.25) + normal(0.75)) / 2)
+    got = parzen_log_likelihood(iter([samples]), x, torch.tensor([sigma]))
+    assert got.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_parzen_does_not_depend_on_how_samples_are_streamed():
+    torch.manual_seed(0)
+    samples, x, sigmas = torch.rand(1000, 20), torch.rand(7, 20), torch.tensor([0.1, 0.3])
+    whole = parzen_log_likelihood(iter([samples]), x, sigmas)
+    chunks = parzen_log_likelihood(iter(samples.split(137)), x, sigmas)
+    torch.testing.assert_close(whole, chunks, rtol=1e-6, atol=1e-4)
+    assert whole.shape == (2, 7)
+
+
+def test_parzen_comes_near_the_true_density():
+    """Many samples of N(0, I) and a narrow window: the mean log density of N(0, I) itself, −½·log(2πe) a dimension."""
+    torch.manual_seed(0)
+    samples, x = torch.randn(200_000, 2), torch.randn(2000, 2)
+    got = parzen_log_likelihood(iter(samples.split(20_000)), x, torch.tensor([0.15])).mean().item()
+    truth = torch.distributions.Normal(0, 1).log_prob(x).sum(1).mean().item()
+    assert got == pytest.approx(truth, abs=0.03)
+
+
+def test_far_rows_underflow_to_small_not_to_nan():
+    far = parzen_log_likelihood(iter([torch.zeros(5, 100)]), torch.full((1, 100), 50.0), torch.tensor([0.1]))
+    assert far.isfinite().all()
+    assert far.item() < -1e6
+
+
+def test_a_probe_finds_what_is_there_and_nothing_else():
+    random = np.random.default_rng(0)
+    same = random.normal(size=(2000, 3)).astype(np.float32)
+    sides = np.repeat([0, 1], 1000)
+    assert abs(_probe(same, sides, 0) - 50) < 6
+    shifted = same + 3 * sides[:, None]
+    assert _probe(shifted, sides, 0) > 95
+    ring = same * (1 + 4 * sides[:, None])  # no linear boundary
+    assert _probe(ring, sides, 0) > 80

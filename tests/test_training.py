@@ -1,0 +1,325 @@
+"""From a preset to a run folder and back: the Python API, restarts, resuming, inference, tables."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from aae_cli import evaluate, load, read, train
+from aae_cli.checkpoint import new_run_folder, newest_run, read_header, runs
+from aae_cli.config import preset_names
+from aae_cli.data.types import Data, Schema
+from aae_cli.errors import CheckpointError, DataError, UsageError
+from aae_cli.evaluation import default_metrics
+from aae_cli.training import split
+
+TINY = ["encoder.hidden=[32]", "decoder.hidden=[32]", "train.batch_size=50"]
+
+
+def tiny(preset: str) -> list[str]:
+    from aae_cli.config import resolve
+
+    adversaries = resolve(preset).adversaries
+    return TINY + [f"adversaries.{part}.hidden=[32]" for part in ("y", "z") if getattr(adversaries, part)]
+
+
+def fit(preset, data, output, *settings, **options):
+    settings = [*tiny(preset), "train.epochs=1", "train.min_steps=0", *settings]
+    return train(preset, data, output, settings, device="cpu", **options)
+
+
+def blobs(rows=300, seed=0) -> Data:
+    """Three well separated groups in four columns of very different units."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(rows) % 3
+    centres = np.array([[0, 0, 0, 0], [6, 0, 6, 0], [0, 6, 0, 6]])
+    x = (centres[labels] + random.normal(size=(rows, 4))) * [1, 1000, 0.01, 1] + [0, 50_000, 0, -3]
+    schema = Schema("table", (4,), integer=(False,) * 4, columns=("a", "b", "c", "d"), classes=("r", "g", "b"))
+    return Data(x.astype(np.float32), schema, labels, name="blobs")
+
+
+@pytest.fixture(scope="module")
+def semi(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("semi") / "run"
+    return fit("semi-supervised", "digits", folder, "train.epochs=25", "phases.semi_supervised.ramp=0")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table") / "run"
+    return fit("clustering", blobs(), folder, "code.y.classes=3", "train.epochs=150", "data.validation=0")
+
+
+@pytest.mark.parametrize("name", [n for n in preset_names() if not n.startswith("paper/svhn")])
+def test_every_preset_trains_two_steps_on_small_images(name, tmp_path):
+    data = read("digits")[:100]
+    settings = ["data.scaling=standard"] if "svhn" in name or "tfd" in name else []
+    run = fit(name, data, tmp_path / "run", "data.validation=0", *settings)
+    model = load(run.folder, "cpu")
+    assert model.header.training["steps"] >= 2
+    assert np.isfinite(model.embed(data.x[:5])).all()
+    assert model.sample(3).x.shape == (3, 64)
+
+
+def test_the_run_folder_is_as_promised(semi):
+    names = {path.name for path in semi.folder.iterdir()}
+    assert names == {
+        "model.safetensors", "state.safetensors", "config.yaml", "metrics.jsonl", "samples.png", "README.md"
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (semi.folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["final"] is True
+    assert "eval.classification-error" in lines[-1]
+    header = read_header(semi.folder)
+    assert header.finished
+    assert header.schema.classes == tuple("0123456789")
+    assert header.cluster_labels == tuple(range(10))
+
+
+def test_few_epochs_are_plainly_better_than_chance(semi):
+    assert semi.metrics["classification-error"] < 60
+
+
+def test_a_file_and_its_folder_load_alike(semi):
+    x = read("digits:test").x
+    one, other = load(semi.folder, "cpu"), load(semi.folder / "model.safetensors", "cpu")
+    assert np.array_equal(one.embed(x), other.embed(x))
+
+
+def test_classify_gives_probabilities_of_classes(semi):
+    model = load(semi.folder, "cpu")
+    data = read("digits:test")
+    p = model.classify(data.x)
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+    error = 100 * (p.argmax(1) != data.labels).mean()
+    assert error == pytest.approx(semi.metrics["classification-error"], abs=1e-3)
+
+
+def test_representation_is_what_the_decoder_sees(semi):
+    model = load(semi.folder, "cpu")
+    x = read("digits:test").x[:9]
+    np.testing.assert_allclose(model.embed(x), np.hstack([model.y(x), model.z(x)]), atol=1e-6)
+
+
+def test_answers_do_not_depend_on_how_rows_are_chunked(semi, monkeypatch):
+    model = load(semi.folder, "cpu")
+    x = read("digits").x[:100]
+    whole = model.embed(x)
+    monkeypatch.setattr("aae_cli.inference.ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(model.embed(x), whole, atol=1e-5)
+
+
+def test_samples_are_in_the_files_units_and_repeat_with_the_seed(semi):
+    model = load(semi.folder, "cpu")
+    one, other = (model.sample(20, generator=torch.Generator().manual_seed(5)) for _ in range(2))
+    assert np.array_equal(one.x, other.x)
+    assert one.x.min() >= 0
+    assert one.x.max() <= 16
+    assert np.array_equal(one.x, np.rint(one.x))
+    sevens = model.sample(6, labels=[7, 3])
+    assert sevens.labels.tolist() == [7, 3] * 3
+
+
+def test_style_grid_has_a_row_a_style_and_a_column_a_label(semi):
+    model = load(semi.folder, "cpu")
+    grid = model.style_grid(4)
+    assert grid.x.shape == (40, 64)
+    assert grid.columns == 10
+    assert grid.labels.tolist() == list(range(10)) * 4
+    lattice = model.style_grid(5, labels=[7])
+    assert lattice.x.shape == (25, 64)
+    assert set(lattice.labels.tolist()) == {7}
+
+
+def test_style_from_a_row_keeps_its_z(semi):
+    model = load(semi.folder, "cpu")
+    x = read("digits:test").x[:2]
+    grid = model.style_grid(style=x)
+    z = torch.from_numpy(model.z(x[1:2]))
+    expected = model.decode(torch.eye(10)[3:4], z)
+    assert np.array_equal(grid.x[13], expected[0])
+
+
+def test_labels_of_a_model_without_any(tmp_path):
+    run = fit("gaussian", read("digits")[:100], tmp_path / "run")
+    model = load(run.folder, "cpu")
+    with pytest.raises(CheckpointError, match="knows no labels"):
+        model.sample(3, labels=[1])
+    with pytest.raises(CheckpointError, match="cannot classify"):
+        model.classify(read("digits").x[:3])
+    with pytest.raises(CheckpointError, match="no categories"):
+        model.cluster(read("digits").x[:3])
+
+
+def test_rows_of_another_width_are_refused(semi):
+    with pytest.raises(DataError, match="64"):
+        load(semi.folder, "cpu").embed(np.zeros((3, 65), np.uint8))
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_tables_cluster_by_standardised_columns(table):
+    model = load(table.folder, "cpu")
+    data = blobs()
+    from sklearn.metrics import adjusted_rand_score
+
+    assert adjusted_rand_score(data.labels, model.cluster(data.x)[0]) > 0.9
+    assert model.config.decoder.output == "linear"
+    assert model.config.encoder.hidden == (32,)
+
+
+def test_table_samples_come_in_the_original_units(table):
+    model = load(table.folder, "cpu")
+    x = model.sample(500).x
+    assert 48_000 < x[:, 1].mean() < 56_000
+    assert abs(x[:, 2].mean()) < 0.1
+
+
+def test_clusters_are_named_by_labels_though_they_never_saw_any(table):
+    model = load(table.folder, "cpu")
+    data = blobs(seed=1)
+    assert 100 * (model.classify(data.x).argmax(1) != data.labels).mean() < 10
+    assert table.metrics == {}  # nothing was held out
+
+
+def test_constant_and_huge_columns_do_no_harm(tmp_path):
+    data = blobs(100)
+    x = np.column_stack([data.x, np.full(100, 7.0), np.arange(100) + 1e7]).astype(np.float32)
+    schema = Schema("table", (6,), integer=(False,) * 6, columns=tuple("abcdef"))
+    run = fit("gaussian", Data(x, schema, name="odd"), tmp_path / "run")
+    samples = load(run.folder, "cpu").sample(10).x
+    assert np.isfinite(samples).all()
+    assert np.allclose(samples[:, 4], 7, atol=8)
+
+
+# --- restarts, splits, folders ------------------------------------------------------------------------------------------
+
+
+def test_restarts_train_at_once_and_the_best_score_is_kept(tmp_path):
+    data = blobs()
+    run = fit("clustering", data, tmp_path / "run", "code.y.classes=3", "train.restarts=3", "train.epochs=15")
+    assert len(run.scores) == 3
+    state = (run.folder / "state.safetensors").stat().st_size
+    model = load(run.folder, "cpu")
+    assert model.model.models == 1
+    assert state > 3 * (run.folder / "model.safetensors").stat().st_size
+    assert len(set(run.scores)) == 3
+
+
+def test_the_same_seed_gives_the_same_bits(tmp_path):
+    def weights(seed, name):
+        run = fit("quick", "digits", tmp_path / name, f"train.seed={seed}")
+        return load(run.folder, "cpu").model.state_dict()
+
+    one, again, other = weights(1, "a"), weights(1, "b"), weights(2, "c")
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
+    torch.manual_seed(4)
+    expected = torch.rand(3)
+    torch.manual_seed(4)
+    fit("quick", read("digits")[:60], tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_splits_are_disjoint_and_whole():
+    data = blobs(100)
+    parts = split(data, 0.1, 0)
+    assert (len(parts.train), len(parts.validation)) == (90, 10)
+    both = np.concatenate([parts.train.x, parts.validation.x])
+    assert np.array_equal(np.sort(both[:, 0]), np.sort(data.x[:, 0]))
+    assert len(split(data, 30, 0).validation) == 30
+    assert split(data, 0, 0).validation is None
+    with pytest.raises(UsageError, match="validation"):
+        split(data, 100, 0)
+
+
+def test_given_folders_are_not_overwritten(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious").write_text("x")
+    with pytest.raises(UsageError, match="--force"):
+        fit("quick", read("digits")[:60], tmp_path / "full")
+    with pytest.raises(UsageError, match="resume"):
+        fit("quick", read("digits")[:60], tmp_path / "empty", resume=True)
+    fit("quick", read("digits")[:60], tmp_path / "full", force=True)
+    assert (tmp_path / "full" / "precious").read_text() == "x"
+
+
+def test_more_epochs_go_on_and_other_changes_are_refused(tmp_path):
+    data = read("digits")[:100]
+    fit("quick", data, tmp_path / "run", "train.epochs=1")
+    with pytest.raises(UsageError, match="has run its"):
+        fit("quick", data, tmp_path / "run", "train.epochs=1", resume=True)
+    with pytest.raises(UsageError, match="code.z.dims=5, not 6"):
+        fit("quick", data, tmp_path / "run", "train.epochs=2", "code.z.dims=6", resume=True)
+    run = fit("quick", data, tmp_path / "run", "train.epochs=3", resume=True)
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+    assert sum(bool(line.get("final")) for line in lines) == 1
+
+
+def test_runs_are_listed_newest_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = fit("quick", read("digits")[:60], None)
+    second = fit("gaussian", read("digits")[:60], None)
+    again = fit("quick", read("digits")[:60], None)
+    assert [str(run.folder) for run in (first, second, again)] == ["runs/quick", "runs/gaussian", "runs/quick-2"]
+    assert [folder.name for folder, _ in runs()] == ["quick-2", "gaussian", "quick"]
+    assert newest_run(lambda header: header.title == "gaussian").name == "gaussian"
+    assert new_run_folder("quick").name == "quick-3"
+    (tmp_path / "runs" / "quick-2" / "model.safetensors").write_bytes(b"damaged")
+    assert [folder.name for folder, _ in runs()] == ["gaussian", "quick"]
+
+
+# --- evaluation and damaged checkpoints ---------------------------------------------------------------------------------
+
+
+def test_metrics_follow_the_variant(semi, table):
+    data = read("digits:test")
+    assert default_metrics(load(semi.folder, "cpu"), data) == [
+        "reconstruction-error", "classification-error", "prior-fit", "style-leakage"
+    ]  # fmt: skip
+    assert "cluster-error" in default_metrics(load(table.folder, "cpu"), blobs())
+    with pytest.raises(UsageError, match="no metric"):
+        evaluate(load(semi.folder, "cpu"), data, ["accuracy"])
+    with pytest.raises(DataError, match="not tied to labels"):
+        evaluate(load(semi.folder, "cpu"), data, ["component-accuracy"])
+
+
+def test_log_likelihood_chooses_its_width_on_other_rows(semi):
+    model = load(semi.folder, "cpu")
+    measured = evaluate(model, read("digits:test"), ["log-likelihood"], samples=500)
+    assert 0.03 < measured["log-likelihood-sigma"] < 1
+    assert np.isfinite(measured["log-likelihood"])
+    noise = evaluate(model, read("digits:test"), ["log-likelihood"], samples=1)
+    assert noise["log-likelihood"] < measured["log-likelihood"]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "garbage", "not ours", "newer", "config", "shape"])
+def test_damaged_checkpoints_are_refused_by_name(semi, tmp_path, damage):
+    from safetensors.torch import load_file, save_file
+
+    file = tmp_path / "model.safetensors"
+    whole = (semi.folder / "model.safetensors").read_bytes()
+    tensors = load_file(semi.folder / "model.safetensors")
+    header = json.loads(read_header(semi.folder).to_json())
+    if damage == "truncate":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif damage == "garbage":
+        file.write_bytes(b"\xff" * 1000)
+    elif damage == "not ours":
+        save_file(tensors, file)
+    else:
+        if damage == "newer":
+            header["format"] = 99
+        elif damage == "config":
+            header["config"]["encoder"]["hidden"] = "wide"
+        else:
+            tensors["encoder.body.layers.0.weight"] = torch.zeros(1, 2, 3)
+        save_file(tensors, file, metadata={"aae": json.dumps(header)})
+    with pytest.raises((CheckpointError, UsageError)) as caught:
+        load(file, "cpu")
+    assert "model.safetensors" in str(caught.value)
