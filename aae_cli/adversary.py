@@ -25,6 +25,8 @@ class Adversary(nn.Module):
     Args:
         labels: number of classes C for label-informed regularisation (section 2.3): the discriminator then also sees a
             one-hot vector of C + 1, the last for unlabelled points. 0 for none.
+        content: size K of a content vector that the discriminator also sees, beside codes and prior samples alike: the
+            code must then fit its prior whatever the content is. 0 for none. Ours, not the paper's.
         noise: std of Gaussian noise on the discriminator's inputs.
     """
 
@@ -35,50 +37,58 @@ class Adversary(nn.Module):
         hidden: Sequence[int],
         *,
         labels: int = 0,
+        content: int = 0,
         noise: float = 0.0,
         init_std: float | None = None,
     ) -> None:
         super().__init__()
-        self.prior, self.labels, self.noise = prior, labels, noise
-        extra = labels + 1 if labels else 0
+        self.prior, self.labels, self.content, self.noise = prior, labels, content, noise
+        extra = (labels + 1 if labels else 0) + content
         self.discriminator = MLP(models, [prior.dims + extra, *hidden], 1, init_std=init_std)
 
-    def logits(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
-        """How real a code looks: (R, B, n), labels (R, B) int64 with −1 for unlabelled → (R, B)."""
+    def logits(self, code: Tensor, labels: Tensor | None = None, content: Tensor | None = None) -> Tensor:
+        """How real a code looks: (R, B, n), labels (R, B) int64 with −1 for unlabelled, content (R, B, K) → (R, B)."""
         if self.noise:
             code = code + self.noise * torch.randn_like(code)
         if self.labels:
             assert labels is not None
             extra_class = torch.where(labels < 0, self.labels, labels)
             code = torch.cat([code, F.one_hot(extra_class, self.labels + 1).to(code.dtype)], -1)
+        if self.content:
+            assert content is not None
+            code = torch.cat([code, content.to(code.dtype)], -1)
         return self.discriminator(code).squeeze(-1).float()
 
     def real(self, labels: Tensor) -> Tensor:
         """Prior samples to set against a batch: of each labelled point's own component, else of the whole prior."""
         return self.prior.sample(labels if self.labels else torch.full_like(labels, -1))
 
-    def discriminator_loss(self, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def discriminator_loss(
+        self, fake: Tensor, labels: Tensor, content: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One pass over as many real samples as codes.
 
         Args:
             fake: (R, B, n) codes, detached from the encoder; where they require a gradient, it is fit for
                 :func:`generator_gradient`.
             labels: (R, B) int64, −1 for unlabelled.
+            content: (R, B, K), detached, where the discriminator sees it.
 
         Returns:
             (R,) loss, and (R, B) logits of the codes.
         """
         both = torch.cat([self.real(labels), fake], 1)
-        logits = self.logits(both, labels.repeat(1, 2) if self.labels else None)
+        twice = None if content is None else content.repeat(1, 2, 1)
+        logits = self.logits(both, labels.repeat(1, 2) if self.labels else None, twice)
         real_logits, fake_logits = logits.chunk(2, 1)
         loss = F.softplus(-real_logits).mean(1) + F.softplus(fake_logits).mean(1)
         if fake.requires_grad:
             loss = loss + SLOPE_FLOOR * fake_logits.mean(1)
         return loss, fake_logits
 
-    def generator_loss(self, fake: Tensor, labels: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor, labels: Tensor, content: Tensor | None = None) -> Tensor:
         """−log D(fake): (R, B, n) → (R,)."""
-        return F.softplus(-self.logits(fake, labels)).mean(1)
+        return F.softplus(-self.logits(fake, labels, content)).mean(1)
 
 
 def generator_gradient(fake_gradient: Tensor, fake_logits: Tensor) -> Tensor:

@@ -216,6 +216,7 @@ def build_objective(
             prior,
             a.hidden,
             labels=classes if a.labels else 0,
+            content=(model.classes or model.labels) if a.apart else 0,
             noise=a.noise,
             init_std=config.train.init_std,
         )

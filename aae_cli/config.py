@@ -142,12 +142,15 @@ class Prior(_Section):
 class Adversary(_Section):
     """One code part's discriminator. ``labels``: it also sees a one-hot label with an extra unlabelled class (2.3).
 
+    ``apart``: the discriminator of z also sees y (or the label given to the decoder), so that z fits its prior whatever
+    the content is: style apart from content. Ours, not the paper's.
     ``noise``: std of Gaussian noise on the discriminator's inputs. ``weight``: of the encoder's loss, reached linearly
     over the first ``ramp`` share of training.
     """
 
     prior: Prior = Prior()
     labels: bool = False
+    apart: bool = False
     hidden: Widths = (1000, 1000)
     noise: NonNegative = 0.0
     weight: NonNegative = 1.0
@@ -300,6 +303,8 @@ def _contradictions(c: Config) -> Iterator[str]:
             yield f"{here}.prior.name={adversary.prior.name} is 2-D and needs code.z.dims=2, not {z.dims}"
         if adversary.labels and part == "y":
             yield "adversaries.y.labels: label-informed regularisation (section 2.3) is for z"
+        if adversary.apart and (part == "y" or (y is None and c.decoder.input != "label")):
+            yield f"{here}.apart=true is for z, and needs code.y or decoder.input=label"
         if adversary.labels and not c.uses_labels:
             yield f"{here}.labels=true needs data.labels"
         if adversary.labels and adversary.prior.name == "gaussian":

@@ -66,6 +66,14 @@ class Forward:
         parts = codes.split([x.shape[1] for x in inputs]) if len(inputs) > 1 else [codes]
         return cls(model, batch, dict(zip(streams, parts, strict=True)), progress, joint)
 
+    def content(self, adversary: Adversary) -> Tensor | None:
+        """What an adversary of z sees beside it: q(y|x), or the label that the decoder is given."""
+        if not adversary.content:
+            return None
+        if self.model.decoder_input == "label":
+            return self.model.one_hot(self.batch.labels)
+        return self.codes["x"].part("y").detach()
+
     def ramp(self, share: float) -> float | Tensor:
         """0 → 1 over the first ``share`` of training."""
         if not share:
@@ -129,7 +137,9 @@ class Discriminate:
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         fake = forward.codes["x"].part(self.part).detach().requires_grad_(forward.joint)
-        loss, fake_logits = self.adversary.discriminator_loss(fake, forward.batch.labels)
+        loss, fake_logits = self.adversary.discriminator_loss(
+            fake, forward.batch.labels, forward.content(self.adversary)
+        )
         if forward.joint:
             forward.fooling[self.part] = (fake, fake_logits.detach())
         return loss, {f"regularisation.{self.part}.discriminator": loss}
@@ -153,7 +163,7 @@ class Fool:
             gradient = generator_gradient(fake.grad, fake_logits)
             loss = F.softplus(-fake_logits).mean(1)
             return weight * (code * gradient).sum((1, 2)), {name: loss}
-        loss = self.adversary.generator_loss(code, forward.batch.labels)
+        loss = self.adversary.generator_loss(code, forward.batch.labels, forward.content(self.adversary))
         return weight * loss, {name: loss}
 
 

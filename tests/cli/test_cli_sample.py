@@ -1,12 +1,15 @@
 """``aae sample`` in all its forms."""
 
 import io
+import json
 
 import numpy as np
 import polars as pl
 import pytest
+from aae_cli.data import read
 from conftest import digits_of
 from PIL import Image
+from safetensors import safe_open
 
 
 def picture(folder, done):
@@ -71,8 +74,19 @@ def test_label_informed_prior(run, mixture_labels, tmp_path):
 def test_clusters_in_turn(run, quick, tmp_path):
     args = ["sample", "-c", quick, "-n", "200", "--cluster", "4", "--cluster", "0", "-o", "s.npz"]
     run(args, tmp_path).ok()
-    own = np.array([int(row["cluster"]) for row in run(["cluster", "s.npz", "-c", quick], tmp_path).ok().rows])
-    assert (own.reshape(-1, 2) == [4, 0]).mean() > 0.5, "samples of a cluster are mostly put in it again"
+    with np.load(tmp_path / "s.npz") as file:
+        x, labels = file["x"].astype(float), file["y"]
+    with safe_open(quick / "model.safetensors", "numpy") as file:
+        header = json.loads(file.metadata()["aae"])
+    names = [header["schema"]["classes"][header["cluster_labels"][k]] for k in (4, 0)]
+    assert list(labels) == names * 100
+    rows = run(["cluster", "mnist-mini:test", "-c", quick], tmp_path).ok().rows
+    own = np.array([int(row["cluster"]) for row in rows])
+    real = read("mnist-mini:test").x.reshape(-1, 28, 28).astype(float)
+    heads = [real[own == k].mean(0) for k in (4, 0)]
+    for turn in (0, 1):
+        distances = [np.linalg.norm(x[turn::2].mean(0) - head) for head in heads]
+        assert distances[turn] < distances[1 - turn], "samples of a cluster look like its members"
 
 
 def test_style_grid_one_row_a_style_one_column_a_label(run, supervised, tmp_path):

@@ -1,0 +1,303 @@
+"""``embed``, ``cluster``, ``classify``, ``evaluate``, ``info``: columns, rows, numbers, and the choice of a checkpoint."""
+
+import csv
+import json
+import os
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import digits_of, small
+from PIL import Image
+
+
+def column(done, name):
+    return np.array([float(row[name]) for row in done.rows])
+
+
+# --- columns, order, numbers ------------------------------------------------------------------------------------------
+
+
+def test_embed_2d_columns(run, dim_reduction, digits_npz, tmp_path):
+    done = run(["embed", digits_npz, "-c", dim_reduction], tmp_path).ok()
+    assert done.header == ["id", "label", "x", "y"]
+    assert [row["id"] for row in done.rows] == [str(i) for i in range(200)]
+    with np.load(digits_npz) as file:
+        labels = file["y"]
+    assert [row["label"] for row in done.rows] == ["" if v < 0 else str(v) for v in labels]
+    cells = [row[axis] for row in done.rows for axis in "xy"]
+    assert max(map(digits_of, cells)) == 7
+    assert "\r" not in done.out
+    assert "dim_reduction" not in done.out
+
+
+def test_embed_rows_do_not_depend_on_their_neighbours(run, dim_reduction, digits_npz, tmp_path):
+    with np.load(digits_npz) as file:
+        x = file["x"]
+    np.save(tmp_path / "reversed.npy", x[::-1])
+    whole = run(["embed", digits_npz, "-c", dim_reduction], tmp_path).ok()
+    back = run(["embed", "reversed.npy", "-c", dim_reduction], tmp_path).ok()
+    assert back.header == ["id", "x", "y"], "no labels, no label column"
+    assert np.allclose(column(whole, "x"), column(back, "x")[::-1], rtol=1e-4, atol=1e-5)
+
+
+def test_embed_larger_representations_and_dims(run, ten_d, semi, digits_npz, tmp_path):
+    done = run(["embed", digits_npz, "-c", ten_d], tmp_path).ok()
+    assert done.header == ["id", "label", *(f"z{i}" for i in range(10))]
+    flat = run(["embed", digits_npz, "-c", ten_d, "--dims", "2"], tmp_path).ok()
+    assert flat.header == ["id", "label", "x", "y"]
+    points = np.stack([column(done, f"z{i}") for i in range(10)], 1)
+    # W_C = 10·I: head i goes to angle 2πi/10 on a circle of radius 10, by the linear map (section 7).
+    angle = 2 * np.pi * np.arange(10) / 10
+    expected = points @ np.stack([np.cos(angle), np.sin(angle)], 1)
+    assert np.allclose(np.stack([column(flat, "x"), column(flat, "y")], 1), expected, atol=1e-4)
+    three = run(["embed", digits_npz, "-c", ten_d, "--dims", "3"], tmp_path).ok()
+    assert three.header == ["id", "label", "z0", "z1", "z2"]
+    assert column(three, "z0").std() > column(three, "z1").std() > column(three, "z2").std()
+    run(["embed", digits_npz, "-c", ten_d, "--dims", "11"], tmp_path).refused(1, "--dims 11", "10 dimensions")
+    semi_d = run(["embed", "mnist-mini:test", "-c", semi, "--dims", "2"], tmp_path).ok()
+    assert semi_d.header == ["id", "label", "x", "y"]
+    assert len(semi_d.rows) == 1000
+
+
+def test_embed_plot(run, ten_d, digits_npz, tmp_path):
+    run(["embed", digits_npz, "-c", ten_d, "--plot", "p.png", "-o", "e.parquet"], tmp_path).ok()
+    assert np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).std() > 5
+    frame = pl.read_parquet(tmp_path / "e.parquet")
+    assert frame.columns == ["id", "label", *(f"z{i}" for i in range(10))]
+    assert frame.height == 200
+
+
+def test_cluster_columns(run, quick, iris, iris_csv, tmp_path):
+    done = run(["cluster", "mnist-mini:test", "-c", quick, "--plot", "c.png"], tmp_path).ok()
+    assert done.header == ["id", "cluster", "confidence", "label"]
+    assert len(done.rows) == 1000
+    assert {int(row["cluster"]) for row in done.rows} <= set(range(10))
+    confidence = column(done, "confidence")
+    assert confidence.min() >= 0.1 - 1e-6
+    assert confidence.max() <= 1
+    assert max(digits_of(row["confidence"]) for row in done.rows) == 7
+    picture = Image.open(tmp_path / "c.png")
+    assert picture.width > 17 * 28
+
+    table = run(["cluster", iris_csv, "-c", iris, "--label-column", "species"], tmp_path).ok()
+    assert table.header == ["id", "cluster", "confidence", "label"]
+    assert [row["id"] for row in table.rows] == [f"r{i:03}" for i in range(150)]
+    assert [row["label"] for row in table.rows] == ["setosa"] * 50 + ["versicolor"] * 50 + ["virginica"] * 50
+    setosa = {row["cluster"] for row in table.rows[:50]}
+    assert len(setosa) == 1, "setosa is far from the others"
+
+
+def test_cluster_needs_no_label_column_name_for_text_it_knows(run, iris, iris_csv, tmp_path):
+    """The columns that the checkpoint remembers are enough: others, such as text, are left out."""
+    done = run(["cluster", iris_csv, "-c", iris], tmp_path).ok()
+    assert done.header == ["id", "cluster", "confidence"]
+    assert len(done.rows) == 150
+
+
+def test_columns_in_another_order_are_found_by_name(run, iris, iris_csv, tmp_path):
+    frame = pl.read_csv(iris_csv)
+    frame.select(reversed(frame.columns)).write_csv(tmp_path / "reversed.csv")
+    frame.write_parquet(tmp_path / "same.parquet")
+    outs = [run(["cluster", name, "-c", iris], tmp_path).ok().out for name in (iris_csv, "reversed.csv", "same.parquet")]
+    assert outs[0] == outs[1] == outs[2]
+
+
+def test_classify(run, semi, tmp_path):
+    done = run(["classify", "mnist-mini:test", "-c", semi], tmp_path).ok()
+    assert done.out.splitlines()[0] == "label"
+    assert len(done.out.splitlines()) == 1001
+    truth = run(["embed", "mnist-mini:test", "-c", semi], tmp_path).ok()
+    right = np.mean([a["label"] == b["label"] for a, b in zip(done.rows, truth.rows, strict=True)])
+    assert right > 0.2, "rows are in order: far more right than by chance"
+
+    proba = run(["classify", "mnist-mini:test", "-c", semi, "--proba"], tmp_path).ok()
+    assert proba.header == [str(i) for i in range(10)]
+    p = np.array([[float(row[name]) for name in proba.header] for row in proba.rows])
+    assert np.allclose(p.sum(1), 1, atol=1e-5)
+    assert [proba.header[i] for i in p.argmax(1)] == [row["label"] for row in done.rows]
+    assert max(digits_of(cell) for row in proba.rows for cell in row.values()) == 7
+
+
+def test_classify_by_named_clusters(run, iris, iris_csv, tmp_path):
+    done = run(["classify", iris_csv, "-c", iris], tmp_path).ok()
+    assert len(done.rows) == 150
+    labels = [row["label"] for row in done.rows]
+    assert set(labels) <= {"setosa", "versicolor", "virginica"}
+    assert labels[:50] == ["setosa"] * 50
+    proba = run(["classify", iris_csv, "-c", iris, "--proba"], tmp_path).ok()
+    assert proba.header == ["setosa", "versicolor", "virginica"]
+
+
+def test_one_row_and_many_chunks(run, quick, tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros((1, 28, 28), np.uint8))
+    np.save(tmp_path / "many.npy", np.zeros((5000, 28, 28), np.uint8))
+    assert len(run(["cluster", "one.npy", "-c", quick], tmp_path).ok().rows) == 1
+    many = run(["cluster", "many.npy", "-c", quick], tmp_path).ok()
+    assert len({(row["cluster"], row["confidence"]) for row in many.rows}) == 1
+    assert [row["id"] for row in many.rows] == [str(i) for i in range(5000)]
+
+
+def test_folders_of_images_and_image_files(run, quick, tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("a/one.png", "a/two.png", "b/three.png"):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (28, 28), dtype=np.uint8)).save(path)
+    done = run(["cluster", "pictures", "-c", quick], tmp_path).ok()
+    assert [row["label"] for row in done.rows] == ["a", "a", "b"]
+    assert [row["id"] for row in done.rows] == ["a/one.png", "a/two.png", "b/three.png"]
+    single = run(["cluster", "pictures/b/three.png", "-c", quick], tmp_path).ok()
+    assert single.rows[0]["cluster"] == done.rows[2]["cluster"]
+
+
+def test_output_forms(run, iris, iris_csv, tmp_path):
+    done = run(["cluster", iris_csv, "-c", iris, "-o", "c.tsv"], tmp_path).ok()
+    assert done.out == ""
+    with (tmp_path / "c.tsv").open() as file:
+        assert next(csv.reader(file, delimiter="\t")) == ["id", "cluster", "confidence"]
+    rows = [json.loads(line) for line in run(["cluster", iris_csv, "-c", iris, "-o", "-", "--format", "ndjson"], tmp_path).ok().out.splitlines()]
+    assert len(rows) == 150
+    assert set(rows[0]) == {"id", "cluster", "confidence"}
+    text = run(["cluster", "-", "-c", iris, "--format", "csv"], tmp_path, stdin=iris_csv.read_bytes()).ok()
+    assert len(text.rows) == 150
+
+
+# --- evaluate, info ---------------------------------------------------------------------------------------------------
+
+
+def test_evaluate(run, quick, semi, tmp_path):
+    done = run(["evaluate", "mnist-mini:test", "-c", semi, "--json"], tmp_path).ok()
+    measured = json.loads(done.out)
+    labels = run(["classify", "mnist-mini:test", "-c", semi], tmp_path).ok().rows
+    truth = run(["embed", "mnist-mini:test", "-c", semi], tmp_path).ok().rows
+    error = 100 * np.mean([a["label"] != b["label"] for a, b in zip(labels, truth, strict=True)])
+    assert measured["classification-error"] == pytest.approx(error, abs=1e-4)
+    one = run(["evaluate", "-c", quick, "--metric", "nmi", "--metric", "reconstruction-error"], tmp_path).ok()
+    assert "nmi" in one.out
+    assert "reconstruction-error" in one.out
+    assert "cluster-error" not in one.out
+    recorded = json.loads((quick / "metrics.jsonl").read_text().splitlines()[-1])["eval.nmi"]
+    again = json.loads(run(["evaluate", "-c", quick, "--metric", "nmi", "--json"], tmp_path).ok().out)
+    assert again["nmi"] == pytest.approx(recorded, abs=1e-5)
+
+
+def test_a_metric_asked_for_is_the_only_one_printed(run, quick, tmp_path):
+    done = run(["evaluate", "-c", quick, "--metric", "nmi", "--json"], tmp_path).ok()
+    assert list(json.loads(done.out)) == ["nmi"]
+
+
+def test_evaluate_refusals(run, quick, gaussian, tmp_path):
+    run(["evaluate", "-c", quick, "--metric", "nmj"], tmp_path).refused(2, "nmj", "did you mean nmi")
+    run(["evaluate", "-c", gaussian, "--metric", "cluster-error"], tmp_path).refused(1, "cluster-error", "no categories")
+
+
+def test_info(run, iris, tmp_path):
+    facts = json.loads(run(["info", "-c", iris, "--json"], tmp_path).ok().out)
+    assert facts["preset"] == "clustering"
+    assert facts["finished"] is True
+    assert facts["classes"] == ["setosa", "versicolor", "virginica"]
+    assert "classify" in facts["can"]
+    text = run(["info", "-c", iris / "model.safetensors"], tmp_path).ok().out
+    assert "clustering" in text
+    assert "setosa" in text
+
+
+# --- which checkpoint -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(tmp_path, dim_reduction, supervised, quick, iris):
+    """Runs under ./runs, the newest last: digits in 2-D, digits with labels, mnist-mini clusters, iris clusters."""
+    for age, source in enumerate([dim_reduction, supervised, quick, iris]):
+        target = tmp_path / "runs" / source.name
+        shutil.copytree(source, target)
+        os.utime(target / "model.safetensors", (1e9 + age, 1e9 + age))
+    return tmp_path
+
+
+def test_newest_run_that_can_is_chosen_and_named(run, desk, digits_npz, iris_csv):
+    for args, name in (
+        (["embed", digits_npz], "dim-reduction"),
+        (["embed", "digits:test"], "dim-reduction"),
+        (["cluster", "mnist-mini:test"], "quick"),
+        (["classify", iris_csv, "--label-column", "species"], "iris"),
+        (["sample", "--label", "8", "-o", "-", "--format", "csv"], "quick"),
+        (["sample", "--label", "setosa", "-o", "-"], "iris"),
+        (["evaluate", "digits:test", "--metric", "reconstruction-error"], "supervised"),
+        (["info"], "iris"),
+    ):
+        done = run(args, desk).ok()
+        assert f"runs/{name}" in done.err, args
+        assert done.out
+    assert sorted(path.name for path in (desk / "runs").iterdir()) == ["dim-reduction", "iris", "quick", "supervised"]
+
+
+def test_a_run_of_another_shape_of_the_same_size_is_passed_over(run, desk, digits_npz, trained, dim_reduction):
+    """16×4 pixels are not 8×8, though both are 64 numbers."""
+    np.savez(desk / "wide.npz", x=np.random.default_rng(0).integers(0, 256, (60, 4, 16), dtype=np.uint8))
+    done = run(["train", "-p", "dim-reduction", "--data", "wide.npz", "--epochs", "1", *small("y", "z"), "-o", "runs/wide"], desk)
+    done.ok()
+    done = run(["embed", digits_npz], desk)
+    assert "runs/dim-reduction" in done.err, done.err
+    assert len(done.ok().rows) == 200
+
+
+def test_unfinished_runs_are_passed_over(run, desk, digits_npz, dim_reduction):
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    file = desk / "runs/unfinished/model.safetensors"
+    shutil.copytree(dim_reduction, file.parent)
+    with safe_open(file, "numpy") as opened:
+        header = json.loads(opened.metadata()["aae"])
+    save_file(load_file(file), file, metadata={"aae": json.dumps({**header, "finished": False})})
+    done = run(["embed", digits_npz], desk).ok()
+    assert "runs/dim-reduction" in done.err
+
+
+def test_environment_names_a_checkpoint(run, desk, digits_npz, ten_d):
+    done = run(["embed", digits_npz], desk, AAE_CHECKPOINT=str(ten_d)).ok()
+    assert "AAE_CHECKPOINT" in done.err
+    assert len(done.header) == 12
+    flag = run(["embed", digits_npz, "-c", "runs/dim-reduction"], desk, AAE_CHECKPOINT=str(ten_d)).ok()
+    assert flag.header == ["id", "label", "x", "y"]
+    run(["embed", digits_npz], desk, AAE_CHECKPOINT="nowhere").refused(1, "nowhere")
+
+
+def test_c_takes_the_folder_or_the_file(run, dim_reduction, digits_npz, tmp_path):
+    folder, file = (run(["embed", digits_npz, "-c", path], tmp_path).ok() for path in (dim_reduction, dim_reduction / "model.safetensors"))
+    assert folder.out == file.out
+    moved = tmp_path / "only.safetensors"
+    shutil.copy(dim_reduction / "model.safetensors", moved)
+    assert run(["embed", digits_npz, "-c", moved], tmp_path).ok().out == folder.out, "the file alone is enough"
+
+
+def test_where_there_is_no_run_presets_that_can_are_named(run, tmp_path, digits_npz):
+    run(["sample"], tmp_path).refused(1, "aae train --preset", "supervised")
+    run(["classify", digits_npz], tmp_path).refused(1, "aae train --preset", "semi-supervised")
+    run(["evaluate"], tmp_path).refused(1, "aae train --preset")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cluster_fits_on_data_and_keeps_the_run(run, tmp_path):
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "two.npy", np.concatenate([random.normal(c, 0.2, (20, 2)) for c in (0.0, 4.0)]))
+    done = run(["cluster", "two.npy", "-k", "2"], tmp_path).ok()
+    assert "fitting clustering" in done.err
+    assert "runs/clustering" in done.err
+    assert (tmp_path / "runs/clustering/model.safetensors").is_file()
+    own = [row["cluster"] for row in done.rows]
+    assert own == [own[0]] * 20 + [own[-1]] * 20
+    assert own[0] != own[-1]
+    again = run(["cluster", "two.npy"], tmp_path).ok()
+    assert again.out == done.out
+    assert "using runs/clustering" in again.err
+    run(["cluster", "two.npy", "-c", "runs/clustering", "-k", "5"], tmp_path).refused(2, "-k 5", "2 clusters")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["clustering"]
+
+
+def test_fit_and_c_exclude_each_other(run, dim_reduction, digits_npz, tmp_path):
+    for command in ("embed", "cluster"):
+        run([command, digits_npz, "--fit", "-c", dim_reduction, "-q"], tmp_path).refused(2, "--fit")
