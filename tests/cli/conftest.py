@@ -109,6 +109,7 @@ def run(zygote: subprocess.Popen[str], cache: Path, tmp_path_factory: pytest.Tem
         stdin: str | bytes = b"",
         stdout: str | None = None,
         stderr: str | None = None,
+        seconds: int = 60,
         **env: str,
     ) -> Result:
         paths = {name: streams / name for name in ("stdin", "stdout", "stderr")}
@@ -119,6 +120,7 @@ def run(zygote: subprocess.Popen[str], cache: Path, tmp_path_factory: pytest.Tem
         request = {
             "args": [str(arg) for arg in args],
             "cwd": str(cwd),
+            "seconds": seconds,
             "env": environment(cache, **env),
             "stdin": str(paths["stdin"]),
             "stdout": stdout or str(paths["stdout"]),

@@ -6,6 +6,7 @@ One JSON request a line on stdin: args, cwd, env, stdin, stdout, stderr (paths);
 import importlib
 import json
 import os
+import signal
 import sys
 
 HEAVY = (
@@ -17,6 +18,7 @@ HEAVY = (
 
 def child(request: dict) -> None:
     os.setsid()
+    signal.alarm(request["seconds"])  # what should have been refused may train for minutes
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
