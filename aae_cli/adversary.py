@@ -63,9 +63,7 @@ class Adversary(nn.Module):
         """Prior samples to set against a batch: of each labelled point's own component, else of the whole prior."""
         return self.prior.sample(labels if self.labels else torch.full_like(labels, -1))
 
-    def discriminator_loss(
-        self, fake: Tensor, labels: Tensor, content: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def discriminator_loss(self, fake: Tensor, labels: Tensor, content: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """One pass over as many real samples as codes.
 
         Args:

@@ -62,6 +62,7 @@ class DataConfig(_Section):
     ``labels``: how many labelled rows may be used, evenly over the classes: none, all, a count, or a share (20%).
     ``validation``: rows held out of training to name clusters, choose among restarts and fit σ (a share, or a count).
     ``scaling``: unit = pixels in [0, 1]; standard = zero mean and unit variance per feature; auto = unit for images.
+    ``kind``: read numbers as pixels or as a table, whatever they look like. ``label_column``, ``columns``: of a table.
     """
 
     source: str = "mnist"
@@ -69,6 +70,8 @@ class DataConfig(_Section):
     validation: NonNegative = 0.1
     scaling: Literal["auto", "unit", "standard"] = "auto"
     kind: Literal["image", "table"] | None = None
+    label_column: str | None = None
+    columns: tuple[str, ...] | None = None
 
 
 class YCode(_Section):

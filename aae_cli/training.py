@@ -85,15 +85,21 @@ def split(data: Data, share: float, seed: int, test: Data | None = None) -> Spli
     return Splits(data[np.sort(order[count:])], data[np.sort(order[:count])], test)
 
 
-def read_splits(config: Config, reporter: Reporter, **options: Any) -> tuple[Splits, tuple[str, ...]]:
+def read_splits(
+    config: Config, reporter: Reporter, format: str | None = None
+) -> tuple[Config, Splits, tuple[str, ...]]:
     """The splits that a config names; offline, ``mnist`` falls back to ``mnist-mini``, loudly.
 
+    Args:
+        format: of stdin.
+
     Returns:
-        the splits, and notes for the run's records.
+        the config with the source that was really read, the splits, and notes for the run's records.
     """
-    source, notes = config.data.source, []
+    source, notes, c = config.data.source, [], config.data
+    format = format if source == "-" else None
     try:
-        data = read(source, kind=config.data.kind, **options)
+        data = read(source, format=format, label_column=c.label_column, columns=c.columns, kind=c.kind)
     except NotHere as error:
         if source.partition(":")[0] != "mnist":
             raise
@@ -104,12 +110,13 @@ def read_splits(config: Config, reporter: Reporter, **options: Any) -> tuple[Spl
         notes.append(note)
         source = "mnist-mini"
         data = read(source)
+        config = config.model_copy(update={"data": c.model_copy(update={"source": source})})
     for note in data.notes:
         reporter.say(note)
         notes.append(note)
     test_name = named_test(source)
     test = read(test_name) if test_name and ":" not in source else None
-    return split(data, config.data.validation, config.train.seed, test), tuple(notes)
+    return config, split(data, c.validation, config.train.seed, test), tuple(notes)
 
 
 def train(
@@ -124,7 +131,7 @@ def train(
     force: bool = False,
     all_rows: bool = False,
     reporter: Reporter | None = None,
-    **options: Any,
+    format: str | None = None,
 ) -> Run:
     """Train and save a model.
 
@@ -136,7 +143,7 @@ def train(
         resume: go on with an unfinished run in ``output`` (or the newest of this preset).
         force: replace what is in ``output``.
         all_rows: hold nothing out (embedding or clustering the very data that is fitted).
-        options: ``format``, ``label_column`` and ``columns`` of the reader.
+        format: of stdin, where ``data`` is ``-``.
 
     Raises:
         UsageError: a wrong config or folder. DataError, CheckpointError, TrainingError, Interrupted: as they say.
@@ -155,7 +162,7 @@ def train(
     if isinstance(data, Data):
         splits, notes = split(data, 0 if all_rows else config.data.validation, config.train.seed), data.notes
     else:
-        splits, notes = read_splits(config, reporter, **options)
+        config, splits, notes = read_splits(config, reporter, format)
     plan = plan_training(config, splits, device)
     for note in plan.adapted.notes:
         reporter.say(note)
@@ -468,14 +475,12 @@ def held_out_rows(header: Header) -> Splits:
     Raises:
         CheckpointError: the source cannot be read twice (a pipe, or rows in memory).
     """
-    source = str((header.training or {}).get("data") or header.config.data.source)
-    source = header.config.data.source if not source.startswith("mnist-mini") else source
+    source = header.config.data.source
     if source == "-" or (named_test(source) is None and not os.path.exists(source.partition("[")[0])):
         raise CheckpointError(
             f"the data that this model was trained on ({source}) is not here", "give DATA to evaluate on"
         )
-    config = header.config.model_copy(update={"data": header.config.data.model_copy(update={"source": source})})
-    return read_splits(config, Reporter())[0]
+    return read_splits(header.config, Reporter())[1]
 
 
 __all__ = ["Run", "Splits", "held_out_rows", "load", "plan_training", "read_splits", "split", "train"]

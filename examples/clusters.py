@@ -26,9 +26,12 @@ model = load(run.folder)
 test = read(f"{arguments.data}:test")
 clusters, confidence = model.cluster(test.x)  # (N,) and (N,)
 points = model.embed(test.x)  # (N, 15 + 5): what the decoder sees, [y, z]
-sevens = model.sample(10, labels=[model.classes.index("7")]) if 7 in (model.header.cluster_labels or ()) else model.sample(10)
+known = model.header.cluster_labels or ()
+sevens = model.sample(10, labels=[7]) if 7 in known else model.sample(10)
 
-print(f"{len(set(clusters.tolist()))} clusters, {confidence.mean():.2f} sure, {points.shape[1]} dimensions, kept in {run.folder}")
+print(
+    f"{len(set(clusters.tolist()))} clusters, {confidence.mean():.2f} sure, {points.shape[1]} dimensions: {run.folder}"
+)
 print(f"samples: {sevens.x.shape}, pixels from {sevens.x.min():.0f} to {sevens.x.max():.0f}")
 for name, value in evaluate(model, test, ["cluster-error", "agreement"]).items():
     print(f"{name}: {value:.3g}")

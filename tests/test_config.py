@@ -5,8 +5,23 @@ import pytest
 from aae_cli.config import Config, preset_names, read_preset, resolve, to_yaml
 from aae_cli.errors import UsageError
 
-OURS = """gaussian mixture swiss-roll mixture-labels swiss-roll-labels likelihood supervised semi-supervised clustering
-dim-reduction dim-reduction-labels dim-reduction-10d svhn-supervised svhn-semi-supervised tfd-likelihood""".split()
+OURS = [
+    "gaussian",
+    "mixture",
+    "swiss-roll",
+    "mixture-labels",
+    "swiss-roll-labels",
+    "likelihood",
+    "supervised",
+    "semi-supervised",
+    "clustering",
+    "dim-reduction",
+    "dim-reduction-labels",
+    "dim-reduction-10d",
+    "svhn-supervised",
+    "svhn-semi-supervised",
+    "tfd-likelihood",
+]
 
 
 def said(*args, **kwargs) -> str:
@@ -123,7 +138,10 @@ def test_contradictions_name_both_sides():
     assert "joint" in said(
         {"data": {"labels": "all"}, "code": {"y": {}}, "phases": {"semi_supervised": {"optimizer": {"lr": 1}}}}
     )
-    fixed = {"code": {"y": {"classes": 5}, "z": {"dims": 2}}, "decoder": {"input": "heads", "heads": {"learned": False}}}
+    fixed = {
+        "code": {"y": {"classes": 5}, "z": {"dims": 2}},
+        "decoder": {"input": "heads", "heads": {"learned": False}},
+    }
     assert "code.z.dims" in said(fixed)
 
 

@@ -91,7 +91,9 @@ def test_a_resumed_training_ends_with_the_same_bits(optimizer, at):
 
     first.objective.step = stop_at
     saved = []
-    first.callbacks = Callbacks(save=lambda e: saved.append([{k: v.clone() for k, v in e.state()[0].items()}, e.state()[1]]))
+    first.callbacks = Callbacks(
+        save=lambda e: saved.append([{k: v.clone() for k, v in e.state()[0].items()}, e.state()[1]])
+    )
     with pytest.raises(Interrupted) as caught:
         first.run()
     assert caught.value.exit_code == 143

@@ -55,7 +55,7 @@ def test_codes_and_reconstructions_have_the_documented_shapes():
     assert codes.z.shape == (2, 5, 3)
     x_hat = m.decode(codes.y, codes.z)
     assert x_hat.shape == (2, 5, 6)
-    assert 0 < x_hat.min()
+    assert x_hat.min() > 0
     assert x_hat.max() < 1
 
 
@@ -89,7 +89,15 @@ def test_decoder_inputs():
 def test_fixed_heads_are_a_scaled_identity():
     encoder = Encoder(1, 6, (8,), 4, 4)
     m = AAE(
-        1, 6, encoder, classes=4, dims=4, decoder_hidden=(8,), decoder_input="heads", heads_learned=False, heads_scale=10
+        1,
+        6,
+        encoder,
+        classes=4,
+        dims=4,
+        decoder_hidden=(8,),
+        decoder_input="heads",
+        heads_learned=False,
+        heads_scale=10,
     )
     assert torch.equal(m.W_C[0], 10 * torch.eye(4))
     assert not m.W_C.requires_grad

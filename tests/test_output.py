@@ -40,9 +40,9 @@ def test_significant_keeps_what_is_not_finite():
     assert significant(np.array([np.inf]))[0] == np.inf
 
 
-@pytest.mark.parametrize(("format", "read"), [("parquet", pl.read_parquet), ("ndjson", pl.read_ndjson), ("json", pl.read_json)])
-def test_tables_read_back(format, read):
-    frame = read(io.BytesIO(table_bytes(TABLE, format)))
+@pytest.mark.parametrize("format", ["parquet", "ndjson", "json"])
+def test_tables_read_back(format):
+    frame = getattr(pl, f"read_{format}")(io.BytesIO(table_bytes(TABLE, format)))
     assert frame.columns == list(TABLE)
     assert frame["x"][0] == pytest.approx(1 / 3, abs=1e-7)
 
@@ -73,9 +73,8 @@ def test_the_format_is_told_by_option_then_suffix_then_default():
 def test_a_failed_write_leaves_what_was_there(tmp_path):
     target = tmp_path / "out.csv"
     target.write_text("before")
-    with pytest.raises(RuntimeError), whole_file(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(ZeroDivisionError), whole_file(target) as temporary:
+        temporary.write_text(f"half{1 / 0}")
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
 

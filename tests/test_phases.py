@@ -48,7 +48,9 @@ def batch(models=1) -> Batch:
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(models, 5, 16, generator=generator)
     labelled = torch.rand(models, 6, 16, generator=generator)
-    return Batch(x, torch.tensor([[0, 1, 2, -1, -1]] * models), x + 0.01, labelled, torch.tensor([[0, 1, 2] * 2] * models))
+    return Batch(
+        x, torch.tensor([[0, 1, 2, -1, -1]] * models), x + 0.01, labelled, torch.tensor([[0, 1, 2] * 2] * models)
+    )
 
 
 def forward(y_logits=None, z=None, stream="x", model=None) -> Forward:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -76,6 +76,8 @@ def command(
             "train.restarts": restarts,
             "train.seed": seed,
             "train.precision": precision.value if precision else None,
+            "data.label_column": label_column,
+            "data.columns": listed(columns),
         }
         if resume and force:
             raise UsageError("--resume goes on with a run, --force replaces it", "give one of them")
@@ -85,13 +87,12 @@ def command(
         config = resolve(chosen, set_ or [], flags)  # wrong usage is said before torch is imported
         if preset is None and not quiet:
             say("no --preset given: using quick (`aae presets` lists the others)")
-        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns), "format": format}
         report = reporter(quiet, verbose)
         if dry_run:
             from ..config import to_yaml
             from ..training import plan_training, read_splits
 
-            splits, _ = read_splits(config, report, **options)
+            config, splits, _ = read_splits(config, report, format)
             plan = plan_training(config, splits, device.value)
             for note in plan.adapted.notes:
                 report.say(note)
@@ -109,6 +110,6 @@ def command(
             resume=resume,
             force=force,
             reporter=report,
-            **options,
+            format=format,
         )
         print(json.dumps({"checkpoint": str(run.folder), "metrics": run.metrics}) if as_json else run.folder)

@@ -144,7 +144,12 @@ def shell(cache: Path) -> Callable[..., Result]:
 
     def command(script: str, cwd: Path, **env: str) -> Result:
         done = subprocess.run(
-            ["bash", "-c", script], cwd=cwd, env=environment(cache, **env), capture_output=True, timeout=240, stdin=subprocess.DEVNULL
+            ["bash", "-c", script],
+            cwd=cwd,
+            env=environment(cache, **env),
+            capture_output=True,
+            timeout=240,
+            stdin=subprocess.DEVNULL,
         )
         return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(), done.stdout)
 

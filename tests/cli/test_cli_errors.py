@@ -146,7 +146,12 @@ def test_checkpoints_are_refused(run, gaussian, tmp_path):
     raw, tensors = model.read_bytes(), load_file(model)
     with safe_open(model, "numpy") as file:
         header = json.loads(file.metadata()["aae"])
-    cases = {"cut.safetensors": raw[:-100], "head.safetensors": raw[:40], "zero.safetensors": b"", "text.safetensors": b"hello" * 9}
+    cases = {
+        "cut.safetensors": raw[:-100],
+        "head.safetensors": raw[:40],
+        "zero.safetensors": b"",
+        "text.safetensors": b"hello" * 9,
+    }
     for name, content in cases.items():
         (tmp_path / name).write_bytes(content)
         run(["sample", "-c", name], tmp_path).refused(1, name)

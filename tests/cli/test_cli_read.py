@@ -102,7 +102,9 @@ def test_columns_in_another_order_are_found_by_name(run, iris, iris_csv, tmp_pat
     frame = pl.read_csv(iris_csv)
     frame.select(reversed(frame.columns)).write_csv(tmp_path / "reversed.csv")
     frame.write_parquet(tmp_path / "same.parquet")
-    outs = [run(["cluster", name, "-c", iris], tmp_path).ok().out for name in (iris_csv, "reversed.csv", "same.parquet")]
+    outs = [
+        run(["cluster", name, "-c", iris], tmp_path).ok().out for name in (iris_csv, "reversed.csv", "same.parquet")
+    ]
     assert outs[0] == outs[1] == outs[2]
 
 
@@ -160,7 +162,12 @@ def test_output_forms(run, iris, iris_csv, tmp_path):
     assert done.out == ""
     with (tmp_path / "c.tsv").open() as file:
         assert next(csv.reader(file, delimiter="\t")) == ["id", "cluster", "confidence"]
-    rows = [json.loads(line) for line in run(["cluster", iris_csv, "-c", iris, "-o", "-", "--format", "ndjson"], tmp_path).ok().out.splitlines()]
+    rows = [
+        json.loads(line)
+        for line in run(["cluster", iris_csv, "-c", iris, "-o", "-", "--format", "ndjson"], tmp_path)
+        .ok()
+        .out.splitlines()
+    ]
     assert len(rows) == 150
     assert set(rows[0]) == {"id", "cluster", "confidence"}
     text = run(["cluster", "-", "-c", iris, "--format", "csv"], tmp_path, stdin=iris_csv.read_bytes()).ok()
@@ -193,7 +200,9 @@ def test_a_metric_asked_for_is_the_only_one_printed(run, quick, tmp_path):
 
 def test_evaluate_refusals(run, quick, gaussian, tmp_path):
     run(["evaluate", "-c", quick, "--metric", "nmj"], tmp_path).refused(2, "nmj", "nmi")
-    run(["evaluate", "-c", gaussian, "--metric", "cluster-error"], tmp_path).refused(1, "cluster-error", "no categories")
+    run(["evaluate", "-c", gaussian, "--metric", "cluster-error"], tmp_path).refused(
+        1, "cluster-error", "no categories"
+    )
 
 
 def test_info(run, iris, tmp_path):
@@ -238,10 +247,31 @@ def test_newest_run_that_can_is_chosen_and_named(run, desk, digits_npz, iris_csv
     assert sorted(path.name for path in (desk / "runs").iterdir()) == ["dim-reduction", "iris", "quick", "supervised"]
 
 
+@pytest.mark.parametrize("command", ["embed", "cluster", "classify", "evaluate"])
+def test_stdin_with_a_chosen_run(run, desk, iris_csv, digits_npz, command):
+    """Choosing the run looks at the rows, and stdin can be read but once."""
+    content = iris_csv.read_bytes()
+    if command == "embed":
+        x = np.load(digits_npz)["x"].reshape(200, 64).astype(int)
+        content = "\n".join([",".join(f"p{i}" for i in range(64)), *(",".join(map(str, row)) for row in x)]).encode()
+    done = run([command, "-"], desk, stdin=content)
+    done.ok()
+    assert len(done.rows) >= 1
+    if command != "evaluate":
+        assert len(done.rows) == (200 if command == "embed" else 150)
+    given = run(
+        [command, "-"], desk, stdin=content, AAE_CHECKPOINT="runs/dim-reduction" if command == "embed" else "runs/iris"
+    )
+    assert given.ok().out == done.out
+
+
 def test_a_run_of_another_shape_of_the_same_size_is_passed_over(run, desk, digits_npz, trained, dim_reduction):
     """16×4 pixels are not 8×8, though both are 64 numbers."""
     np.savez(desk / "wide.npz", x=np.random.default_rng(0).integers(0, 256, (60, 4, 16), dtype=np.uint8))
-    done = run(["train", "-p", "dim-reduction", "--data", "wide.npz", "--epochs", "1", *small("y", "z"), "-o", "runs/wide"], desk)
+    done = run(
+        ["train", "-p", "dim-reduction", "--data", "wide.npz", "--epochs", "1", *small("y", "z"), "-o", "runs/wide"],
+        desk,
+    )
     done.ok()
     done = run(["embed", digits_npz], desk)
     assert "runs/dim-reduction" in done.err, done.err
@@ -271,7 +301,10 @@ def test_environment_names_a_checkpoint(run, desk, digits_npz, ten_d):
 
 
 def test_c_takes_the_folder_or_the_file(run, dim_reduction, digits_npz, tmp_path):
-    folder, file = (run(["embed", digits_npz, "-c", path], tmp_path).ok() for path in (dim_reduction, dim_reduction / "model.safetensors"))
+    folder, file = (
+        run(["embed", digits_npz, "-c", path], tmp_path).ok()
+        for path in (dim_reduction, dim_reduction / "model.safetensors")
+    )
     assert folder.out == file.out
     moved = tmp_path / "only.safetensors"
     shutil.copy(dim_reduction / "model.safetensors", moved)
@@ -285,20 +318,22 @@ def test_where_there_is_no_run_presets_that_can_are_named(run, tmp_path, digits_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cluster_fits_on_data_and_keeps_the_run(run, tmp_path):
+def test_cluster_fits_on_stdin_and_keeps_the_run(run, tmp_path):
     random = np.random.default_rng(0)
-    np.save(tmp_path / "two.npy", np.concatenate([random.normal(c, 0.2, (20, 2)) for c in (0.0, 4.0)]))
-    done = run(["cluster", "two.npy", "-k", "2"], tmp_path).ok()
+    x = np.concatenate([random.normal(c, 0.2, (12, 2)) for c in (0.0, 4.0)])
+    content = "a,b\n" + "".join(f"{a},{b}\n" for a, b in x)
+    done = run(["cluster", "-", "-k", "2"], tmp_path, stdin=content).ok()
     assert "fitting clustering" in done.err
     assert "runs/clustering" in done.err
     assert (tmp_path / "runs/clustering/model.safetensors").is_file()
     own = [row["cluster"] for row in done.rows]
-    assert own == [own[0]] * 20 + [own[-1]] * 20
+    assert own == [own[0]] * 12 + [own[-1]] * 12
     assert own[0] != own[-1]
-    again = run(["cluster", "two.npy"], tmp_path).ok()
+    (tmp_path / "two.csv").write_text(content)
+    again = run(["cluster", "two.csv"], tmp_path).ok()
     assert again.out == done.out
     assert "using runs/clustering" in again.err
-    run(["cluster", "two.npy", "-c", "runs/clustering", "-k", "5"], tmp_path).refused(2, "-k 5", "2 clusters")
+    run(["cluster", "two.csv", "-c", "runs/clustering", "-k", "5"], tmp_path).refused(2, "-k 5", "2 clusters")
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["clustering"]
 
 

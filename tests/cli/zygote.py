@@ -9,11 +9,30 @@ import os
 import signal
 import sys
 
-HEAVY = (
-    "torch torchvision.utils numpy polars scipy.optimize scipy.io safetensors.torch yaml pydantic typer "
-    "sklearn.datasets sklearn.decomposition sklearn.metrics sklearn.model_selection sklearn.neighbors "
-    "sklearn.neural_network matplotlib.figure matplotlib.backends.backend_agg PIL.Image platformdirs rich.progress rich.table"
-).split()
+HEAVY = [
+    "torch",
+    "torchvision.utils",
+    "numpy",
+    "polars",
+    "scipy.optimize",
+    "scipy.io",
+    "safetensors.torch",
+    "yaml",
+    "pydantic",
+    "typer",
+    "sklearn.datasets",
+    "sklearn.decomposition",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "sklearn.neighbors",
+    "sklearn.neural_network",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "PIL.Image",
+    "platformdirs",
+    "rich.progress",
+    "rich.table",
+]
 
 
 def child(request: dict) -> None:
@@ -32,9 +51,9 @@ def child(request: dict) -> None:
         opened = os.open(path, flags)
         os.dup2(opened, number)
         os.close(opened)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", closefd=False, buffering=1)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
     sys.argv = ["aae", *request["args"]]
     from aae_cli.cli import main
 
