@@ -113,11 +113,13 @@ class TerminalReporter(PlainReporter):
 
     def start(self, title: str, steps: int, done: int) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        columns = [TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn(), TimeRemainingColumn()]
+        columns = [TextColumn("{task.description}"), BarColumn(12), TaskProgressColumn(), TimeRemainingColumn()]
         if self.console.width >= 80:
-            columns.append(TextColumn("{task.fields[losses]}", markup=False))
-        self._progress = Progress(*columns, console=self.console, transient=True)
+            rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            columns.append(TextColumn("{task.fields[losses]}", markup=False, table_column=rest))
+        self._progress = Progress(*columns, console=self.console, transient=True, expand=True)
         self._task = self._progress.add_task(title, total=steps, completed=done, losses="")
         self._progress.start()
 
@@ -133,6 +135,9 @@ class TerminalReporter(PlainReporter):
     def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
         from rich.table import Table
 
+        if self.console.width < 72:
+            super().metrics(title, metrics)
+            return
         table = Table(title=title, title_justify="left")
         table.add_column("metric")
         table.add_column("value", justify="right")

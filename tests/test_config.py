@@ -6,21 +6,9 @@ from aae_cli.config import Config, preset_names, read_preset, resolve, to_yaml
 from aae_cli.errors import UsageError
 
 OURS = [
-    "gaussian",
-    "mixture",
-    "swiss-roll",
-    "mixture-labels",
-    "swiss-roll-labels",
-    "likelihood",
-    "supervised",
-    "semi-supervised",
-    "clustering",
-    "dim-reduction",
-    "dim-reduction-labels",
-    "dim-reduction-10d",
-    "svhn-supervised",
-    "svhn-semi-supervised",
-    "tfd-likelihood",
+    *("gaussian", "mixture", "swiss-roll", "mixture-labels", "swiss-roll-labels", "likelihood", "supervised"),
+    *("semi-supervised", "clustering", "dim-reduction", "dim-reduction-labels", "dim-reduction-10d"),
+    *("svhn-supervised", "svhn-semi-supervised", "tfd-likelihood"),
 ]
 
 

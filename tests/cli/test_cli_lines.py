@@ -208,7 +208,6 @@ def test_interrupted_twice_and_resumed_equals_uninterrupted(tmp_path, cache, run
 
     resumed = start([*LONG, "--resume"], parts, cache)
     assert any("resuming long at step" in line for line in resumed.stderr)
-    time.sleep(0.2)
     code, out, err = stop_when(resumed, lambda: True, signal.SIGTERM)
     assert code == 143
     assert out == ""
