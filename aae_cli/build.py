@@ -150,6 +150,7 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
         output="sigmoid" if decoder.output == "sigmoid" else "linear",
         heads_learned=decoder.heads.learned,
         heads_scale=decoder.heads.scale,
+        heads_eta=decoder.heads.eta,
         init_std=config.train.init_std,
     )
 

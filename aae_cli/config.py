@@ -107,12 +107,12 @@ class Encoder(_Section):
 class Heads(_Section):
     """The cluster heads W_C of section 7.
 
-    ``learned``: else W_C = ``scale``·I. ``eta``: heads closer than this are pushed apart with ``weight``·(η − distance).
+    ``learned``: else W_C = ``scale``·I. ``eta``: heads start apart, and closer than this are pushed apart with ``weight``·(η − distance).
     """
 
     learned: bool = True
     scale: Positive = 10.0
-    eta: Positive = 8.0
+    eta: Positive = 6.0
     weight: NonNegative = 1.0
 
 

@@ -135,7 +135,8 @@ class AAE(nn.Module):
         dims: n of z, 0 for none.
         labels: C, for decoders that are given the label (section 4).
         decoder_input: concat = [y, z]; label = [one-hot label, z]; heads = y·W_C + z (section 7).
-        heads_scale: spread of the first W_C; of a fixed one, W_C = heads_scale·I.
+        heads_scale: a fixed W_C is heads_scale·I.
+        heads_eta: a learned W_C starts with heads at least this far apart.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class AAE(nn.Module):
         output: Literal["sigmoid", "linear"] = "sigmoid",
         heads_learned: bool = True,
         heads_scale: float = 10.0,
+        heads_eta: float = 6.0,
         init_std: float | None = None,
     ) -> None:
         super().__init__()
@@ -167,7 +169,7 @@ class AAE(nn.Module):
         self.heads: nn.Parameter | None = None
         if decoder_input == "heads":
             if heads_learned:
-                W_C = torch.randn(models, classes, dims) * heads_scale / dims**0.5
+                W_C = spread_heads(torch.randn(models, classes, dims) * heads_eta, heads_eta)
             else:
                 W_C = heads_scale * torch.eye(classes, dims).expand(models, -1, -1).clone()
             self.heads = nn.Parameter(W_C, requires_grad=heads_learned)
@@ -206,6 +208,27 @@ class AAE(nn.Module):
         """(…) int64, −1 for unknown → (…, C) float32, zeros where unknown."""
         hot = F.one_hot(labels.clamp(min=0), max(self.labels, 1)).float()
         return hot * (labels >= 0).unsqueeze(-1)
+
+
+def separation(W_C: Tensor, eta: float) -> Tensor:
+    """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η. (R, K, n) → (R,)."""
+    i, j = torch.triu_indices(W_C.shape[1], W_C.shape[1], offset=1, device=W_C.device)
+    # The small constant keeps the slope finite where two heads coincide.
+    distance = ((W_C[:, i] - W_C[:, j]).square().sum(-1) + 1e-12).sqrt()
+    return (eta - distance).clamp(min=0).sum(-1)
+
+
+def spread_heads(W_C: Tensor, eta: float, steps: int = 300) -> Tensor:
+    """Heads moved until no two are closer than η: training moves them too slowly to part from a crowd. (R, K, n)."""
+    W_C = W_C.detach().clone().requires_grad_()
+    for _ in range(steps):
+        loss = separation(W_C, 1.05 * eta).sum()
+        if not loss:
+            break
+        (slope,) = torch.autograd.grad(loss, W_C)
+        with torch.no_grad():
+            W_C -= 0.1 * slope
+    return W_C.detach()
 
 
 def pick_model(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .adversary import Adversary, generator_gradient
-from .model import AAE, Codes
+from .model import AAE, Codes, separation
 
 Stream = Literal["x", "view", "labelled"]
 
@@ -119,11 +119,7 @@ class HeadSeparation:
         self.weight, self.eta = weight, eta
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        W_C = forward.model.W_C
-        i, j = torch.triu_indices(W_C.shape[1], W_C.shape[1], offset=1, device=W_C.device)
-        # The small constant keeps the slope finite where two heads coincide.
-        distance = ((W_C[:, i] - W_C[:, j]).square().sum(-1) + 1e-12).sqrt()
-        loss = (self.eta - distance).clamp(min=0).sum(-1)
+        loss = separation(forward.model.W_C, self.eta)
         return self.weight * loss, {"heads": loss}
 
 

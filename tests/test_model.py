@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from aae_cli.model import AAE, Encoder, pick_model
+from aae_cli.model import AAE, Encoder, pick_model, spread_heads
 from aae_cli.nets import MLP, BatchNorm, Linear
 
 
@@ -139,3 +139,12 @@ def test_mlp_ends_with_batch_norm_where_asked():
     plain, normed = MLP(1, [3, 4], 2), MLP(1, [3, 4], 2, batch_norm_last=True)
     assert isinstance(plain.layers[-1], Linear)
     assert isinstance(normed.layers[-1], BatchNorm)
+
+
+@pytest.mark.parametrize(("heads", "dims"), [(20, 2), (10, 2), (30, 5)])
+def test_learned_heads_start_apart(heads, dims):
+    torch.manual_seed(0)
+    W_C = spread_heads(torch.randn(2, heads, dims), 6.0)
+    distances = torch.cdist(W_C, W_C) + 100 * torch.eye(heads)
+    assert distances.min() > 5.9
+    assert W_C.norm(dim=-1).max() < 6.0 * heads  # near each other all the same

@@ -156,7 +156,7 @@ LONG = [
     "--data",
     "digits",
     "--epochs",
-    "100",
+    "120",
     "--seed",
     "3",
     *small("y", "z", width=24),

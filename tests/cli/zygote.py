@@ -3,9 +3,11 @@
 One JSON request a line on stdin: args, cwd, env, stdin, stdout, stderr (paths); one exit code a line on stdout.
 """
 
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 
@@ -63,6 +65,13 @@ def child(request: dict) -> None:
 def serve() -> None:
     for name in HEAVY:
         importlib.import_module(name)
+    import aae_cli
+
+    for module in pkgutil.walk_packages(aae_cli.__path__, "aae_cli."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()  # or each fork copies what its collector touches
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)
     for line in sys.stdin.buffer:
