@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .config import Config, validate
 from .data.types import Schema
-from .errors import AaeError, CheckpointError
+from .errors import AaeError, CheckpointError, UsageError
 from .files import whole_file
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Header:
                 finished=bool(value["finished"]),
                 training=dict(value["training"]),
             )
+        except UsageError as error:
+            raise CheckpointError(error.what, "the file is damaged or was edited") from None
         except AaeError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -107,7 +107,8 @@ class Encoder(_Section):
 class Heads(_Section):
     """The cluster heads W_C of section 7.
 
-    ``learned``: else W_C = ``scale``·I. ``eta``: heads start apart, and closer than this are pushed apart with ``weight``·(η − distance).
+    ``learned``: else W_C = ``scale``·I. ``eta``: heads start apart, and those closer than this are pushed apart with
+    ``weight``·(η − distance).
     """
 
     learned: bool = True
@@ -319,6 +320,11 @@ def _contradictions(c: Config) -> Iterator[str]:
             yield "phases.semi_supervised needs data.labels"
         if phases.schedule == "joint" and phases.semi_supervised.optimizer is not None:
             yield "phases.semi_supervised.optimizer is for phases.schedule=alternating; joint has one for all"
+    if y is not None and not (c.adversaries.y or phases.semi_supervised or phases.information):
+        yield "code.y needs adversaries.y, phases.semi_supervised or phases.information: nothing else shapes it"
+    informed = c.adversaries.z is not None and c.adversaries.z.labels
+    if c.uses_labels and not (phases.semi_supervised or informed or c.decoder.input == "label"):
+        yield f"data.labels={c.data.labels} is used by nothing here; labels are for presets such as semi-supervised"
     for name in ("consistency", "information"):
         if getattr(phases, name) is not None and y is None:
             yield f"phases.{name} needs code.y"

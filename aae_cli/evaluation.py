@@ -5,6 +5,7 @@ All errors are in %, accuracies in %, log-likelihoods in nats. Everything runs o
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -330,11 +331,17 @@ def evaluate(
     """
     if len(rows) < 4:
         raise DataError(f"{rows.name} has {len(rows)} rows", "at least 4 are needed to evaluate")
-    wanted = []
-    for name in metrics or default_metrics(model, rows):
-        name = ALIASES.get(name, name)
+    wanted: list[str] = []
+    alone: set[str] = set()  # of a group, the one that was asked for
+    for asked in metrics or default_metrics(model, rows):
+        name = ALIASES.get(asked, asked)
         if name not in METRICS:
-            raise UsageError(f"there is no metric {name!r}", f"choose from {', '.join([*METRICS, *ALIASES])}")
+            known = [*METRICS, *ALIASES]
+            close = difflib.get_close_matches(asked, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
+            raise UsageError(f"there is no metric {asked!r}", hint)
+        if name == "agreement" and asked != name:
+            alone.add(asked)
         reason = why_not(model, rows, name)
         if reason is not None:
             raise DataError(f"{name} cannot be measured: {reason}")
@@ -343,5 +350,8 @@ def evaluate(
     context = Context(model, rows, validation, samples, seed)
     results: Metrics = {}
     for name in wanted:
-        results |= METRICS[name](context)
+        measured = METRICS[name](context)
+        if name == "agreement" and alone:
+            measured = {key: value for key, value in measured.items() if key in alone}
+        results |= measured
     return results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 DIRECTIONS = {
@@ -25,6 +26,12 @@ DIRECTIONS = {
     "log-likelihood-sigma": "chosen on validation rows",
     "log-likelihood-samples": "",
 }
+
+
+def to_stderr(text: str) -> None:
+    """A line for a person; a closed stderr is no reason to fail."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 class Reporter:
@@ -72,7 +79,7 @@ class PlainReporter(Reporter):
         self._last = 0.0
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        to_stderr(text)
 
     def warn(self, text: str) -> None:
         self.say(f"WARNING: {text}")
@@ -162,7 +169,7 @@ class Quiet(Reporter):
     """Only what must not be missed."""
 
     def warn(self, text: str) -> None:
-        print(f"WARNING: {text}", file=sys.stderr, flush=True)
+        to_stderr(f"WARNING: {text}")
 
 
 def card(title: str, summary: str, facts: Mapping[str, Any], metrics: Mapping[str, float], command: str) -> str:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from .batches import Batches, choose_labelled
 from .build import Adapted, adapt, build_model, build_objective, build_view, set_scaling
-from .checkpoint import CONFIG, METRICS, MODEL, STATE, Header, load_tensors, new_run_folder, save_tensors
-from .config import Config, preset_title, resolve, to_yaml
+from .checkpoint import CONFIG, METRICS, MODEL, STATE, Header, load_tensors, new_run_folder, read_header, save_tensors
+from .config import Config, Consistency, preset_title, resolve, to_yaml
 from .data import NotHere, named_test, read
 from .data.types import Data
 from .device import autocast, choose_device
@@ -244,7 +244,7 @@ class _Job:
         steps = engine.schedule.steps
         if resume:
             self._resume(engine)
-            if engine.step >= steps:
+            if engine.step >= steps and _finished(self.folder):
                 raise UsageError(f"{self.folder} has run its {steps} steps", "give more with --epochs N")
             self.reporter.say(f"resuming {self.folder} at step {engine.step} of {steps}")
         else:
@@ -254,7 +254,8 @@ class _Job:
         write_whole(self.folder / CONFIG, to_yaml(self.config))
         self.reporter.start(self.title, steps, engine.step)
         try:
-            engine.run()
+            if engine.step < steps:  # else it was stopped after the last step, while measuring
+                engine.run()
         except TrainingError as error:
             kept = (self.folder / MODEL).is_file()
             where = f"the last good checkpoint is {self.folder}" if kept else "no checkpoint was saved yet"
@@ -320,7 +321,7 @@ class _Job:
 
     def _save(self, engine: Engine) -> None:
         tensors, values = engine.state()
-        header = json.dumps({**values, "identity": self._identity()})
+        header = json.dumps({**values, "title": self.title, "identity": self._identity()})
         save_tensors(self.folder / STATE, tensors, "aae_state", header)
         if engine.step < engine.schedule.steps:
             model = self._single(engine.weights, 0)
@@ -337,6 +338,7 @@ class _Job:
                 f"{self.folder} was started with {key}={old}, not {new}", "only --epochs may change on --resume"
             )
         engine.load_state(tensors, values)
+        self.title = str(values.get("title", self.title))
         file = self.folder / METRICS
         kept = []
         for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
@@ -453,7 +455,14 @@ class _Job:
         return card(self.title, about.summary, shown, measured, f"aae info -c {self.folder}")
 
 
-_VIEWED = resolve({"code": {"y": {"classes": 2}}, "phases": {"consistency": {"weight": 1.0}}}).phases.consistency
+_VIEWED = Consistency(weight=1.0)
+
+
+def _finished(folder: Path) -> bool:
+    try:
+        return read_header(folder).finished
+    except CheckpointError:
+        return False
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import AaeError, CheckpointError, UsageError
+from ..report import to_stderr
 
 if TYPE_CHECKING:
     from ..checkpoint import Header
@@ -74,12 +75,6 @@ Columns = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of every random choice.")]
 
 
-def say(text: str) -> None:
-    """A line for a person, on stderr; a closed stderr is no reason to fail."""
-    with suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
-
-
 @contextmanager
 def frame(debug: bool = False) -> Iterator[None]:
     """Errors become one line on stderr and an exit code: 1 not done, 2 wrong usage, 130 and 143 after signals.
@@ -96,16 +91,16 @@ def frame(debug: bool = False) -> Iterator[None]:
     except AaeError as error:
         if debug:
             raise
-        say(f"aae: {_visible(error.args[0])}")
+        to_stderr(f"aae: {_visible(error.args[0])}")
         raise typer.Exit(error.exit_code) from None
     except (KeyboardInterrupt, _Terminated) as error:
         code = 143 if isinstance(error, _Terminated) else 130
-        say("aae: interrupted")
+        to_stderr("aae: interrupted")
         raise typer.Exit(code) from None
     except MemoryError:
         if debug:
             raise
-        say("aae: out of memory; try a smaller --batch-size, fewer rows or smaller layers")
+        to_stderr("aae: out of memory; try a smaller --batch-size, fewer rows or smaller layers")
         raise typer.Exit(1) from None
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
@@ -114,9 +109,9 @@ def frame(debug: bool = False) -> Iterator[None]:
             raise
         text = _visible(str(error).strip().splitlines()[0] if str(error).strip() else "no details")
         if "out of memory" in text.lower() or "not enough memory" in text.lower():
-            say("aae: out of memory; try a smaller --batch-size, fewer rows or smaller layers")
+            to_stderr("aae: out of memory; try a smaller --batch-size, fewer rows or smaller layers")
         else:
-            say(f"aae: unexpected {type(error).__name__}: {text[:300]}; --debug shows where, and it is worth reporting")
+            to_stderr(f"aae: unexpected {type(error).__name__}: {text[:300]}; --debug shows where")
         raise typer.Exit(1) from None
     finally:
         if previous is not None:
@@ -155,6 +150,15 @@ def reporter(quiet: bool, verbose: bool) -> Reporter:
     return choose_reporter(quiet, verbose)
 
 
+def check_plot(plot: str | None) -> None:
+    """Pictures are PNG. Raises UsageError for another suffix, AaeError for a place that cannot be written."""
+    from ..output import check_output
+
+    if plot is not None and Path(plot).suffix.lower() not in (".png", ""):
+        raise UsageError(f"--plot {plot}: pictures are written as PNG", "name it .png")
+    check_output(plot)
+
+
 def listed(columns: str | None) -> list[str] | None:
     """``a,b`` as names."""
     return None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
@@ -190,6 +194,8 @@ def fits(header: Header, data: Data) -> bool:
     ours, theirs = header.schema, data.schema
     if ours.kind == "table" and ours.columns and theirs.columns:
         return set(ours.columns) <= set(theirs.columns)
+    if ours.kind == theirs.kind == "image":
+        return ours.shape == theirs.shape
     return ours.size == theirs.size
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import UsageError
 from .common import (
     Checkpoint,
     Columns,
@@ -19,6 +20,7 @@ from .common import (
     Seed,
     Source,
     Verbose,
+    check_plot,
     choose_checkpoint,
     fit,
     fits,
@@ -55,7 +57,9 @@ def command(
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
-        check_output(plot)
+        if fit_ and checkpoint is not None:
+            raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
+        check_plot(plot)
         report = reporter(quiet, verbose)
         from ..data import read
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
+from ..report import to_stderr
 from .common import (
     Columns,
     Debug,
@@ -21,7 +23,6 @@ from .common import (
     frame,
     listed,
     reporter,
-    say,
 )
 
 
@@ -84,9 +85,11 @@ def command(
         from ..config import resolve
 
         chosen = preset or "quick"
+        if resume and preset is None and output is not None:
+            chosen = str(Path(output) / "config.yaml")  # what the run was started with
         config = resolve(chosen, set_ or [], flags)  # wrong usage is said before torch is imported
-        if preset is None and not quiet:
-            say("no --preset given: using quick (`aae presets` lists the others)")
+        if preset is None and not resume and not quiet:
+            to_stderr("no --preset given: using quick (`aae presets` lists the others)")
         report = reporter(quiet, verbose)
         if dry_run:
             from ..config import to_yaml

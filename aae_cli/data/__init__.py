@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError
-from .files import NotHere, Where, clean, did_you_mean, guarded, quoted, stdin_bytes
+from .files import NotHere, Where, clean, did_you_mean, guarded, pipe_bytes, quoted, stdin_bytes
 from .named import NAMES, available, download, named_test, read_named, split_name
 from .types import Data, Schema
 
@@ -116,7 +116,7 @@ def _read_path(
         return images.read_folder(where, name, like)
     form = format or (_format_of(where) if isinstance(where, Path) and where.is_file() else "csv")
     if isinstance(where, Path) and not where.is_file():
-        where = _from_pipe(where)
+        where = pipe_bytes(where)
     if key is not None and form != "npz":
         raise DataError(f"{name}: only .npz files have keys, and one row is chosen only with --style-from")
     if form in ("csv", "tsv"):
@@ -181,11 +181,3 @@ def _format_of(path: Path) -> str:
     raise DataError(
         f"{clean(path)} has no suffix that tells its format", f"name it with --format; known are {_TELLING}"
     )
-
-
-def _from_pipe(path: Path) -> Where:
-    """What a named pipe or ``/dev/stdin`` gives."""
-    import io
-
-    with path.open("rb") as file:
-        return io.BytesIO(file.read())

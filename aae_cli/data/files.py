@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import gzip
 import io
 import sys
@@ -74,14 +75,27 @@ def guarded(name: str) -> Iterator[None]:
 
 
 def stdin_bytes() -> io.BytesIO:
-    """All of standard input.
+    """All of standard input; kept, so that it can be read again in the form of a checkpoint that fits it.
 
     Raises:
         DataError: it is a terminal or closed.
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise DataError("nothing is piped into stdin", "pipe data into it or give a file in place of -")
-    return io.BytesIO(sys.stdin.buffer.read())
+    return io.BytesIO(_everything("-"))
+
+
+def pipe_bytes(path: Path) -> io.BytesIO:
+    """What a named pipe or ``/dev/stdin`` gives; kept like stdin."""
+    return io.BytesIO(_everything(str(path)))
+
+
+@functools.cache
+def _everything(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    with open(path, "rb") as file:
+        return file.read()
 
 
 @contextmanager

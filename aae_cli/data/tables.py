@@ -83,15 +83,12 @@ def read_text_table(
         except pl.exceptions.ComputeError:
             frame = parse(None)  # slower: types that show only in later rows
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        line_number = _ragged_line(content, separator, len(header))
-        if line_number is not None:
-            raise DataError(
-                f"{name}: line {line_number} has more or fewer than the {len(header)} columns of the first line",
-                "check for missing quotes",
-            ) from error
+        _refuse_ragged(content, separator, len(header), name)
         raise DataError(f"{name} is not sound CSV: {clean(str(error).splitlines()[0], 160)}") from error
     if len(header) > 1 and (b"\n\n" in content or b"\n\r\n" in content):
         frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
+    if len(header) > 1 and frame[frame.columns[-1]].null_count():  # polars fills short rows up without a word
+        _refuse_ragged(content, separator, len(header), name)
     if header[-1] == "" and len(header) > 1 and frame[""].is_null().all():
         frame = frame.drop("")  # a separator at the end of every line
     return read_frame(frame, name, label_column, columns, like, tuple(notes))
@@ -300,6 +297,15 @@ def _is_number(cell: str) -> bool:
 def _counts_up(cells: list[str]) -> bool:
     """0, 1, 2, … as pandas writes for columns without names."""
     return len(cells) > 2 and [cell.strip() for cell in cells] == [str(i) for i in range(len(cells))]
+
+
+def _refuse_ragged(content: bytes, separator: str, width: int, name: str) -> None:
+    line = _ragged_line(content, separator, width)
+    if line is not None:
+        raise DataError(
+            f"{name}: line {line} has more or fewer than the {width} columns of the first line",
+            "check for missing quotes",
+        )
 
 
 def _ragged_line(content: bytes, separator: str, width: int) -> int | None:
