@@ -16,14 +16,12 @@ from .common import (
     LabelColumn,
     Output,
     Quiet,
+    Rows,
     Source,
     Verbose,
     choose_checkpoint,
-    fits,
     frame,
-    listed,
     load_model,
-    read_for,
     reporter,
 )
 
@@ -55,20 +53,17 @@ def command(
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
         report = reporter(quiet, verbose)
-        from ..data import read
-
-        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns)}
-        rows = None if checkpoint else read(data, format=format if data == "-" else None, **options)
+        source = Rows(data, format, label_column, columns)
         path = choose_checkpoint(
             checkpoint,
-            lambda header: rows is not None and can_classify(header) and fits(header, rows),
+            lambda header: can_classify(header) and source.fit(header),
             f"classify {data}",
             report,
             PRESETS,
         )
         assert path is not None
         model = load_model(path, device)
-        rows = read_for(data, model.schema, format, **options)
+        rows = source.like(model.header)
         probabilities = model.classify(rows.x)
         if proba:
             table: dict[str, Any] = {name: probabilities[:, i] for i, name in enumerate(model.classes)}

@@ -17,18 +17,16 @@ from .common import (
     LabelColumn,
     Output,
     Quiet,
+    Rows,
     Seed,
     Source,
     Verbose,
     check_plot,
     choose_checkpoint,
     fit,
-    fits,
     frame,
     ids_and_labels,
-    listed,
     load_model,
-    read_for,
     reporter,
 )
 
@@ -61,31 +59,28 @@ def command(
             raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
         check_plot(plot)
         report = reporter(quiet, verbose)
-        from ..data import read
-
-        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns)}
+        source = Rows(data, format, label_column, columns)
         path = None
         if not fit_:
-            rows = None if checkpoint else read(data, format=format if data == "-" else None, **options)
 
             def can(header: Any) -> bool:
                 y = header.config.code.y
                 unsupervised = header.config.phases.semi_supervised is None
                 right_number = clusters is None or (y is not None and y.classes == clusters)
-                return y is not None and unsupervised and right_number and rows is not None and fits(header, rows)
+                return y is not None and unsupervised and right_number and source.fit(header)
 
             path = choose_checkpoint(
                 checkpoint, can, f"cluster {data}" + (f" in {clusters}" if clusters else ""), report, None
             )
         if path is None:
-            rows = read(data, format=format if data == "-" else None, **options)
+            rows = source.plain()
             if not fit_:
                 report.say("no run under ./runs clusters rows of this form: fitting clustering")
             path = fit("clustering", rows, {"code.y.classes": clusters}, seed, device, report)
         model = load_model(path, device)
         if clusters is not None and model.model.classes not in (0, clusters):
             raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")
-        rows = read_for(data, model.schema, format, **options)
+        rows = source.like(model.header)
         own, confidence = model.cluster(rows.x)
         ids, labels = ids_and_labels(rows)
         table: dict[str, Any] = {"id": ids, "cluster": own, "confidence": confidence}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import AaeError, CheckpointError, UsageError
+from ..errors import AaeError, CheckpointError, DataError, UsageError
 from ..report import to_stderr
 
 if TYPE_CHECKING:
@@ -97,6 +97,12 @@ def frame(debug: bool = False) -> Iterator[None]:
         code = 143 if isinstance(error, _Terminated) else 130
         to_stderr("aae: interrupted")
         raise typer.Exit(code) from None
+    except OSError as error:
+        if debug:
+            raise
+        _silence_stdout()
+        to_stderr(f"aae: {_visible(str(error.filename or 'stdout'))}: {error.strerror or error}")
+        raise typer.Exit(1) from None
     except MemoryError:
         if debug:
             raise
@@ -189,31 +195,72 @@ def choose_checkpoint(
     raise CheckpointError(f"no finished run under ./runs can {what}", f"train one first: {presets}")
 
 
-def fits(header: Header, data: Data) -> bool:
-    """Whether a run was trained on rows of this form, as far as names and sizes tell."""
-    ours, theirs = header.schema, data.schema
-    if ours.kind == "table" and ours.columns and theirs.columns:
-        return set(ours.columns) <= set(theirs.columns)
-    if ours.kind == theirs.kind == "image":
-        return ours.shape == theirs.shape
-    return ours.size == theirs.size
+class Rows:
+    """DATA of a command: as it stands, or in the form that a checkpoint remembers."""
+
+    def __init__(self, source: str, format: str | None, label_column: str | None, columns: str | None) -> None:
+        self.source, self.label_column, self.columns = source, label_column, listed(columns)
+        self.format = format if source == "-" else None
+        self._plain: Data | None = None
+        self._problem: DataError | None = None
+
+    def plain(self) -> Data:
+        """As it stands. Raises DataError."""
+        from ..data import read
+
+        if self._plain is None and self._problem is None:
+            try:
+                self._plain = read(
+                    self.source, format=self.format, label_column=self.label_column, columns=self.columns
+                )
+            except DataError as problem:
+                self._problem = problem
+        if self._problem is not None:
+            raise self._problem
+        assert self._plain is not None
+        return self._plain
+
+    def like(self, header: Header) -> Data:
+        """In the form of a checkpoint, with the label column that it was trained with, if that is here. Raises DataError."""
+        from ..data import read
+
+        def attempt(label_column: str | None) -> Data:
+            return read(
+                self.source,
+                format=self.format,
+                label_column=label_column,
+                columns=self.columns,
+                like=header.schema,
+            )
+
+        remembered = header.config.data.label_column
+        if self.label_column is None and remembered is not None:
+            with suppress(DataError):
+                return attempt(remembered)
+        return attempt(self.label_column)
+
+    def fit(self, header: Header) -> bool:
+        """Whether a run was trained on rows of this form, as far as names and shapes tell."""
+        ours = header.schema
+        try:
+            theirs = self.plain().schema
+        except DataError:  # such as a column of text, which a checkpoint that knows its columns passes over
+            try:
+                self.like(header)
+            except DataError:
+                return False
+            return True
+        if ours.kind == "table" and ours.columns and theirs.columns:
+            return set(ours.columns) <= set(theirs.columns)
+        if ours.kind == theirs.kind == "image":
+            return ours.shape == theirs.shape
+        return ours.size == theirs.size
 
 
 def load_model(path: Path, device: Device) -> Any:
     from ..inference import load
 
     return load(path, device.value)
-
-
-def read_for(
-    source: str, schema: Any, format: str | None, label_column: str | None = None, columns: list[str] | None = None
-) -> Data:
-    """Rows of DATA in the form that a checkpoint remembers."""
-    from ..data import read
-
-    return read(
-        source, format=format if source == "-" else None, label_column=label_column, columns=columns, like=schema
-    )
 
 
 def fit(preset: str, data: Data, flags: dict[str, Any], seed: int, device: Device, reporter: Reporter) -> Path:

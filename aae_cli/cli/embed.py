@@ -17,18 +17,16 @@ from .common import (
     LabelColumn,
     Output,
     Quiet,
+    Rows,
     Seed,
     Source,
     Verbose,
     check_plot,
     choose_checkpoint,
     fit,
-    fits,
     frame,
     ids_and_labels,
-    listed,
     load_model,
-    read_for,
     reporter,
 )
 
@@ -61,24 +59,21 @@ def command(
             raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
         check_plot(plot)
         report = reporter(quiet, verbose)
-        from ..data import read
-
-        options: dict[str, Any] = {"label_column": label_column, "columns": listed(columns)}
+        source = Rows(data, format, label_column, columns)
         wanted = dims or 2
         path = None
         if not fit_:
             from ..inference import representation_dims
 
-            rows = None if checkpoint else read(data, format=format if data == "-" else None, **options)
             path = choose_checkpoint(
                 checkpoint,
-                lambda header: rows is not None and fits(header, rows) and representation_dims(header) == wanted,
+                lambda header: representation_dims(header) == wanted and source.fit(header),
                 f"embed {data} in {wanted} dimensions",
                 report,
                 None,
             )
         if path is None:
-            rows = read(data, format=format if data == "-" else None, **options)
+            rows = source.plain()
             if not fit_:
                 report.say(
                     f"no run under ./runs embeds rows of this form in {wanted} dimensions: fitting dim-reduction"
@@ -86,7 +81,7 @@ def command(
             flags = {"code.z.dims": wanted} if wanted != 2 else {}
             path = fit("dim-reduction", rows, flags, seed, device, report)
         model = load_model(path, device)
-        rows = read_for(data, model.schema, format, **options)
+        rows = source.like(model.header)
         points = model.embed(rows.x)
         if dims is not None:
             points = model.project(points, dims)

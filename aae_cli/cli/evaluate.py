@@ -16,14 +16,12 @@ from .common import (
     Json,
     LabelColumn,
     Quiet,
+    Rows,
     Seed,
     Verbose,
     choose_checkpoint,
-    fits,
     frame,
-    listed,
     load_model,
-    read_for,
     reporter,
 )
 
@@ -54,16 +52,10 @@ def command(
     """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model."""
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..data import read
-
-        rows = None
-        if data is not None and checkpoint is None:
-            rows = read(
-                data, format=format if data == "-" else None, label_column=label_column, columns=listed(columns)
-            )
+        source = None if data is None else Rows(data, format, label_column, columns)
         path = choose_checkpoint(
             checkpoint,
-            lambda header: rows is None or fits(header, rows),
+            lambda header: source is None or source.fit(header),
             "be evaluated" + (f" on {data}" if data else ""),
             report,
             "aae train --preset clustering (any preset will do; `aae presets` lists them)",
@@ -74,7 +66,7 @@ def command(
         from ..report import metrics_table
 
         validation = None
-        if data is None:
+        if source is None:
             from ..training import held_out_rows
 
             splits = held_out_rows(model.header)
@@ -85,6 +77,6 @@ def command(
             validation = splits.validation if splits.test is not None else None
             report.say(f"measuring on {said} of {rows.name}")
         else:
-            rows = read_for(data, model.schema, format, label_column, listed(columns))
+            rows = source.like(model.header)
         measured = evaluate(model, rows, metric or None, validation=validation, samples=samples, seed=seed)
         print(json.dumps(measured) if as_json else metrics_table(measured))

@@ -94,7 +94,7 @@ def test_cluster_columns(run, quick, iris, iris_csv, tmp_path):
 def test_cluster_needs_no_label_column_name_for_text_it_knows(run, iris, iris_csv, tmp_path):
     """The columns that the checkpoint remembers are enough: others, such as text, are left out."""
     done = run(["cluster", iris_csv, "-c", iris], tmp_path).ok()
-    assert done.header == ["id", "cluster", "confidence"]
+    assert done.header == ["id", "cluster", "confidence", "label"]  # the label column is remembered too
     assert len(done.rows) == 150
 
 
@@ -161,7 +161,7 @@ def test_output_forms(run, iris, iris_csv, tmp_path):
     done = run(["cluster", iris_csv, "-c", iris, "-o", "c.tsv"], tmp_path).ok()
     assert done.out == ""
     with (tmp_path / "c.tsv").open() as file:
-        assert next(csv.reader(file, delimiter="\t")) == ["id", "cluster", "confidence"]
+        assert next(csv.reader(file, delimiter="\t")) == ["id", "cluster", "confidence", "label"]
     rows = [
         json.loads(line)
         for line in run(["cluster", iris_csv, "-c", iris, "-o", "-", "--format", "ndjson"], tmp_path)
