@@ -169,7 +169,7 @@ def test_output_forms(run, iris, iris_csv, tmp_path):
         .out.splitlines()
     ]
     assert len(rows) == 150
-    assert set(rows[0]) == {"id", "cluster", "confidence"}
+    assert set(rows[0]) == {"id", "cluster", "confidence", "label"}
     text = run(["cluster", "-", "-c", iris, "--format", "csv"], tmp_path, stdin=iris_csv.read_bytes()).ok()
     assert len(text.rows) == 150
 
