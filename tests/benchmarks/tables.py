@@ -2,9 +2,9 @@
 
 python tests/benchmarks/tables.py [--sets iris,digits] [--seeds 1] [--json FILE]
 
-Each set is written as CSV and given to the command line as a user would: `cluster --fit -k C` (ARI), `embed --fit` (accuracy of
-5 nearest neighbours in 2-D, 5-fold), `train --preset semi-supervised` on a file in which 10 % of the rows keep their label, then
-`classify` (accuracy on the other 90 %).
+Each set is written as CSV and given to the command line as a user would: `cluster --fit -k C` (ARI), `embed --fit`
+(accuracy of 5 nearest neighbours in 2-D, 5-fold), `train --preset semi-supervised` on a file in which 10 % of the rows
+keep their label, then `classify` (accuracy on the other 90 %).
 """
 
 from __future__ import annotations
