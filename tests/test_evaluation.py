@@ -40,10 +40,10 @@ def test_parzen_does_not_depend_on_how_samples_are_streamed():
 def test_parzen_comes_near_the_true_density():
     """Many samples of N(0, I) and a narrow window: the mean log density of N(0, I) itself, −½·log(2πe) a dimension."""
     torch.manual_seed(0)
-    samples, x = torch.randn(200_000, 2), torch.randn(2000, 2)
-    got = parzen_log_likelihood(iter(samples.split(20_000)), x, torch.tensor([0.15])).mean().item()
+    samples, x = torch.randn(50_000, 2), torch.randn(500, 2)
+    got = parzen_log_likelihood(iter(samples.split(10_000)), x, torch.tensor([0.15])).mean().item()
     truth = torch.distributions.Normal(0, 1).log_prob(x).sum(1).mean().item()
-    assert got == pytest.approx(truth, abs=0.03)
+    assert got == pytest.approx(truth, abs=0.04)
 
 
 def test_far_rows_underflow_to_small_not_to_nan():

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, BinaryIO, cast
 
 from ..errors import DataError
 
@@ -82,20 +82,19 @@ def stdin_bytes() -> io.BytesIO:
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise DataError("nothing is piped into stdin", "pipe data into it or give a file in place of -")
-    return io.BytesIO(_everything("-"))
+    return io.BytesIO(_everything(sys.stdin.buffer))
 
 
 def pipe_bytes(path: Path) -> io.BytesIO:
     """What a named pipe or ``/dev/stdin`` gives; kept like stdin."""
-    return io.BytesIO(_everything(str(path)))
+    return io.BytesIO(_everything(path))
 
 
 @functools.cache
-def _everything(path: str) -> bytes:
-    if path == "-":
-        return sys.stdin.buffer.read()
-    with open(path, "rb") as file:
-        return file.read()
+def _everything(source: BinaryIO | Path) -> bytes:
+    if isinstance(source, Path):
+        return source.read_bytes()
+    return source.read()
 
 
 @contextmanager
