@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from .build import build_model, build_priors
 from .checkpoint import Header, load_tensors, model_file, read_header
-from .data.types import Schema
 from .device import choose_device
 from .errors import CheckpointError, DataError
 from .model import AAE
@@ -354,11 +353,6 @@ def representation_dims(header: Header) -> int:
     y, z = header.config.code.y, header.config.code.z
     dims = z.dims if z else 0
     return dims + int(y.classes) if y is not None and header.config.decoder.input == "concat" else dims
-
-
-def fits_schema(header: Header, schema: Schema) -> bool:
-    """Whether rows of this form can be given to the model."""
-    return header.schema.size == schema.size and header.schema.kind == schema.kind
 
 
 def load(path: str | Path, device: str = "auto") -> Autoencoder:

@@ -26,7 +26,7 @@ from .engine import Callbacks, Engine, Schedule
 from .errors import AaeError, CheckpointError, TrainingError, UsageError
 from .evaluation import evaluate, name_clusters
 from .files import make_folder, write_whole
-from .inference import Autoencoder, load
+from .inference import Autoencoder
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
@@ -490,6 +490,3 @@ def held_out_rows(header: Header) -> Splits:
             f"the data that this model was trained on ({source}) is not here", "give DATA to evaluate on"
         )
     return read_splits(header.config, Reporter())[1]
-
-
-__all__ = ["Run", "Splits", "held_out_rows", "load", "plan_training", "read_splits", "split", "train"]
