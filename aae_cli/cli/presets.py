@@ -36,5 +36,5 @@ def command(
             minutes = f"{about['minutes']:g}" if about.get("minutes") is not None else "–"
             print(f"{each:<28} {about.get('section', ''):<8} {minutes:<8} {about.get('summary', '')}")
         print(
-            "\nminutes: training on mnist-mini on one CPU thread; two cores take less. paper/…: the paper's literal recipes, thousands of epochs."
+            "\nminutes: on mnist-mini on one CPU thread; two take less. paper/…: literal recipes, thousands of epochs."
         )
