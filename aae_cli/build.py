@@ -146,6 +146,7 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
         labels=len(schema.classes or ()) if config.uses_labels else 0,
         decoder_hidden=decoder.hidden,
         decoder_batch_norm=decoder.batch_norm,
+        decoder_batch_norm_last=decoder.batch_norm_last,
         decoder_input=decoder.input,
         output="sigmoid" if decoder.output == "sigmoid" else "linear",
         heads_learned=decoder.heads.learned,

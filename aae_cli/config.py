@@ -122,6 +122,7 @@ class Decoder(_Section):
 
     hidden: Widths = (1000, 1000)
     batch_norm: bool = False
+    batch_norm_last: bool = False
     input: Literal["concat", "label", "heads"] = "concat"
     output: Literal["auto", "sigmoid", "linear"] = "auto"
     heads: Heads = Heads()
@@ -459,13 +460,18 @@ def resolve(
     """
     origin = preset if isinstance(preset, str) else "config"
     values = read_preset(preset) if isinstance(preset, str) else _copy(dict(preset))
+    given: set[str] = set()
     for setting in settings:
         path, value = parse_setting(setting)
         put(values, path, value, f"--set {setting}")
         origin = f"{origin} with --set" if "--set" not in origin else origin
+        given.add(".".join(path))
     for key, value in (flags or {}).items():
         if value is not None:
             put(values, key.split("."), value, key)
+            given.add(key)
+    if "train.epochs" in given and "train.min_steps" not in given:
+        put(values, ["train", "min_steps"], 0, "train.epochs")  # epochs that a person asked for are not raised
     return validate(values, origin)
 
 

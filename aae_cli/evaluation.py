@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .checkpoint import Header
 from .data.types import Data
 from .errors import DataError, UsageError
 from .inference import Autoencoder
@@ -95,8 +96,10 @@ def name_clusters(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def cluster_error(c: Context) -> Metrics:
     """Section 6: error when each cluster stands for the label that a validation row gave it, in %."""
-    error = classification_error(c)["classification-error"]
-    return {"cluster-error": error}
+    known, names = c.labels >= 0, c.model.cluster_labels
+    assert names is not None
+    predicted = names[c.model.cluster(c.rows.x[known])[0]]
+    return {"cluster-error": 100 * float((predicted != c.labels[known]).mean())}
 
 
 def cluster_agreement(c: Context) -> Metrics:
@@ -165,9 +168,9 @@ def prior_fit(c: Context) -> Metrics:
     """
     prior = c.model.prior_z
     assert prior is not None
-    z = c.model.z(c.probe_rows()[0])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(c.seed)
+        z = c.model.z(c.probe_rows()[0], draw=True)
         real = prior.sample(torch.full((len(z),), -1)).numpy()
     both = np.concatenate([z, real])
     return {"prior-fit": _probe(both, np.repeat([0, 1], len(z)), c.seed) / 100}
@@ -180,7 +183,10 @@ def style_leakage(c: Context) -> Metrics:
     if len(np.unique(labels)) < 2:
         return {}
     chance = 100 * float(np.bincount(labels).max() / len(labels))
-    return {"style-leakage": _probe(c.model.z(x), labels, c.seed), "style-leakage-chance": chance}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(c.seed)
+        z = c.model.z(x, draw=True)
+    return {"style-leakage": _probe(z, labels, c.seed), "style-leakage-chance": chance}
 
 
 def component_accuracy(c: Context) -> Metrics:
@@ -271,27 +277,34 @@ METRICS: dict[str, Callable[[Context], Metrics]] = {
 ALIASES = {"nmi": "agreement", "ari": "agreement", "hungarian-accuracy": "agreement", "parzen": "log-likelihood"}
 
 
-def why_not(model: Autoencoder, rows: Data, name: str) -> str | None:
-    """Why a metric cannot be had for this model and data; None where it can."""
-    labelled = rows.labels is not None and bool((rows.labels >= 0).any())
-    config = model.config
+def why_not(header: Header, name: str, labelled: bool) -> str | None:
+    """Why a metric cannot be had for this model and data, from its header alone; None where it can.
+
+    Args:
+        labelled: whether the rows to measure on have labels.
+    """
+    config = header.config
     if name in ("classification-error", "cluster-error"):
-        if not model.model.classes:
+        if config.code.y is None:
             return "the model has no categories y"
-        if model.cluster_labels is None:
+        if header.cluster_labels is None:
             return "the model never saw a label, so its categories have no names"
         if (name == "cluster-error") != (config.phases.semi_supervised is None):
             return "the model learned its categories " + ("with" if name == "cluster-error" else "without") + " labels"
-    if name == "agreement" and not model.model.classes:
+    if name == "agreement" and config.code.y is None:
         return "the model has no categories y"
     needs_labels = ("classification-error", "cluster-error", "agreement", "neighbour-accuracy", "style-leakage")
     if name in (*needs_labels, "component-accuracy") and not labelled:
-        return f"{rows.name} has no labels"
-    if name in ("prior-fit", "style-leakage") and not model.model.dims:
+        return "the rows have no labels"
+    if name in ("prior-fit", "style-leakage") and config.code.z is None:
         return "the model has no z"
     if name == "component-accuracy" and not (config.adversaries.z is not None and config.adversaries.z.labels):
         return "the model's prior is not tied to labels"
     return None
+
+
+def _labelled(rows: Data) -> bool:
+    return rows.labels is not None and bool((rows.labels >= 0).any())
 
 
 def default_metrics(model: Autoencoder, rows: Data) -> list[str]:
@@ -307,7 +320,7 @@ def default_metrics(model: Autoencoder, rows: Data) -> list[str]:
         names.append("style-leakage")
     if config.about.section.startswith("3"):
         names.append("log-likelihood")
-    return [name for name in names if why_not(model, rows, name) is None]
+    return [name for name in names if why_not(model.header, name, _labelled(rows)) is None]
 
 
 def evaluate(
@@ -342,9 +355,9 @@ def evaluate(
             raise UsageError(f"there is no metric {asked!r}", hint)
         if name == "agreement" and asked != name:
             alone.add(asked)
-        reason = why_not(model, rows, name)
+        reason = why_not(model.header, name, _labelled(rows))
         if reason is not None:
-            raise DataError(f"{name} cannot be measured: {reason}")
+            raise DataError(f"{name} cannot be measured on {rows.name}: {reason}")
         if name not in wanted:
             wanted.append(name)
     context = Context(model, rows, validation, samples, seed)

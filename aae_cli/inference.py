@@ -82,11 +82,15 @@ class Autoencoder:
             rows = torch.from_numpy(np.ascontiguousarray(x[start : start + ROWS_AT_ONCE]))
             yield self.model.scaling(rows.to(self.device)).unsqueeze(0)
 
-    def codes(self, x: np.ndarray) -> Iterator[tuple[Tensor | None, Tensor | None]]:
-        """q(y|x) (rows, K) and z (rows, n) of raw rows (N, D), chunk by chunk, on the device."""
+    def codes(self, x: np.ndarray, draw: bool = False) -> Iterator[tuple[Tensor | None, Tensor | None]]:
+        """q(y|x) (rows, K) and z (rows, n) of raw rows (N, D), chunk by chunk, on the device.
+
+        Args:
+            draw: from q(z|x) instead of its centre.
+        """
         for rows in self._prepare(x):
             with torch.inference_mode():
-                codes = self.model.encode(rows)
+                codes = self.model.encode(rows, draw)
                 yield (
                     None if codes.y is None else codes.y[0],
                     None if codes.z is None else codes.z[0],
@@ -98,9 +102,9 @@ class Autoencoder:
             raise CheckpointError(f"a {self.header.title} model has no categories y", "train --preset clustering")
         return _joined([y.float().cpu() for y, _ in self.codes(x) if y is not None], self.model.classes)
 
-    def z(self, x: np.ndarray) -> np.ndarray:
-        """The continuous code: (N, D) → (N, n)."""
-        return _joined([z.float().cpu() for _, z in self.codes(x) if z is not None], self.model.dims)
+    def z(self, x: np.ndarray, draw: bool = False) -> np.ndarray:
+        """The continuous code: (N, D) → (N, n); the centre of q(z|x), or a draw of it."""
+        return _joined([z.float().cpu() for _, z in self.codes(x, draw) if z is not None], self.model.dims)
 
     def embed(self, x: np.ndarray) -> np.ndarray:
         """The representation that the decoder sees, without a given label: z, [y, z] or y·W_C + z. (N, D) → (N, dims)."""
@@ -231,16 +235,26 @@ class Autoencoder:
             raise CheckpointError(f"no cluster of this model stands for the label {self.classes[label]!r}")
         return clusters
 
-    def _decode_at(self, category: Tensor, u: Tensor | None) -> np.ndarray:
-        """Rows at quantiles u (N, n) of p(z) for categories (N,) int64 (−1: the model has none)."""
-        prior, model = self.prior_z, self.model
-        informed = self._label_informed and not model.classes and model.decoder_input != "label"
-        z = None
-        if prior is not None and u is not None:
-            anywhere = torch.arange(len(u)) * prior.components // max(len(u), 1)
-            z = prior.at(u, category if informed else anywhere)
+    def _styles(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """n draws of p(z) as components (n,) int64 and quantiles (n, dims)."""
+        prior = self.prior_z
+        components, dims = (prior.components, prior.dims) if prior is not None else (1, 0)
+        return torch.randint(components, (n,), generator=generator), torch.rand(n, dims, generator=generator)
+
+    def _decode_at(self, category: Tensor, component: Tensor, u: Tensor) -> np.ndarray:
+        """Rows at quantiles u (N, n) of a component (N,) of p(z), for categories (N,) int64 (−1: the model has none).
+
+        Where the prior's components are tied to labels (section 2.3), the category is the component.
+        """
+        prior = self.prior_z
+        informed = self._label_informed and not self.model.classes and self.model.decoder_input != "label"
+        return self._decode_with(category, None if prior is None else prior.at(u, category if informed else component))
+
+    def _decode_with(self, category: Tensor, z: Tensor | None) -> np.ndarray:
+        """Rows of styles z (N, n) for categories (N,)."""
+        model = self.model
         y = F.one_hot(category, model.classes).float() if model.classes else None
-        label = model.one_hot(category) if model.decoder_input == "label" else None
+        label = model.one_hot(category.to(self.device)) if model.decoder_input == "label" else None
         return np.concatenate([self.decode(*parts) for parts in _chunks((y, z, label), len(category))])
 
     def _class_of(self, category: Tensor) -> np.ndarray | None:
@@ -272,14 +286,12 @@ class Autoencoder:
             category = torch.randint(self.columns, (n,), generator=generator)
         else:
             category = torch.full((n,), -1)
-        prior = self.prior_z
-        u = None if prior is None else torch.rand(n, prior.dims, generator=generator)
-        if u is not None and prior is not None and not self.columns and prior.components > 1:
-            component = torch.randint(prior.components, (n,), generator=generator)
-            z = prior.at(u, component)
-            x = np.concatenate([self.decode(*parts) for parts in _chunks((None, z, None), n)])
-            return Samples(x, None, _side(n))
-        return Samples(self._decode_at(category, u), self._class_of(category), len(groups) if groups else _side(n))
+        component, u = self._styles(n, generator)
+        return Samples(
+            self._decode_at(category, component, u),
+            self._class_of(category),
+            len(groups) if len(groups) > 1 else _side(n),
+        )
 
     def style_grid(
         self,
@@ -298,7 +310,6 @@ class Autoencoder:
         Raises:
             CheckpointError: the model has neither labels nor clusters and no lattice can be laid.
         """
-        prior = self.prior_z
         chosen = list(clusters) + [self.categories_of(label)[0] for label in labels]
         if style is not None:
             return self._grid_from(style, chosen)
@@ -306,9 +317,8 @@ class Autoencoder:
             return self._lattice(rows, chosen[0] if chosen else -1)
         columns = chosen or list(range(self.columns))
         category = torch.tensor(columns).repeat(rows)
-        u = None if prior is None else torch.rand(rows, prior.dims, generator=generator)
-        u = None if u is None else u.repeat_interleave(len(columns), 0)
-        return Samples(self._decode_at(category, u), self._class_of(category), len(columns))
+        component, u = (part.repeat_interleave(len(columns), 0) for part in self._styles(rows, generator))
+        return Samples(self._decode_at(category, component, u), self._class_of(category), len(columns))
 
     def _grid_from(self, style: np.ndarray, chosen: list[int]) -> Samples:
         if self.model.dims == 0 or not self.columns or (self._label_informed and not self.model.classes):
@@ -319,9 +329,7 @@ class Autoencoder:
         columns = chosen or list(range(self.columns))
         z = torch.from_numpy(self.z(style)).repeat_interleave(len(columns), 0)
         category = torch.tensor(columns).repeat(len(style))
-        y = F.one_hot(category, self.model.classes).float() if self.model.classes else None
-        label = self.model.one_hot(category.to(self.device)) if self.model.decoder_input == "label" else None
-        return Samples(self.decode(y, z, label), self._class_of(category), len(columns))
+        return Samples(self._decode_with(category, z), self._class_of(category), len(columns))
 
     def _lattice(self, side: int, category: int) -> Samples:
         """Styles over the two directions of z that change the output most, at even quantiles of the prior."""
@@ -331,7 +339,8 @@ class Autoencoder:
         middle = torch.full((2 * prior.dims, prior.dims), 0.5)
         for dim in range(prior.dims):
             middle[2 * dim, dim], middle[2 * dim + 1, dim] = 0.1, 0.9
-        probes = self._decode_at(torch.full((len(middle),), category), middle)
+        first_component = torch.zeros(len(middle), dtype=torch.int64)
+        probes = self._decode_at(torch.full((len(middle),), category), first_component, middle)
         change = np.square(probes[0::2] - probes[1::2]).sum(1)
         first, second = (*np.sort(np.argsort(-change, kind="stable")[:2]).tolist(), 0)[:2] if prior.dims > 1 else (0, 0)
         ticks = (torch.arange(side) + 0.5) / side
@@ -345,7 +354,9 @@ class Autoencoder:
             u[:, 0] = ticks.repeat(prior.components)
             return Samples(self.decode(None, prior.at(u, component), None), None, side)
         at = torch.full((len(u),), category)
-        return Samples(self._decode_at(at, u), self._class_of(at) if category >= 0 else None, side)
+        first_component = torch.zeros(len(u), dtype=torch.int64)
+        rows = self._decode_at(at, first_component, u)
+        return Samples(rows, self._class_of(at) if category >= 0 else None, side)
 
 
 def representation_dims(header: Header) -> int:

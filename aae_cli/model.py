@@ -93,17 +93,18 @@ class Encoder(nn.Module):
             x = F.dropout(x, self.dropout)
         return x
 
-    def forward(self, x: Tensor) -> Codes:
+    def forward(self, x: Tensor, draw: bool = False) -> Codes:
+        draw = draw or self.training
         if self.training:
             x = self.corrupt(x)
         if self.noise_dims:
             shape = (*x.shape[:-1], self.noise_dims)
-            eta = torch.randn(shape, device=x.device) if self.training else torch.zeros(shape, device=x.device)
+            eta = torch.randn(shape, device=x.device) if draw else torch.zeros(shape, device=x.device)
             x = torch.cat([x, eta], -1)
         body = self.body(x)
         y_logits = None if self.y is None else self.y(body)
         z = None if self.z is None else self.z(body).float()
-        if z is not None and self.z_log_var is not None and self.training:
+        if z is not None and self.z_log_var is not None and draw:
             z = z + (0.5 * self.z_log_var(body).float()).exp() * torch.randn_like(z)
         return Codes(y_logits, z)
 
@@ -150,6 +151,7 @@ class AAE(nn.Module):
         labels: int = 0,
         decoder_hidden: Sequence[int] = (1000, 1000),
         decoder_batch_norm: bool = False,
+        decoder_batch_norm_last: bool = False,
         decoder_input: Literal["concat", "label", "heads"] = "concat",
         output: Literal["sigmoid", "linear"] = "sigmoid",
         heads_learned: bool = True,
@@ -164,7 +166,12 @@ class AAE(nn.Module):
         self.encoder = encoder
         inputs = {"concat": classes + dims, "label": labels + dims, "heads": dims}[decoder_input]
         self.decoder = MLP(
-            models, [inputs, *decoder_hidden], features, batch_norm=decoder_batch_norm, init_std=init_std
+            models,
+            [inputs, *decoder_hidden],
+            features,
+            batch_norm=decoder_batch_norm,
+            batch_norm_last=decoder_batch_norm_last,
+            init_std=init_std,
         )
         self.heads: nn.Parameter | None = None
         if decoder_input == "heads":
@@ -180,9 +187,9 @@ class AAE(nn.Module):
         assert self.heads is not None, "only decoder_input=heads has cluster heads"
         return self.heads
 
-    def encode(self, x: Tensor) -> Codes:
-        """q(y, z|x) of prepared rows. (R, B, D) → Codes."""
-        return self.encoder(x)
+    def encode(self, x: Tensor, draw: bool = False) -> Codes:
+        """q(y, z|x) of prepared rows. (R, B, D) → Codes; ``draw`` samples q(z|x) outside training too."""
+        return self.encoder(x, draw)
 
     def represent(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
         """What the decoder sees: [y, z], [label, z] or y·W_C + z.
@@ -219,7 +226,10 @@ def separation(W_C: Tensor, eta: float) -> Tensor:
 
 
 def spread_heads(W_C: Tensor, eta: float, steps: int = 300) -> Tensor:
-    """Heads moved until no two are closer than η: training moves them too slowly to part from a crowd. (R, K, n)."""
+    """Heads moved until no two are closer than η: training moves them too slowly to part from a crowd. (R, K, n).
+
+    Where ``steps`` do not do, the whole is blown up until they are apart.
+    """
     W_C = W_C.detach().clone().requires_grad_()
     for _ in range(steps):
         loss = separation(W_C, 1.05 * eta).sum()
@@ -228,7 +238,10 @@ def spread_heads(W_C: Tensor, eta: float, steps: int = 300) -> Tensor:
         (slope,) = torch.autograd.grad(loss, W_C)
         with torch.no_grad():
             W_C -= 0.1 * slope
-    return W_C.detach()
+    W_C = W_C.detach()
+    itself = torch.eye(W_C.shape[1], dtype=torch.bool, device=W_C.device)
+    closest = torch.cdist(W_C, W_C).masked_fill(itself, torch.inf).amin((1, 2), keepdim=True)
+    return W_C * (eta / closest.clamp(min=1e-3 * eta)).clamp(min=1.0)
 
 
 def pick_model(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:

@@ -113,7 +113,7 @@ class Reconstruction:
 class HeadSeparation:
     """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η."""
 
-    streams: tuple[Stream, ...] = ()
+    streams: tuple[Stream, ...] = ("x",)
 
     def __init__(self, weight: float, eta: float) -> None:
         self.weight, self.eta = weight, eta

@@ -57,7 +57,6 @@ def scatter(
     names: Sequence[str] | None,
     title: str,
     heads: np.ndarray | None = None,
-    head_names: Sequence[str] | None = None,
 ) -> bytes:
     """A 2-D map as PNG, coloured by name.
 

@@ -98,17 +98,17 @@ class PlainReporter(Reporter):
 
     def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
         self.say(title)
-        for name, value in metrics.items():
-            self.say(f"  {name:<24} {value:<10.5g} {DIRECTIONS.get(name, '')}".rstrip())
+        for line in metrics_table(metrics).splitlines():
+            self.say(f"  {line}")
 
 
 class TerminalReporter(PlainReporter):
     """A progress bar with losses, throughput and time left, and rich tables."""
 
-    def __init__(self, verbose: bool = False) -> None:
+    def __init__(self) -> None:
         from rich.console import Console
 
-        super().__init__(verbose=verbose)
+        super().__init__()
         self.console = Console(stderr=True, highlight=False)
         self._progress: Any = None
 
@@ -155,14 +155,14 @@ class TerminalReporter(PlainReporter):
 
 
 def choose_reporter(quiet: bool = False, verbose: bool = False) -> Reporter:
-    """Nothing when quiet, a progress bar on a terminal, plain lines elsewhere."""
+    """Nothing when quiet, a progress bar on a terminal, plain lines elsewhere; every line when verbose."""
     if quiet:
         return Quiet()
     try:
         terminal = sys.stderr.isatty()
     except (AttributeError, ValueError):
         return Reporter()
-    return TerminalReporter(verbose) if terminal else PlainReporter(verbose=verbose)
+    return TerminalReporter() if terminal and not verbose else PlainReporter(verbose=verbose)
 
 
 class Quiet(Reporter):
@@ -202,7 +202,7 @@ def preview(x: Any, schema: Any, columns: int) -> None:
     channels, height, width = schema.shape
     shown = max(1, min(columns, console.width // (width // 2 + 1)))
     low, high = schema.low or 0.0, schema.high or 1.0
-    rows = len(x) // columns
+    rows, columns = max(1, len(x) // columns), min(columns, len(x))
     images = ((x - low) / (high - low)).reshape(-1, channels, height, width).mean(1)[:, ::2, ::2]
     grid = images[: rows * columns].reshape(rows, columns, *images.shape[1:])[:2, :shown]
     grid = np.pad(grid, ((0, 0), (0, 0), (0, 0), (0, 1))).transpose(0, 2, 1, 3)

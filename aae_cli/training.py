@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -153,14 +154,16 @@ def train(
     if isinstance(data, str):
         flags["data.source"] = data
     elif isinstance(data, Data):
-        flags["data.source"] = data.name
+        flags.setdefault("data.source", data.name)
+    if all_rows:
+        flags["data.validation"] = 0
     config = resolve(preset, settings, flags)
     title = preset_title(preset) if isinstance(preset, str) else "run"
     folder = _choose_folder(title, output, resume, force)
 
     started = time.perf_counter()
     if isinstance(data, Data):
-        splits, notes = split(data, 0 if all_rows else config.data.validation, config.train.seed), data.notes
+        splits, notes = split(data, config.data.validation, config.train.seed), data.notes
     else:
         config, splits, notes = read_splits(config, reporter, format)
     plan = plan_training(config, splits, device)
@@ -212,11 +215,13 @@ def plan_training(config: Config, splits: Splits, device: str) -> Plan:
 def _choose_folder(title: str, output: str | Path | None, resume: bool, force: bool) -> Path:
     if output is None:
         if resume:
-            started = [path.parent for path in Path("runs").glob(f"{title}*/{STATE}")]
-            unfinished = sorted(started, key=lambda path: (path / STATE).stat().st_mtime)
-            if not unfinished:
+            own = re.compile(re.escape(title) + r"(-\d+)?")
+            started = [path.parent for path in Path("runs").glob(f"*/{STATE}") if own.fullmatch(path.parent.name)]
+            # Unfinished ones last, and of those the newest.
+            started.sort(key=lambda path: (not _finished(path), (path / STATE).stat().st_mtime))
+            if not started:
                 raise UsageError(f"there is no run of {title} under ./runs to resume", "name it with -o DIR")
-            return unfinished[-1]
+            return started[-1]
         return new_run_folder(title)
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
@@ -355,7 +360,8 @@ class _Job:
 
     def _single(self, weights: Mapping[str, Tensor], index: int) -> Autoencoder:
         """One of the models as it would be loaded, with its categories named."""
-        model: AAE = build_model(self.config, self.schema)
+        with torch.random.fork_rng(devices=[]):  # saving must leave the training's random numbers alone
+            model: AAE = build_model(self.config, self.schema)
         model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
         header = Header(self.title, self.config, self.schema)
         return self._named(Autoencoder(model, header, self.plan.device))
@@ -365,7 +371,9 @@ class _Job:
         config, classes = self.config, self.schema.classes
         names, sizes = None, None
         if config.code.y is not None:
-            rows = self.splits.validation or self.splits.train
+            # Rows that name clusters are not those that the error is measured on.
+            apart = self.splits.test is not None and self.splits.validation is not None
+            rows = (self.splits.validation if apart else None) or self.splits.train
             rows = rows[: 10 * SCORE_ROWS]
             y = model.y(rows.x)
             sizes = np.bincount(y.argmax(1), minlength=y.shape[1]).tolist()
@@ -385,10 +393,11 @@ class _Job:
         With categories: the information that they carry through a second view, H(mean y) − CE(q(y|x), q(y|view)).
         Without: −reconstruction error.
         """
-        rows = (self.splits.validation or self.splits.train).x[:SCORE_ROWS]
+        data = (self.splits.validation or self.splits.train)[:SCORE_ROWS]
+        rows = data.x
         x = model.model.scaling(torch.from_numpy(np.ascontiguousarray(rows)).to(model.device))[None]
         if not model.model.classes:
-            x_hat = torch.from_numpy(model.reconstruct(rows)).to(model.device)
+            x_hat = torch.from_numpy(model.reconstruct(rows, data.labels)).to(model.device)
             return -float((model.model.scaling(x_hat)[None] - x).square().sum(-1).mean())
         consistent = self.config.phases.model_copy(update={"consistency": self.config.phases.consistency or _VIEWED})
         view = build_view(self.config.model_copy(update={"phases": consistent}), self.schema, model.model)

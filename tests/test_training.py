@@ -323,3 +323,49 @@ def test_damaged_checkpoints_are_refused_by_name(semi, tmp_path, damage):
     with pytest.raises((CheckpointError, UsageError)) as caught:
         load(file, "cpu")
     assert "model.safetensors" in str(caught.value)
+
+
+def test_saving_on_the_way_does_not_change_the_result(tmp_path, monkeypatch):
+    """Saves happen by the clock: they must leave the training's random numbers alone."""
+    from aae_cli.engine import Engine
+
+    def weights(name):
+        run = fit("quick", "digits", tmp_path / name, "train.epochs=2")
+        return load(run.folder, "cpu").model.state_dict()
+
+    seldom = weights("seldom")
+    monkeypatch.setattr(Engine.__init__, "__kwdefaults__", {**Engine.__init__.__kwdefaults__, "save_every": 0.0})
+    often = weights("often")
+    assert all(torch.equal(seldom[name], often[name]) for name in seldom)
+
+
+def test_a_row_of_a_style_grid_is_one_style_under_any_prior(tmp_path):
+    """Section 4's figure with a mixture prior: the same z in every column of a row."""
+    settings = ["code.z.dims=2", "adversaries.z.prior.name=mixture"]
+    run = fit("supervised", read("digits")[:100], tmp_path / "run", *settings)
+    model = load(run.folder, "cpu")
+    seen = []
+    decode = model.decode
+    model.decode = lambda y, z, label=None: seen.append(z) or decode(y, z, label)
+    model.style_grid(7)
+    z = torch.cat(seen)[-70:].view(7, 10, 2)
+    assert torch.equal(z, z[:, :1].expand_as(z))
+    assert len(z[:, 0].unique(dim=0)) == 7
+
+
+def test_clusters_are_scored_by_their_own_label(table):
+    """Section 6: a row counts for the label of its most probable cluster, not for the label with the most mass."""
+    model = load(table.folder, "cpu")
+    data = blobs(seed=2)
+    names = np.array(model.header.cluster_labels)
+    expected = 100 * (names[model.cluster(data.x)[0]] != data.labels).mean()
+    assert evaluate(model, data, ["cluster-error"])["cluster-error"] == pytest.approx(expected)
+
+
+def test_epochs_that_a_person_sets_are_not_raised():
+    from aae_cli.config import resolve
+
+    assert resolve("clustering").train.min_steps > 0
+    assert resolve("clustering", ["train.epochs=3"]).train.min_steps == 0
+    assert resolve("clustering", flags={"train.epochs": 3}).train.min_steps == 0
+    assert resolve("clustering", ["train.epochs=3", "train.min_steps=50"]).train.min_steps == 50

@@ -73,10 +73,9 @@ def command(
                 checkpoint, can, f"cluster {data}" + (f" in {clusters}" if clusters else ""), report, None
             )
         if path is None:
-            rows = source.plain()
             if not fit_:
                 report.say("no run under ./runs clusters rows of this form: fitting clustering")
-            path = fit("clustering", rows, {"code.y.classes": clusters}, seed, device, report)
+            path = fit("clustering", source, {"code.y.classes": clusters}, seed, device, report)
         model = load_model(path, device)
         if clusters is not None and model.model.classes not in (0, clusters):
             raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")

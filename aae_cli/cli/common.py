@@ -263,12 +263,18 @@ def load_model(path: Path, device: Device) -> Any:
     return load(path, device.value)
 
 
-def fit(preset: str, data: Data, flags: dict[str, Any], seed: int, device: Device, reporter: Reporter) -> Path:
+def fit(preset: str, rows: Rows, flags: dict[str, Any], seed: int, device: Device, reporter: Reporter) -> Path:
     """Fit a preset on DATA itself and keep the run."""
     from ..training import train
 
-    flags = {**flags, "train.seed": seed}
-    run = train(preset, data, flags=flags, device=device.value, all_rows=True, reporter=reporter)
+    flags = {
+        **flags,
+        "train.seed": seed,
+        "data.source": rows.source,
+        "data.label_column": rows.label_column,
+        "data.columns": rows.columns,
+    }
+    run = train(preset, rows.plain(), flags=flags, device=device.value, all_rows=True, reporter=reporter)
     reporter.say(f"the fitted model is kept in {run.folder}")
     return run.folder
 

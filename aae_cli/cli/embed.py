@@ -73,13 +73,12 @@ def command(
                 None,
             )
         if path is None:
-            rows = source.plain()
             if not fit_:
                 report.say(
                     f"no run under ./runs embeds rows of this form in {wanted} dimensions: fitting dim-reduction"
                 )
             flags = {"code.z.dims": wanted} if wanted != 2 else {}
-            path = fit("dim-reduction", rows, flags, seed, device, report)
+            path = fit("dim-reduction", source, flags, seed, device, report)
         model = load_model(path, device)
         rows = source.like(model.header)
         points = model.embed(rows.x)

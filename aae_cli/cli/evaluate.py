@@ -52,17 +52,21 @@ def command(
     """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model."""
     with frame(debug):
         report = reporter(quiet, verbose)
+        from ..evaluation import ALIASES, evaluate, why_not
+
         source = None if data is None else Rows(data, format, label_column, columns)
         path = choose_checkpoint(
             checkpoint,
-            lambda header: source is None or source.fit(header),
+            lambda header: (
+                all(why_not(header, ALIASES.get(name, name), True) is None for name in metric or [])
+                and (source is None or source.fit(header))
+            ),
             "be evaluated" + (f" on {data}" if data else ""),
             report,
             "aae train --preset clustering (any preset will do; `aae presets` lists them)",
         )
         assert path is not None
         model = load_model(path, device)
-        from ..evaluation import evaluate
         from ..report import metrics_table
 
         validation = None

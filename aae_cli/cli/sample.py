@@ -93,9 +93,15 @@ def command(
             what += f" the cluster {clusters[0]}"
         if style_grid or style_from:
             what += " with its style apart"
+        from ..data import read_row
+
+        row = None if style_from is None or checkpoint else read_row(style_from).schema
         path = choose_checkpoint(
             checkpoint,
-            lambda header: can_sample(header, labels, clusters, style_grid, style_from is not None),
+            lambda header: (
+                can_sample(header, labels, clusters, style_grid, style_from is not None)
+                and (row is None or header.schema.size == row.size)
+            ),
             what,
             report,
             PRESETS,
@@ -110,8 +116,6 @@ def command(
         generator = torch.Generator().manual_seed(seed)
         image = model.schema.kind == "image"
         if style_from is not None:
-            from ..data import read_row
-
             style = read_row(style_from, like=model.schema)
             samples = model.style_grid(labels=chosen, clusters=clusters, style=style.x)
         elif style_grid:

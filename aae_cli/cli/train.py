@@ -71,7 +71,6 @@ def command(
             "data.source": data,
             "data.labels": labels,
             "train.epochs": epochs,
-            "train.min_steps": 0 if epochs is not None else None,
             "train.batch_size": batch_size,
             "code.y.classes": clusters,
             "train.restarts": restarts,
