@@ -73,16 +73,16 @@ def test_label_informed_prior(run, mixture_labels, tmp_path):
 
 
 def test_clusters_in_turn(run, quick, tmp_path):
-    args = ["sample", "-c", quick, "-n", "200", "--cluster", "4", "--cluster", "0", "-o", "s.npz"]
+    args = ["sample", "-c", quick, "-n", "800", "--cluster", "4", "--cluster", "0", "-o", "s.npz"]
     run(args, tmp_path).ok()
     with np.load(tmp_path / "s.npz") as file:
         x, labels = file["x"].astype(float), file["y"]
     with safe_open(quick / "model.safetensors", "numpy") as file:
         header = json.loads(file.metadata()["aae"])
     names = [header["schema"]["classes"][header["cluster_labels"][k]] for k in (4, 0)]
-    assert list(labels) == names * 100
+    assert list(labels) == names * 400
     between = np.linalg.norm(x[0::2].mean(0) - x[1::2].mean(0))
-    within = np.linalg.norm(x[0:100:2].mean(0) - x[100:200:2].mean(0))
+    within = np.linalg.norm(x[0:400:2].mean(0) - x[400:800:2].mean(0))
     assert between > 1.4 * within, "clusters look different, samples of one alike"
 
 
