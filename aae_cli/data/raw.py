@@ -131,7 +131,7 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
         x = values.reshape(len(values), -1)
         low, high, integer = _pixel_range(x, raw)
         if values.dtype == np.uint8 and raw.pixel_range is None and x.max() <= 16:
-            notes = (*notes, f"8-bit images are taken to range from 0 to 255, though the largest value is {x.max()}")
+            notes = (*notes, f"the largest pixel is {x.max()}: pixels are taken to range from {low:g} to {high:g}")
         schema = Schema("image", shape, low, high, (integer,))
         return _stored(x, integer), schema, notes
     x = values.reshape(len(values), -1)
@@ -232,6 +232,9 @@ def _pixels_top(x: np.ndarray) -> int | None:
     return 16 if most <= 16 else 255
 
 
+FEW_IMAGES = 10
+
+
 def _pixel_range(x: np.ndarray, raw: Raw) -> tuple[float, float, bool]:
     """(low, high, whole numbers?) of pixels.
 
@@ -241,7 +244,7 @@ def _pixel_range(x: np.ndarray, raw: Raw) -> tuple[float, float, bool]:
     _refuse_infinite(x, raw)
     if raw.pixel_range is not None:
         return float(raw.pixel_range[0]), float(raw.pixel_range[1]), True
-    if x.dtype == np.uint8:
+    if x.dtype == np.uint8 and (x.max() > 16 or len(x) < FEW_IMAGES):  # a few images may well be dark
         return 0.0, 255.0, True
     least, most = x.min(), x.max()
     if x.dtype.kind == "f" and least >= 0 and most <= 1:

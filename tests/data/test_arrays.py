@@ -67,6 +67,8 @@ def test_images_are_brought_to_channels_first(npz, shape, found):
         (np.full((2, 3, 3), 12.0), (0, 16, True, np.uint8)),
         (np.full((2, 3, 3), 200), (0, 255, True, np.uint8)),
         (np.full((2, 3, 3), 200, np.uint8), (0, 255, True, np.uint8)),
+        (np.full((2, 3, 3), 9, np.uint8), (0, 255, True, np.uint8)),
+        (np.full((20, 3, 3), 9, np.uint8), (0, 16, True, np.uint8)),
     ],
 )
 def test_pixel_ranges(npz, x, found):
