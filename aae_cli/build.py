@@ -186,6 +186,11 @@ def build_view(config: Config, schema: Schema, model: AAE) -> View | None:
     labelled = config.phases.semi_supervised is not None and config.phases.semi_supervised.augment
     if not (_needs_view(config) or labelled):
         return None
+    return make_view(config, schema, model)
+
+
+def make_view(config: Config, schema: Schema, model: AAE) -> View:
+    """The map from rows to second views, which ``augment`` describes."""
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)

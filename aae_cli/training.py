@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from .batches import Batches, choose_labelled
-from .build import Adapted, adapt, build_model, build_objective, build_view, set_scaling
+from .build import Adapted, adapt, build_model, build_objective, build_view, make_view, set_scaling
 from .checkpoint import CONFIG, METRICS, MODEL, STATE, Header, load_tensors, new_run_folder, read_header, save_tensors
-from .config import Config, Consistency, preset_title, resolve, to_yaml
+from .config import Config, preset_title, resolve, to_yaml
 from .data import NotHere, named_test, read
 from .data.types import Data
 from .device import autocast, choose_device
@@ -399,9 +399,7 @@ class _Job:
         if not model.model.classes:
             x_hat = torch.from_numpy(model.reconstruct(rows, data.labels)).to(model.device)
             return -float((model.model.scaling(x_hat)[None] - x).square().sum(-1).mean())
-        consistent = self.config.phases.model_copy(update={"consistency": self.config.phases.consistency or _VIEWED})
-        view = build_view(self.config.model_copy(update={"phases": consistent}), self.schema, model.model)
-        assert view is not None
+        view = make_view(self.config, self.schema, model.model)
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.train.seed)
             y, again = (model.model.encode(each).y for each in (x, view(x)))
@@ -462,9 +460,6 @@ class _Job:
         for number, note in enumerate(self.notes, 1):
             shown[f"note {number}"] = note
         return card(self.title, about.summary, shown, measured, f"aae info -c {self.folder}")
-
-
-_VIEWED = Consistency(weight=1.0)
 
 
 def _finished(folder: Path) -> bool:

@@ -23,6 +23,7 @@ from .common import (
     frame,
     load_model,
     reporter,
+    write_rows,
 )
 
 PRESETS = "aae train --preset semi-supervised (or dim-reduction-labels, dim-reduction-10d, clustering)"
@@ -48,7 +49,7 @@ def command(
 ) -> None:
     """Write the predicted class of every row, one a line under the header `label`."""
     with frame(debug):
-        from ..output import check_output, output_format, table_bytes, write
+        from ..output import check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -69,6 +70,4 @@ def command(
             table: dict[str, Any] = {name: probabilities[:, i] for i, name in enumerate(model.classes)}
         else:
             table = {"label": [model.classes[i] for i in probabilities.argmax(1)]}
-        write(table_bytes(table, kind), output, kind)
-        if output not in (None, "-"):
-            report.say(f"wrote {len(rows)} rows to {output}")
+        write_rows(table, len(rows), kind, output, report)

@@ -28,6 +28,7 @@ from .common import (
     ids_and_labels,
     load_model,
     reporter,
+    write_rows,
 )
 
 
@@ -51,7 +52,7 @@ def command(
 ) -> None:
     """Write the cluster of every row and how sure it is: id, cluster, confidence, label (where known)."""
     with frame(debug):
-        from ..output import check_output, output_format, table_bytes, write
+        from ..output import check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -97,6 +98,4 @@ def command(
                 picture = cluster_profiles(model, model.embed(rows.x), own)
             write_whole(Path(plot), picture)
             report.say(f"drew {plot}")
-        write(table_bytes(table, kind), output, kind)
-        if output not in (None, "-"):
-            report.say(f"wrote {len(rows)} rows to {output}")
+        write_rows(table, len(rows), kind, output, report)

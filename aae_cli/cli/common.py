@@ -295,3 +295,12 @@ def class_index(model: Any, label: str) -> int:
         return int(model.classes.index(label))
     known = ", ".join(model.classes[:20])
     raise UsageError(f"--label {label}: no such class", f"the model's classes are {known}" if known else None)
+
+
+def write_rows(table: dict[str, Any], rows: int, kind: str, output: str | None, reporter: Reporter) -> None:
+    """A command's result, a row for each row of DATA."""
+    from ..output import table_bytes, write
+
+    write(table_bytes(table, kind), output, kind)
+    if output not in (None, "-"):
+        reporter.say(f"wrote {rows} rows to {output}")

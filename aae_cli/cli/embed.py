@@ -28,6 +28,7 @@ from .common import (
     ids_and_labels,
     load_model,
     reporter,
+    write_rows,
 )
 
 
@@ -51,7 +52,7 @@ def command(
 ) -> None:
     """Write the representation of every row: id, label (where known), then x,y or z0,z1,…"""
     with frame(debug):
-        from ..output import check_output, output_format, table_bytes, write
+        from ..output import check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -105,6 +106,4 @@ def command(
                 heads = model.model.W_C[0].detach().cpu().numpy()
             write_whole(Path(plot), scatter(flat, shown, f"{model.header.title}: {rows.name}", heads))
             report.say(f"drew {plot}")
-        write(table_bytes(table, kind), output, kind)
-        if output not in (None, "-"):
-            report.say(f"wrote {len(rows)} rows to {output}")
+        write_rows(table, len(rows), kind, output, report)
