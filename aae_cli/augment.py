@@ -12,20 +12,26 @@ from torch.nn import functional as F
 View = Callable[[Tensor], Tensor]
 
 
-def affine_view(
-    shape: tuple[int, ...], shift: float, rotation: float, scale: float, shear: float, outside: Tensor
+ELASTIC_NODES = 5  # a side of the coarse lattice of displacements
+
+
+def image_view(
+    shape: tuple[int, ...], shift: float, rotation: float, scale: float, shear: float, elastic: float, outside: Tensor
 ) -> View:
-    """Random shift, rotation, scaling and shear, one draw an image.
+    """Random shift, rotation, scaling, shear and elastic distortion, one draw an image.
 
     Args:
         shape: (C, H, W).
         shift: largest shift as a share of the side. rotation: largest angle in degrees. scale: largest relative change.
-            shear: largest ratio.
+            shear: largest ratio. elastic: std of smooth displacements (after Simard et al. 2003), as a share of the side.
         outside: (D,) what lies beyond the border, in the networks' units.
 
     Returns:
         a map (..., D) → (..., D).
     """
+
+    nodes = torch.eye(ELASTIC_NODES**2, device=outside.device).view(-1, 1, ELASTIC_NODES, ELASTIC_NODES)
+    surfaces = F.interpolate(nodes, shape[1:], mode="bicubic", align_corners=True).flatten(1)  # (nodes², H·W)
 
     def view(x: Tensor) -> Tensor:
         images = (x - outside).reshape(-1, *shape)
@@ -39,6 +45,9 @@ def affine_view(
         second = torch.stack([sin * size_x, (sin * lean + cos) * size_y, 2 * shift * draws[5]], -1)
         theta = torch.stack([first, second], 1)
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+        if elastic:
+            heights = 2 * elastic * torch.randn(len(images), 2, ELASTIC_NODES**2, device=x.device)
+            grid = grid + (heights @ surfaces).view(-1, 2, *shape[1:]).permute(0, 2, 3, 1)
         moved = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
         return moved.reshape(x.shape) + outside
 

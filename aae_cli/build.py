@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from . import phases as ph
 from .adversary import Adversary
-from .augment import View, affine_view, feature_view
+from .augment import View, feature_view, image_view
 from .config import Adversary as AdversaryConfig
 from .config import Config, Optimizer, validate
 from .data.types import Schema
@@ -130,6 +130,7 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
         dims,
         posterior=z.posterior if z else "deterministic",
         noise_dims=z.noise_dims if z else 0,
+        posterior_std=z.std if z else None,
         noise=config.encoder.noise,
         dropout=config.encoder.dropout,
         batch_norm=config.encoder.batch_norm,
@@ -194,7 +195,7 @@ def make_view(config: Config, schema: Schema, model: AAE) -> View:
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
-        return affine_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, model.scaling(low))
+        return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low))
     return feature_view(a.noise, a.swap)
 
 
@@ -246,7 +247,11 @@ def build_objective(
         semi.append(ph.SemiSupervised(c.semi_supervised.weight, c.semi_supervised.ramp))
     ours: list[ph.Term] = []
     if c.consistency is not None and c.consistency.weight:
-        ours.append(ph.Consistency(c.consistency.weight, c.consistency.ramp))
+        k = c.consistency
+        if k.radius:
+            ours.append(ph.AdversarialConsistency(k.weight, k.ramp, k.radius))
+        else:
+            ours.append(ph.Consistency(k.weight, k.ramp))
     if c.information is not None and c.information.weight:
         ours.append(ph.Information(c.information.weight, c.information.balance, c.information.ramp))
 

@@ -82,11 +82,15 @@ class YCode(_Section):
 
 
 class ZCode(_Section):
-    """q(z|x), section 2: deterministic, gaussian (reparametrised), or universal (``noise_dims`` of η join the input)."""
+    """q(z|x), section 2: deterministic, gaussian (reparametrised), or universal (``noise_dims`` of η join the input).
+
+    ``std``: of a gaussian posterior, for all rows alike; null = learned, one a row.
+    """
 
     dims: Annotated[int, Field(ge=1, le=65536)] = 2
     posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic"
     noise_dims: Annotated[int, Field(ge=1, le=4096)] = 10
+    std: Positive | None = None
     batch_norm: bool = False
 
 
@@ -198,9 +202,14 @@ class SemiSupervised(_Section):
 
 
 class Consistency(_Section):
-    """Cross-entropy from the stop-gradient q(y|x) to q(y|view); a view is an ``augment``-ed x. Ours, not the paper's."""
+    """Cross-entropy from the stop-gradient q(y|x) to q(y|view); a view is an ``augment``-ed x. Ours, not the paper's.
+
+    ``radius``: the view is also moved in the direction that changes q(y|view) most, by this share of the distance to the
+    nearest other row of the batch (0 = not).
+    """
 
     weight: NonNegative = 0.0
+    radius: NonNegative = 0.0
     ramp: Fraction = 0.0
 
 
@@ -224,7 +233,8 @@ class Phases(_Section):
 
 
 class Augment(_Section):
-    """A second view of a row. Images: ``shift`` (share of the side), ``rotation`` and ``shear`` (degrees, ratio), ``scale``.
+    """A second view of a row. Images: ``shift`` (share of the side), ``rotation`` and ``shear`` (degrees, ratio), ``scale``,
+    ``elastic`` (std of smooth displacements, as a share of the side).
 
     Tables: Gaussian feature ``noise`` (in standard deviations) and a share ``swap`` of features taken from other rows.
     """
@@ -233,6 +243,7 @@ class Augment(_Section):
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     shear: NonNegative = 0.15
+    elastic: Fraction = 0.0
     noise: NonNegative = 0.1
     swap: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
@@ -285,6 +296,8 @@ def _contradictions(c: Config) -> Iterator[str]:
     y, z, phases = c.code.y, c.code.z, c.phases
     if y is None and z is None:
         yield "code needs y, z or both"
+    if z is not None and z.std is not None and z.posterior != "gaussian":
+        yield "code.z.std goes with code.z.posterior=gaussian"
     if z is None and (c.decoder.input != "concat"):
         yield f"decoder.input={c.decoder.input} needs code.z"
     if c.decoder.input == "heads":

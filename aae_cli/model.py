@@ -52,6 +52,7 @@ class Encoder(nn.Module):
         classes: K of the softmax y, or 0 for none.
         dims: n of z, or 0 for none.
         posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η joins x).
+        posterior_std: of a gaussian posterior, fixed; None to learn it.
         noise, dropout: corruption of the input in training (std of Gaussian noise; share set to 0).
     """
 
@@ -65,6 +66,7 @@ class Encoder(nn.Module):
         *,
         posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic",
         noise_dims: int = 10,
+        posterior_std: float | None = None,
         noise: float = 0.0,
         dropout: float = 0.0,
         batch_norm: bool = False,
@@ -84,7 +86,9 @@ class Encoder(nn.Module):
 
         self.y = head(classes, batch_norm_y) if classes else None
         self.z = head(dims, batch_norm_z) if dims else None
-        self.z_log_var = head(dims, False) if dims and posterior == "gaussian" else None
+        self.posterior_std = posterior_std
+        learned = dims and posterior == "gaussian" and posterior_std is None
+        self.z_log_var = head(dims, False) if learned else None
 
     def corrupt(self, x: Tensor) -> Tensor:
         if self.noise:
@@ -104,8 +108,11 @@ class Encoder(nn.Module):
         body = self.body(x)
         y_logits = None if self.y is None else self.y(body)
         z = None if self.z is None else self.z(body).float()
-        if z is not None and self.z_log_var is not None and draw:
-            z = z + (0.5 * self.z_log_var(body).float()).exp() * torch.randn_like(z)
+        if z is not None and draw:
+            if self.posterior_std is not None:
+                z = z + self.posterior_std * torch.randn_like(z)
+            elif self.z_log_var is not None:
+                z = z + (0.5 * self.z_log_var(body).float()).exp() * torch.randn_like(z)
         return Codes(y_logits, z)
 
 

@@ -187,11 +187,46 @@ class Consistency:
         self.weight, self.ramp = weight, ramp
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        target = forward.codes["x"].part("y").detach()
-        view = forward.codes["view"].y_logits
-        assert view is not None
-        loss = -(target * view.float().log_softmax(-1)).sum(-1).mean(1)
+        loss = cross_entropy(forward.codes["x"], forward.codes["view"]).mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
+
+
+class AdversarialConsistency:
+    """Consistency where it is hardest: cross-entropy from the stop-gradient q(y|x) to q(y|view + r).
+
+    r is the virtual adversarial direction of Miyato et al. (arXiv:1704.03976), taken at the view, of length ``radius``
+    times the distance from x to the nearest other row of the batch (after Hu et al., arXiv:1702.08720).
+    """
+
+    streams: tuple[Stream, ...] = ("x",)
+    needs_view = True
+
+    def __init__(self, weight: float, ramp: float, radius: float) -> None:
+        self.weight, self.ramp, self.radius = weight, ramp, radius
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        own, batch, model = forward.codes["x"], forward.batch, forward.model
+        assert batch.view is not None
+        view = batch.view.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(cross_entropy(own, model.encode(view)).sum(), view)
+        length = self.radius * nearest_distance(batch.x)
+        r = length.unsqueeze(-1) * F.normalize(slope.float(), dim=-1)
+        loss = cross_entropy(own, model.encode(batch.view + r)).mean(1)
+        return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
+
+
+def cross_entropy(target: Codes, view: Codes) -> Tensor:
+    """From the stop-gradient q(y|x) to q(y|view), in nats: (R, B)."""
+    assert view.y_logits is not None
+    return -(target.part("y").detach() * view.y_logits.float().log_softmax(-1)).sum(-1)
+
+
+def nearest_distance(x: Tensor) -> Tensor:
+    """Distance of each row of a batch to the nearest other row: (R, B, D) → (R, B)."""
+    square = x.square().sum(-1)
+    distance = square.unsqueeze(1) + square.unsqueeze(2) - 2 * x @ x.transpose(1, 2)
+    itself = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
+    return distance.masked_fill(itself, torch.inf).amin(-1).clamp(min=0).sqrt()
 
 
 class Information:
@@ -260,6 +295,8 @@ class Objective:
         self.autocast: AbstractContextManager[object] = autocast or nullcontext()
         streams = [stream for phase in self.phases for stream in phase.streams]
         self.streams: list[Stream] = list(dict.fromkeys(streams))
+        terms = [term for phase in self.phases for term in phase.terms]
+        self.needs_view = "view" in self.streams or any(getattr(term, "needs_view", False) for term in terms)
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from .pictures import sample_sheet
 from .report import Reporter, card
 
 SCORE_ROWS = 4000
+RESTART_STRIDE = 7919  # between the seeds of restarts, so that neighbouring seeds share none
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,17 @@ class Run:
 
     Attributes:
         folder: the run folder, which is the checkpoint.
+        seed: what it started from.
         metrics: measured on held-out rows.
         scores: the label-free score of each restart, higher is better; empty for one model.
+        seconds: of training, of all seeds that were trained together.
     """
 
     folder: Path
     metrics: dict[str, float]
     scores: tuple[float, ...] = ()
+    seed: int = 0
+    seconds: float = 0.0
 
 
 def split(data: Data, share: float, seed: int, test: Data | None = None) -> Splits:
@@ -149,6 +154,53 @@ def train(
     Raises:
         UsageError: a wrong config or folder. DataError, CheckpointError, TrainingError, Interrupted: as they say.
     """
+    (run,) = _train(
+        preset, data, output, settings, flags, device, resume, force, all_rows, reporter, format, seeds=None
+    )
+    return run
+
+
+def train_seeds(
+    preset: str | Mapping[str, Any],
+    seeds: Sequence[int],
+    data: str | Data | None = None,
+    output: str | Path | None = None,
+    settings: Iterable[str] = (),
+    *,
+    flags: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    reporter: Reporter | None = None,
+) -> list[Run]:
+    """Train one model a seed, all at once as a batch of models, to report means and spreads.
+
+    Each seed has its own weights, data order, labelled rows and restarts; rows held out of training are the same for all.
+    Arguments and errors are those of :func:`train`.
+
+    Returns:
+        one run a seed; their checkpoints lie in ``output``/seed-0 and so on.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UsageError(f"seeds {list(seeds)}: give at least one, each once")
+    return _train(preset, data, output, settings, flags, device, resume, force, False, reporter, None, seeds=seeds)
+
+
+def _train(
+    preset: str | Mapping[str, Any],
+    data: str | Data | None,
+    output: str | Path | None,
+    settings: Iterable[str],
+    flags: Mapping[str, Any] | None,
+    device: str,
+    resume: bool,
+    force: bool,
+    all_rows: bool,
+    reporter: Reporter | None,
+    format: str | None,
+    *,
+    seeds: Sequence[int] | None,
+) -> list[Run]:
     reporter = reporter or Reporter()
     flags = dict(flags or {})
     if isinstance(data, str):
@@ -166,7 +218,7 @@ def train(
         splits, notes = split(data, config.data.validation, config.train.seed), data.notes
     else:
         config, splits, notes = read_splits(config, reporter, format)
-    plan = plan_training(config, splits, device)
+    plan = plan_training(config, splits, device, seeds)
     for note in plan.adapted.notes:
         reporter.say(note)
     reporter.say(f"{title} on {splits.train.name}: {plan.summary}")
@@ -179,14 +231,14 @@ def train(
 
 @dataclass(frozen=True)
 class Plan:
-    """A training before it starts."""
+    """A training before it starts. ``labelled``: seed → rows whose labels it may use; one entry a seed."""
 
     adapted: Adapted
     device: torch.device
     reason: str
     precision: str
     context: Any
-    labelled: np.ndarray
+    labelled: Mapping[int, np.ndarray]
     summary: str
 
     @property
@@ -194,8 +246,12 @@ class Plan:
         return self.adapted.config
 
 
-def plan_training(config: Config, splits: Splits, device: str) -> Plan:
-    """Everything that is decided before the first step, as ``--dry-run`` shows it."""
+def plan_training(config: Config, splits: Splits, device: str, seeds: Sequence[int] | None = None) -> Plan:
+    """Everything that is decided before the first step, as ``--dry-run`` shows it.
+
+    Args:
+        seeds: one model each (and its restarts), trained together; None for the config's own.
+    """
     where, reason = choose_device(device)
     rows = splits.train
     known = rows.labels is not None and bool((rows.labels >= 0).any())
@@ -203,10 +259,15 @@ def plan_training(config: Config, splits: Splits, device: str) -> Plan:
     c = adapted.config
     classes = len(rows.schema.classes or ())
     labels = rows.labels if rows.labels is not None else np.full(len(rows), -1)
-    labelled = choose_labelled(labels, c.data.labels, classes, c.train.seed)
+    labelled = {
+        seed: choose_labelled(labels, c.data.labels, classes, seed) for seed in seeds or [c.train.seed]
+    }
     context, precision = autocast(where, c.train.precision)
     steps = c.train.epochs * max(1, len(rows) // c.train.batch_size)
-    summary = f"{len(rows)} rows, {len(labelled)} labels used, {c.train.epochs} epochs, {steps} steps"
+    used = len(next(iter(labelled.values())))
+    summary = f"{len(rows)} rows, {used} labels used, {c.train.epochs} epochs, {steps} steps"
+    if len(labelled) > 1:
+        summary += f", {len(labelled)} seeds at once"
     if c.train.restarts > 1:
         summary += f", {c.train.restarts} restarts"
     return Plan(adapted, where, reason, precision, context, labelled, summary)
@@ -244,7 +305,7 @@ class _Job:
         self.reporter, self.config, self.schema = reporter, plan.config, splits.train.schema
         self.last_record: dict[str, Any] = {}
 
-    def run(self, resume: bool, started: float) -> Run:
+    def run(self, resume: bool, started: float) -> list[Run]:
         engine = self._build()
         steps = engine.schedule.steps
         if resume:
@@ -271,7 +332,9 @@ class _Job:
 
     def _build(self) -> Engine:
         config, plan, rows = self.config, self.plan, self.splits.train
-        models = config.train.restarts
+        restarts = config.train.restarts
+        model_seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
+        models = len(model_seeds)
         torch.manual_seed(config.train.seed)
         x = torch.from_numpy(np.ascontiguousarray(rows.x))
         labels = torch.from_numpy(rows.labels if rows.labels is not None else np.full(len(rows), -1)).long()
@@ -283,13 +346,13 @@ class _Job:
         self.batches = Batches(
             x.to(plan.device),
             labels.to(plan.device),
-            [plan.labelled] * models,
+            [own for own in plan.labelled.values() for _ in range(restarts)],
             model.scaling,
             batch_size=config.train.batch_size,
-            seeds=[config.train.seed + index for index in range(models)],
+            seeds=model_seeds,
             labelled_size=semi.batch_size if semi else 0,
             view=build_view(config, self.schema, model),
-            want_view="view" in objective.streams,
+            want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),
         )
         self.model = model
@@ -322,7 +385,10 @@ class _Job:
         config = self.config.model_dump(mode="json", exclude={"about"})
         rows = self.splits.train
         checksum = float(np.asarray(rows.x[:: max(1, len(rows) // 97)], dtype=np.float64).sum())
-        return {"config": config, "rows": len(rows), "features": rows.schema.size, "checksum": checksum}
+        identity = {"config": config, "rows": len(rows), "features": rows.schema.size, "checksum": checksum}
+        if len(self.plan.labelled) > 1:
+            identity["seeds"] = list(self.plan.labelled)
+        return identity
 
     def _save(self, engine: Engine) -> None:
         tensors, values = engine.state()
@@ -330,7 +396,7 @@ class _Job:
         save_tensors(self.folder / STATE, tensors, "aae_state", header)
         if engine.step < engine.schedule.steps:
             model = self._single(engine.weights, 0)
-            self._save_model(model)
+            save_tensors(self.folder / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())
             write_whole(self.folder / "samples.png", sample_sheet(model, self.config.train.seed))
 
     def _resume(self, engine: Engine) -> None:
@@ -384,9 +450,6 @@ class _Job:
         header = replace(model.header, cluster_labels=names, training={"cluster_sizes": sizes} if sizes else {})
         return Autoencoder(model.model, header, model.device)
 
-    def _save_model(self, model: Autoencoder) -> None:
-        save_tensors(self.folder / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())
-
     def _score(self, model: Autoencoder) -> float:
         """A label-free score of one restart on rows held out of training; higher is better.
 
@@ -408,14 +471,28 @@ class _Job:
         cross = -(y * again.clamp(min=1e-8).log()).sum(-1).mean()
         return float(-(mean * mean.log()).sum() - cross)
 
-    def _finish(self, engine: Engine, seconds: float) -> Run:
-        weights, restarts = engine.weights, self.config.train.restarts
-        candidates = [self._single(weights, index) for index in range(restarts)]
+    def _finish(self, engine: Engine, seconds: float) -> list[Run]:
+        seeds, restarts = list(self.plan.labelled), self.config.train.restarts
+        runs = []
+        for number, seed in enumerate(seeds):
+            folder = self.folder / f"seed-{seed}" if len(seeds) > 1 else self.folder
+            if len(seeds) > 1:
+                self.reporter.say(f"seed {seed}")
+                make_folder(folder)
+                write_whole(folder / CONFIG, to_yaml(self.config))
+            models = range(number * restarts, (number + 1) * restarts)
+            candidates = [self._single(engine.weights, index) for index in models]
+            runs.append(self._finish_one(engine, folder, seed, candidates))
+        self.reporter.say(f"trained in {seconds:.0f} s; saved in {self.folder}")
+        return runs
+
+    def _finish_one(self, engine: Engine, folder: Path, seed: int, candidates: list[Autoencoder]) -> Run:
+        """Choose among a seed's restarts, measure, and write its checkpoint."""
         scores: tuple[float, ...] = ()
         chosen = 0
-        if restarts > 1:
+        if len(candidates) > 1:
             scores = tuple(self._score(candidate) for candidate in candidates)
-            chosen = max(range(restarts), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)
+            chosen = max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)
             said = ", ".join(f"{score:.3f}" for score in scores)
             self.reporter.say(f"label-free scores of the restarts: {said}; keeping number {chosen + 1}")
         model = candidates[chosen]
@@ -423,12 +500,12 @@ class _Job:
         if held_out is not None and len(held_out[0]) >= 4:
             self.reporter.say(f"measuring on {held_out[1]}")
             validation = self.splits.validation if self.splits.test is not None else None
-            measured = evaluate(model, held_out[0], validation=validation, seed=self.config.train.seed)
+            measured = evaluate(model, held_out[0], validation=validation, seed=seed)
             measured = {name: round(value, 6) for name, value in measured.items()}
         facts = {
             "data": self.splits.train.name,
             "rows": len(self.splits.train),
-            "labels": len(self.plan.labelled),
+            "labels": len(self.plan.labelled[seed]),
             "held_out": held_out[1] if held_out else "none",
             "steps": engine.step,
             "seconds": round(engine.seconds, 1),
@@ -441,17 +518,18 @@ class _Job:
         }
         header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
         model = Autoencoder(model.model, header, model.device)
-        write_whole(self.folder / "samples.png", sample_sheet(model, self.config.train.seed))
-        write_whole(self.folder / "README.md", self._card(facts, measured))
-        self._save_model(model)
+        write_whole(folder / "samples.png", sample_sheet(model, seed))
+        write_whole(folder / "README.md", self._card(facts, measured))
+        save_tensors(folder / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())
         final = {**self.last_record, **{f"eval.{name}": value for name, value in measured.items()}, "final": True}
+        if len(self.plan.labelled) > 1:
+            final["seed"] = seed
         if self.notes:
             final["notes"] = list(self.notes)
         self._write(final)
         if held_out is not None:
             self.reporter.metrics(f"{self.title}: measured on {held_out[1]}", measured)
-        self.reporter.say(f"trained in {seconds:.0f} s; saved in {self.folder}")
-        return Run(self.folder, measured, scores)
+        return Run(folder, measured, scores, seed, engine.seconds)
 
     def _card(self, facts: Mapping[str, Any], measured: Mapping[str, float]) -> str:
         about = self.config.about

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli.augment import affine_view, feature_view
+from aae_cli.augment import image_view, feature_view
 from aae_cli.batches import Batches, choose_labelled
 from aae_cli.errors import DataError
 from aae_cli.model import Scaling
@@ -81,30 +81,30 @@ def test_scarce_classes_give_way():
     assert np.bincount(labels[choose_labelled(labels, 20, 2, 0)]).tolist() == [18, 2]
 
 
-def test_affine_views_move_pixels_and_keep_the_background():
+def test_image_views_move_pixels_and_keep_the_background():
     torch.manual_seed(0)
     x = torch.zeros(1, 64, 28 * 28)
     image = x.view(1, 64, 28, 28)
     image[..., 10:18, 10:18] = 1.0
-    view = affine_view((1, 28, 28), 0.1, 10, 0.1, 0.1, torch.zeros(28 * 28))(x)
+    view = image_view((1, 28, 28), 0.1, 10, 0.1, 0.1, 0.03, torch.zeros(28 * 28))(x)
     assert view.shape == x.shape
     assert (view - x).abs().amax(-1).min() > 0.1
     assert view.sum(-1).mean().item() == pytest.approx(64, rel=0.1)
-    still = affine_view((1, 28, 28), 0, 0, 0, 0, torch.zeros(28 * 28))(x)
+    still = image_view((1, 28, 28), 0, 0, 0, 0, 0, torch.zeros(28 * 28))(x)
     torch.testing.assert_close(still, x, atol=1e-4, rtol=0)
 
 
-def test_affine_views_fill_with_the_outside_value():
+def test_image_views_fill_with_the_outside_value():
     outside = torch.full((16,), -3.0)
     x = torch.full((1, 8, 16), -3.0)
-    torch.testing.assert_close(affine_view((1, 4, 4), 0.5, 45, 0.3, 0.3, outside)(x), x)
+    torch.testing.assert_close(image_view((1, 4, 4), 0.5, 45, 0.3, 0.3, 0.1, outside)(x), x)
 
 
 def test_shift_is_a_share_of_the_side():
     torch.manual_seed(0)
     x = torch.zeros(1, 500, 28 * 28)
     x.view(1, 500, 28, 28)[..., 14, 14] = 1.0
-    view = affine_view((1, 28, 28), 2 / 28, 0, 0, 0, torch.zeros(28 * 28))(x).view(500, 28, 28)
+    view = image_view((1, 28, 28), 2 / 28, 0, 0, 0, 0, torch.zeros(28 * 28))(x).view(500, 28, 28)
     columns = (view.sum(1) * torch.arange(28)).sum(1) / view.sum((1, 2))
     assert 1.5 < (columns - 14).abs().max() <= 2.01
 
