@@ -128,6 +128,7 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
         config.encoder.hidden,
         classes,
         dims,
+        fine=int(y.classes) * y.overcluster if y and y.overcluster > 1 else 0,
         posterior=z.posterior if z else "deterministic",
         noise_dims=z.noise_dims if z else 0,
         posterior_std=z.std if z else None,

@@ -75,9 +75,14 @@ class DataConfig(_Section):
 
 
 class YCode(_Section):
-    """q(y|x): a softmax over ``classes`` (auto = the number of label classes)."""
+    """q(y|x): a softmax over ``classes`` (auto = the number of label classes).
+
+    ``overcluster``: training starts with this many times ``classes`` clusters, merged into ``classes`` at
+    ``train.merge_at`` by how often second views cross between them. Ours, not the paper's.
+    """
 
     classes: Annotated[int, Field(ge=2, le=100_000)] | Literal["auto"] = "auto"
+    overcluster: Annotated[int, Field(ge=1, le=64)] = 1
     batch_norm: bool = False
 
 
@@ -253,7 +258,8 @@ class Train(_Section):
 
     ``lr_decay``: share of training after which rates fall linearly to 0 (1 = never). ``init_std``: weights ~ N(0, std²)
     (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best. ``ema``: decay of the
-    averaged weights that are saved (0 = off).
+    averaged weights that are saved (0 = off). ``merge_at``: share of the epochs after which ``code.y.overcluster``ed
+    clusters are merged. ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 50
@@ -265,7 +271,8 @@ class Train(_Section):
     restarts: Annotated[int, Field(ge=1, le=1024)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    merge_at: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
 
 
 class Config(_Section):
@@ -342,6 +349,8 @@ def _contradictions(c: Config) -> Iterator[str]:
     for name in ("consistency", "information"):
         if getattr(phases, name) is not None and y is None:
             yield f"phases.{name} needs code.y"
+    if y is not None and y.overcluster > 1 and (phases.consistency is None or phases.semi_supervised is not None):
+        yield "code.y.overcluster needs phases.consistency (views tell what to merge) and no phases.semi_supervised"
     if y is not None and y.classes == "auto" and not c.uses_labels:
         yield "code.y.classes=auto needs data.labels; give the number of clusters (-k N)"
 

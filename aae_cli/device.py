@@ -40,10 +40,12 @@ def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManag
     """The context that forward passes run in, and what it is.
 
     Args:
-        precision: fp32, tf32 (CUDA matrix products in TensorFloat-32) or bf16 (weights stay fp32).
+        precision: auto (tf32 on CUDA, else fp32), fp32, tf32 (CUDA matrix products in TensorFloat-32) or bf16 (weights stay fp32).
     """
     import torch
 
+    if precision == "auto":
+        precision = "tf32" if device.type == "cuda" else "fp32"
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16), "bf16 products, fp32 weights"

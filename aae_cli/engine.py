@@ -98,6 +98,7 @@ class Engine:
         self.log_every, self.save_every = log_every, save_every
         self.step, self.seconds = 0, 0.0
         self.averages = {name: value.clone() for name, value in model.state_dict().items()} if ema else {}
+        self._moving = [name for name, value in self.averages.items() if value.is_floating_point()]
         self.base_rates = {
             name: [float(group["lr"]) for group in optimizer.param_groups]
             for name, optimizer in objective.optimizers.items()
@@ -154,7 +155,14 @@ class Engine:
         # Early on, the average forgets faster, so that it does not start from noise.
         keep = min(self.ema, (1 + self.step) / (10 + self.step))
         current = self.model.state_dict()
-        torch._foreach_lerp_(list(self.averages.values()), [current[name] for name in self.averages], 1 - keep)
+        averages = [self.averages[name] for name in self._moving]
+        torch._foreach_lerp_(averages, [current[name] for name in self._moving], 1 - keep)
+
+    def restart_average(self) -> None:
+        """Begin the averages anew at the model's weights, where those were changed from outside."""
+        for name, value in self.model.state_dict().items():
+            if name in self.averages:
+                self.averages[name].copy_(value)
 
     @property
     def weights(self) -> dict[str, Tensor]:

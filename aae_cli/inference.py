@@ -293,6 +293,21 @@ class Autoencoder:
             len(groups) if len(groups) > 1 else _side(n),
         )
 
+    def draws(self, n: int, seed: int) -> Iterator[Tensor]:
+        """n decoded draws of the prior, chunk by chunk on the device, in the networks' units and not rounded: (m, D)."""
+        model, prior = self.model, self.prior_z
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            for start in range(0, n, ROWS_AT_ONCE):
+                at = torch.full((1, min(ROWS_AT_ONCE, n - start)), -1, device=self.device)
+                category = torch.randint(self.columns, at.shape, device=self.device) if self.columns else at
+                informed = self._label_informed and not model.classes and model.decoder_input != "label"
+                z = None if prior is None else prior.sample(category if informed else at)
+                y = F.one_hot(category, model.classes).float() if model.classes else None
+                label = model.one_hot(category) if model.decoder_input == "label" else None
+                yield model.decode(y, z, label)[0]
+
     def style_grid(
         self,
         rows: int = 10,

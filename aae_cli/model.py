@@ -51,6 +51,7 @@ class Encoder(nn.Module):
     Args:
         classes: K of the softmax y, or 0 for none.
         dims: n of z, or 0 for none.
+        fine: number of fine clusters that ``groups`` gathers into the ``classes`` of y, or 0 for none.
         posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η joins x).
         posterior_std: of a gaussian posterior, fixed; None to learn it.
         noise, dropout: corruption of the input in training (std of Gaussian noise; share set to 0).
@@ -64,6 +65,7 @@ class Encoder(nn.Module):
         classes: int,
         dims: int,
         *,
+        fine: int = 0,
         posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic",
         noise_dims: int = 10,
         posterior_std: float | None = None,
@@ -84,7 +86,10 @@ class Encoder(nn.Module):
             linear = Linear(models, sizes[-1], outputs, init_std if init_std is not None else sizes[-1] ** -0.5)
             return nn.Sequential(linear, BatchNorm(models, outputs)) if normalised else linear
 
-        self.y = head(classes, batch_norm_y) if classes else None
+        self.classes = classes
+        self.y = head(fine or classes, batch_norm_y) if classes else None
+        self.groups: Tensor | None
+        self.register_buffer("groups", torch.arange(fine).remainder(classes).repeat(models, 1) if fine else None)
         self.z = head(dims, batch_norm_z) if dims else None
         self.posterior_std = posterior_std
         learned = dims and posterior == "gaussian" and posterior_std is None
@@ -107,6 +112,8 @@ class Encoder(nn.Module):
             x = torch.cat([x, eta], -1)
         body = self.body(x)
         y_logits = None if self.y is None else self.y(body)
+        if y_logits is not None and self.groups is not None:
+            y_logits = gather_logits(y_logits.float(), self.groups, self.classes)
         z = None if self.z is None else self.z(body).float()
         if z is not None and draw:
             if self.posterior_std is not None:
@@ -114,6 +121,14 @@ class Encoder(nn.Module):
             elif self.z_log_var is not None:
                 z = z + (0.5 * self.z_log_var(body).float()).exp() * torch.randn_like(z)
         return Codes(y_logits, z)
+
+
+def gather_logits(fine: Tensor, groups: Tensor, classes: int) -> Tensor:
+    """log Σ exp over the members of each group. fine (R, B, F), groups (R, F) int64 → (R, B, classes)."""
+    most = fine.detach().amax(-1, keepdim=True)
+    member = groups.unsqueeze(-1) == torch.arange(classes, device=fine.device)  # (R, F, classes)
+    total = ((fine - most).exp().unsqueeze(-1) * member.unsqueeze(1)).sum(-2)
+    return total.clamp(min=1e-30).log() + most
 
 
 class Scaling(nn.Module):

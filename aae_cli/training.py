@@ -19,7 +19,7 @@ from torch import Tensor
 from .batches import Batches, choose_labelled
 from .build import Adapted, adapt, build_model, build_objective, build_view, make_view, set_scaling
 from .checkpoint import CONFIG, METRICS, MODEL, STATE, Header, load_tensors, new_run_folder, read_header, save_tensors
-from .config import Config, preset_title, resolve, to_yaml
+from .config import Config, preset_title, resolve, to_yaml, validate
 from .data import NotHere, named_test, read
 from .data.types import Data
 from .device import autocast, choose_device
@@ -28,6 +28,7 @@ from .errors import AaeError, CheckpointError, TrainingError, UsageError
 from .evaluation import evaluate, name_clusters
 from .files import make_folder, write_whole
 from .inference import Autoencoder
+from .merging import coupling, merge_clusters
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
@@ -295,6 +296,20 @@ def _choose_folder(title: str, output: str | Path | None, resume: bool, force: b
     return folder
 
 
+def stages(config: Config) -> list[Config]:
+    """What is trained one after the other: with ``code.y.overcluster``, the fine clusters, then the merged ones."""
+    y, epochs = config.code.y, config.train.epochs
+    if y is None or y.overcluster == 1:
+        return [config]
+    first = min(max(1, round(epochs * config.train.merge_at)), max(1, epochs - 1))
+    values = config.model_dump()
+    values["train"]["epochs"] = max(1, epochs - first)
+    merged = validate(values, "the merged stage")
+    values["train"]["epochs"] = first
+    values["code"]["y"] |= {"classes": int(y.classes) * y.overcluster, "overcluster": 1}
+    return [validate(values, "the first stage"), merged]
+
+
 class _Job:
     """One training under way: builds the engine, and writes the run folder around it."""
 
@@ -304,23 +319,28 @@ class _Job:
         self.title, self.folder, self.plan, self.splits, self.notes = title, folder, plan, splits, notes
         self.reporter, self.config, self.schema = reporter, plan.config, splits.train.schema
         self.last_record: dict[str, Any] = {}
+        self.stages = stages(plan.config)
+        rows, batch_size = len(splits.train), plan.config.train.batch_size
+        self.steps_per_epoch = max(1, rows // batch_size)
+        self.steps = sum(stage.train.epochs for stage in self.stages) * self.steps_per_epoch
 
     def run(self, resume: bool, started: float) -> list[Run]:
-        engine = self._build()
-        steps = engine.schedule.steps
         if resume:
-            self._resume(engine)
-            if engine.step >= steps and _finished(self.folder):
-                raise UsageError(f"{self.folder} has run its {steps} steps", "give more with --epochs N")
-            self.reporter.say(f"resuming {self.folder} at step {engine.step} of {steps}")
+            engine = self._resume()
+            if self._done(engine) >= self.steps and _finished(self.folder):
+                raise UsageError(f"{self.folder} has run its {self.steps} steps", "give more with --epochs N")
+            self.reporter.say(f"resuming {self.folder} at step {self._done(engine)} of {self.steps}")
         else:
+            engine = self._build(0)
             make_folder(self.folder)
             for name in (STATE, MODEL, METRICS):
                 (self.folder / name).unlink(missing_ok=True)
         write_whole(self.folder / CONFIG, to_yaml(self.config))
-        self.reporter.start(self.title, steps, engine.step)
+        self.reporter.start(self.title, self.steps, self._done(engine))
         try:
-            if engine.step < steps:  # else it was stopped after the last step, while measuring
+            engine.run()  # at once, where it was stopped after the last step, while measuring
+            while self.stage + 1 < len(self.stages):
+                engine = self._merge(engine)
                 engine.run()
         except TrainingError as error:
             kept = (self.folder / MODEL).is_file()
@@ -330,12 +350,17 @@ class _Job:
             self.reporter.stop()
         return self._finish(engine, time.perf_counter() - started)
 
-    def _build(self) -> Engine:
-        config, plan, rows = self.config, self.plan, self.splits.train
+    def _done(self, engine: Engine) -> int:
+        """Steps done, those of earlier stages included."""
+        return engine.step + sum(stage.train.epochs for stage in self.stages[: self.stage]) * self.steps_per_epoch
+
+    def _build(self, stage: int) -> Engine:
+        self.stage = stage
+        config, plan, rows = self.stages[stage], self.plan, self.splits.train
         restarts = config.train.restarts
         model_seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
         models = len(model_seeds)
-        torch.manual_seed(config.train.seed)
+        torch.manual_seed(config.train.seed + stage)
         x = torch.from_numpy(np.ascontiguousarray(rows.x))
         labels = torch.from_numpy(rows.labels if rows.labels is not None else np.full(len(rows), -1)).long()
         model = build_model(config, self.schema, models)
@@ -362,15 +387,36 @@ class _Job:
         callbacks = Callbacks(log=self._log, save=self._save)
         return Engine(model, objective.adversaries, objective, self.batches, schedule, callbacks, ema=config.train.ema)
 
+    def _merge(self, engine: Engine) -> Engine:
+        """The next stage, with the encoder that this one ends with, its clusters merged."""
+        before = self.stages[self.stage]
+        trained = self.model
+        trained.load_state_dict(engine.weights)
+        with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
+            torch.manual_seed(before.train.seed)
+            joint, share = coupling(trained, self.batches.x, make_view(before, self.schema, trained))
+        following = self._build(self.stage + 1)
+        assert self.model.encoder.groups is not None
+        classes = self.model.classes
+        groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+        state = {**trained.encoder.state_dict(), "groups": torch.from_numpy(np.stack(groups))}
+        self.model.encoder.load_state_dict(state)
+        following.restart_average()
+        following.seconds = engine.seconds
+        self.reporter.say(f"{joint.shape[1]} clusters merged into {classes}")
+        return following
+
     # --- on the way ---------------------------------------------------------------------------------------------------
 
     def _log(self, record: dict[str, Any]) -> None:
+        before = sum(stage.train.epochs for stage in self.stages[: self.stage])
+        record["step"] += before * self.steps_per_epoch
+        record["epoch"] = round(record["epoch"] + before, 3)
         if self.notes and not self.last_record:
             record["notes"] = list(self.notes)
         self.last_record = record
         self._write(record)
-        steps = self.config.train.epochs * self.batches.steps_per_epoch
-        self.reporter.log(record, steps)
+        self.reporter.log(record, self.steps)
 
     def _write(self, record: Mapping[str, Any]) -> None:
         try:
@@ -392,14 +438,14 @@ class _Job:
 
     def _save(self, engine: Engine) -> None:
         tensors, values = engine.state()
-        header = json.dumps({**values, "title": self.title, "identity": self._identity()})
+        header = json.dumps({**values, "stage": self.stage, "title": self.title, "identity": self._identity()})
         save_tensors(self.folder / STATE, tensors, "aae_state", header)
-        if engine.step < engine.schedule.steps:
+        if self._done(engine) < self.steps:
             model = self._single(engine.weights, 0)
             save_tensors(self.folder / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())
             write_whole(self.folder / "samples.png", sample_sheet(model, self.config.train.seed))
 
-    def _resume(self, engine: Engine) -> None:
+    def _resume(self) -> Engine:
         tensors, text = load_tensors(self.folder / STATE, "aae_state")
         values = json.loads(text)
         difference = _first_difference(values["identity"], self._identity())
@@ -408,6 +454,7 @@ class _Job:
             raise UsageError(
                 f"{self.folder} was started with {key}={old}, not {new}", "only --epochs may change on --resume"
             )
+        engine = self._build(min(int(values.get("stage", 0)), len(self.stages) - 1))
         engine.load_state(tensors, values)
         self.title = str(values.get("title", self.title))
         file = self.folder / METRICS
@@ -417,19 +464,20 @@ class _Job:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if record.get("step", math.inf) <= engine.step and not record.get("final"):
+            if record.get("step", math.inf) <= self._done(engine) and not record.get("final"):
                 kept.append(line)
         write_whole(file, "".join(line + "\n" for line in kept))
         self.last_record = json.loads(kept[-1]) if kept else {}
+        return engine
 
     # --- at the end ---------------------------------------------------------------------------------------------------
 
     def _single(self, weights: Mapping[str, Tensor], index: int) -> Autoencoder:
         """One of the models as it would be loaded, with its categories named."""
         with torch.random.fork_rng(devices=[]):  # saving must leave the training's random numbers alone
-            model: AAE = build_model(self.config, self.schema)
+            model: AAE = build_model(self.stages[self.stage], self.schema)
         model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
-        header = Header(self.title, self.config, self.schema)
+        header = Header(self.title, self.stages[self.stage], self.schema)
         return self._named(Autoencoder(model, header, self.plan.device))
 
     def _named(self, model: Autoencoder) -> Autoencoder:
@@ -507,7 +555,7 @@ class _Job:
             "rows": len(self.splits.train),
             "labels": len(self.plan.labelled[seed]),
             "held_out": held_out[1] if held_out else "none",
-            "steps": engine.step,
+            "steps": self._done(engine),
             "seconds": round(engine.seconds, 1),
             "device": self.plan.reason,
             "precision": self.plan.precision,

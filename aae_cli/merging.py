@@ -1,0 +1,77 @@
+"""Fine clusters into fewer: those that a row and its second view share belong together.
+
+Training with more clusters than wanted splits classes rather than joining them, and what splits one class (a slant, a
+thickness) is what views cross. No label is used. Ours, not the paper's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .augment import View
+from .model import AAE
+
+ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
+
+
+@torch.no_grad()
+def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """How often a row is in cluster i and its view in cluster j.
+
+    Args:
+        x: (N, D) rows in the file's units, on the model's device.
+
+    Returns:
+        (R, K, K) symmetric shares, and (R, K) the shares of the clusters.
+    """
+    training = model.training
+    model.eval()
+    joint, share, rows = 0.0, 0.0, 0
+    for some in x[:ROWS].split(ROWS_AT_ONCE):
+        prepared = model.scaling(some).expand(model.models, -1, -1)
+        y = model.encode(prepared).part("y").double()
+        share = share + y.sum(1)
+        rows += len(some)
+        for _ in range(VIEWS):
+            joint = joint + y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double()
+    model.train(training)
+    assert isinstance(joint, Tensor) and isinstance(share, Tensor)
+    joint = (joint + joint.transpose(1, 2)) / (2 * VIEWS * rows)
+    return joint.cpu().numpy(), (share / rows).cpu().numpy()
+
+
+def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndarray:
+    """Join, again and again, the two clusters that are crossed most for their sizes, P(i, j) / (P(i)·P(j)).
+
+    Args:
+        joint: (K, K) symmetric shares of :func:`coupling`. share: (K,).
+        groups: how many to end with, at most K.
+
+    Returns:
+        (K,) int64: the group of each cluster, numbered by their first members.
+    """
+    joint, share = joint.astype(np.float64).copy(), share.astype(np.float64).copy()
+    members = [[i] for i in range(len(share))]
+    while len(members) > groups:
+        size = share.clip(min=1e-6)
+        lift = joint / (size[:, None] * size)
+        np.fill_diagonal(lift, -1)
+        i, j = sorted(divmod(int(lift.argmax()), len(members)))
+        for axis in (0, 1):
+            joint = _folded(joint, i, j, axis)
+        share[i] += share[j]
+        share = np.delete(share, j)
+        members[i] += members.pop(j)
+    result = np.zeros(sum(map(len, members)), dtype=np.int64)
+    for group, own in enumerate(sorted(members, key=min)):
+        result[own] = group
+    return result
+
+
+def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
+    """Row (or column) j added to i and taken out."""
+    table = np.moveaxis(table, axis, 0).copy()
+    table[i] += table[j]
+    return np.moveaxis(np.delete(table, j, 0), 0, axis)
