@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .errors import AaeError
     from .evaluation import evaluate
     from .inference import Autoencoder, load
-    from .training import Run, train
+    from .training import Run, train, train_seeds
 
 _HOMES = {
     "AaeError": "errors",
@@ -27,8 +27,9 @@ _HOMES = {
     "load": "inference",
     "read": "data",
     "train": "training",
+    "train_seeds": "training",
 }
-__all__ = ["AaeError", "Autoencoder", "Data", "Run", "__version__", "evaluate", "load", "read", "train"]
+__all__ = ["AaeError", "Autoencoder", "Data", "Run", "__version__", "evaluate", "load", "read", "train", "train_seeds"]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,7 @@ def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManag
     """The context that forward passes run in, and what it is.
 
     Args:
-        precision: auto (tf32 on CUDA, else fp32), fp32, tf32 (CUDA matrix products in TensorFloat-32) or bf16 (weights stay fp32).
+        precision: auto (tf32 on CUDA, else fp32), fp32, tf32 (products in TensorFloat-32), bf16 (weights stay fp32).
     """
     import torch
 

@@ -28,16 +28,17 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
     """
     training = model.training
     model.eval()
-    joint, share, rows = 0.0, 0.0, 0
+    size, rows = model.classes, 0
+    joint = torch.zeros(model.models, size, size, dtype=torch.float64, device=x.device)
+    share = torch.zeros(model.models, size, dtype=torch.float64, device=x.device)
     for some in x[:ROWS].split(ROWS_AT_ONCE):
         prepared = model.scaling(some).expand(model.models, -1, -1)
         y = model.encode(prepared).part("y").double()
-        share = share + y.sum(1)
+        share += y.sum(1)
         rows += len(some)
         for _ in range(VIEWS):
-            joint = joint + y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double()
+            joint += y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double()
     model.train(training)
-    assert isinstance(joint, Tensor) and isinstance(share, Tensor)
     joint = (joint + joint.transpose(1, 2)) / (2 * VIEWS * rows)
     return joint.cpu().numpy(), (share / rows).cpu().numpy()
 

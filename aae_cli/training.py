@@ -172,19 +172,37 @@ def train_seeds(
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
+    metrics: Sequence[str] | None = None,
     reporter: Reporter | None = None,
 ) -> list[Run]:
     """Train one model a seed, all at once as a batch of models, to report means and spreads.
 
     Each seed has its own weights, data order, labelled rows and restarts; rows held out of training are the same for all.
-    Arguments and errors are those of :func:`train`.
+    Other arguments and errors are those of :func:`train`.
+
+    Args:
+        metrics: what to measure at the end, as in :func:`aae_cli.evaluation.evaluate`; None for what fits the variant.
 
     Returns:
         one run a seed; their checkpoints lie in ``output``/seed-0 and so on.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise UsageError(f"seeds {list(seeds)}: give at least one, each once")
-    return _train(preset, data, output, settings, flags, device, resume, force, False, reporter, None, seeds=seeds)
+    return _train(
+        preset,
+        data,
+        output,
+        settings,
+        flags,
+        device,
+        resume,
+        force,
+        False,
+        reporter,
+        None,
+        seeds=seeds,
+        metrics=metrics,
+    )
 
 
 def _train(
@@ -201,6 +219,7 @@ def _train(
     format: str | None,
     *,
     seeds: Sequence[int] | None,
+    metrics: Sequence[str] | None = None,
 ) -> list[Run]:
     reporter = reporter or Reporter()
     flags = dict(flags or {})
@@ -225,7 +244,7 @@ def _train(
     reporter.say(f"{title} on {splits.train.name}: {plan.summary}")
     reporter.say(f"device: {plan.reason}; {plan.precision}")
 
-    job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter)
+    job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter, metrics)
     with torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []):
         return job.run(resume, started)
 
@@ -260,9 +279,7 @@ def plan_training(config: Config, splits: Splits, device: str, seeds: Sequence[i
     c = adapted.config
     classes = len(rows.schema.classes or ())
     labels = rows.labels if rows.labels is not None else np.full(len(rows), -1)
-    labelled = {
-        seed: choose_labelled(labels, c.data.labels, classes, seed) for seed in seeds or [c.train.seed]
-    }
+    labelled = {seed: choose_labelled(labels, c.data.labels, classes, seed) for seed in seeds or [c.train.seed]}
     context, precision = autocast(where, c.train.precision)
     steps = c.train.epochs * max(1, len(rows) // c.train.batch_size)
     used = len(next(iter(labelled.values())))
@@ -314,8 +331,16 @@ class _Job:
     """One training under way: builds the engine, and writes the run folder around it."""
 
     def __init__(
-        self, title: str, folder: Path, plan: Plan, splits: Splits, notes: tuple[str, ...], reporter: Reporter
+        self,
+        title: str,
+        folder: Path,
+        plan: Plan,
+        splits: Splits,
+        notes: tuple[str, ...],
+        reporter: Reporter,
+        metrics: Sequence[str] | None = None,
     ) -> None:
+        self.metrics = None if metrics is None else list(metrics)
         self.title, self.folder, self.plan, self.splits, self.notes = title, folder, plan, splits, notes
         self.reporter, self.config, self.schema = reporter, plan.config, splits.train.schema
         self.last_record: dict[str, Any] = {}
@@ -548,7 +573,7 @@ class _Job:
         if held_out is not None and len(held_out[0]) >= 4:
             self.reporter.say(f"measuring on {held_out[1]}")
             validation = self.splits.validation if self.splits.test is not None else None
-            measured = evaluate(model, held_out[0], validation=validation, seed=seed)
+            measured = evaluate(model, held_out[0], self.metrics, validation=validation, seed=seed)
             measured = {name: round(value, 6) for name, value in measured.items()}
         facts = {
             "data": self.splits.train.name,

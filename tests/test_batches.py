@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli.augment import image_view, feature_view
+from aae_cli.augment import feature_view, image_view
 from aae_cli.batches import Batches, choose_labelled
 from aae_cli.errors import DataError
 from aae_cli.model import Scaling
