@@ -77,8 +77,9 @@ class DataConfig(_Section):
 class YCode(_Section):
     """q(y|x): a softmax over ``classes`` (auto = the number of label classes).
 
-    ``overcluster``: training starts with this many times ``classes`` clusters, merged into ``classes`` at
-    ``train.merge_at`` by how often second views cross between them. Ours, not the paper's.
+    ``overcluster``: training starts without labels, with this many times ``classes`` clusters; at ``train.merge_at`` they
+    are merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
+    Ours, not the paper's.
     """
 
     classes: Annotated[int, Field(ge=2, le=100_000)] | Literal["auto"] = "auto"
@@ -349,8 +350,8 @@ def _contradictions(c: Config) -> Iterator[str]:
     for name in ("consistency", "information"):
         if getattr(phases, name) is not None and y is None:
             yield f"phases.{name} needs code.y"
-    if y is not None and y.overcluster > 1 and (phases.consistency is None or phases.semi_supervised is not None):
-        yield "code.y.overcluster needs phases.consistency (views tell what to merge) and no phases.semi_supervised"
+    if y is not None and y.overcluster > 1 and (phases.consistency is None or phases.information is None):
+        yield "code.y.overcluster needs phases.consistency (views tell what to merge) and phases.information"
     if y is not None and y.classes == "auto" and not c.uses_labels:
         yield "code.y.classes=auto needs data.labels; give the number of clusters (-k N)"
 

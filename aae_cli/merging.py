@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from .augment import View
@@ -68,6 +69,31 @@ def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndar
     result = np.zeros(sum(map(len, members)), dtype=np.int64)
     for group, own in enumerate(sorted(members, key=min)):
         result[own] = group
+    return result
+
+
+def label_clusters(
+    joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: int
+) -> np.ndarray:
+    """Give each cluster the class that labelled rows vote for, their votes passed on along what views cross.
+
+    Args:
+        joint: (K, K), share: (K,) of :func:`coupling`.
+        y: (L, K) q(y|x) of labelled rows. labels: (L,) int64 in [0, classes), classes ≤ K.
+
+    Returns:
+        (K,) int64 classes; every class has at least one cluster.
+    """
+    votes = np.zeros((len(share), classes))
+    np.add.at(votes.T, labels, y.astype(np.float64))
+    votes /= votes.sum(0).clip(min=1e-12)
+    step = joint / share.clip(min=1e-6)[:, None]
+    step /= step.sum(1, keepdims=True).clip(min=1e-12)
+    votes = np.linalg.solve(np.eye(len(share)) - 0.9 * step, votes)
+    votes /= votes.sum(1, keepdims=True).clip(min=1e-12)
+    result = votes.argmax(1)
+    own, taken = linear_sum_assignment(-votes.T)
+    result[taken] = own
     return result
 
 

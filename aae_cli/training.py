@@ -28,7 +28,7 @@ from .errors import AaeError, CheckpointError, TrainingError, UsageError
 from .evaluation import evaluate, name_clusters
 from .files import make_folder, write_whole
 from .inference import Autoencoder
-from .merging import coupling, merge_clusters
+from .merging import coupling, label_clusters, merge_clusters
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
@@ -314,7 +314,7 @@ def _choose_folder(title: str, output: str | Path | None, resume: bool, force: b
 
 
 def stages(config: Config) -> list[Config]:
-    """What is trained one after the other: with ``code.y.overcluster``, the fine clusters, then the merged ones."""
+    """What is trained one after the other: with ``code.y.overcluster``, fine clusters (section 6), then the merged ones."""
     y, epochs = config.code.y, config.train.epochs
     if y is None or y.overcluster == 1:
         return [config]
@@ -324,6 +324,9 @@ def stages(config: Config) -> list[Config]:
     merged = validate(values, "the merged stage")
     values["train"]["epochs"] = first
     values["code"]["y"] |= {"classes": int(y.classes) * y.overcluster, "overcluster": 1}
+    values["data"]["labels"] = "none"
+    values["phases"]["semi_supervised"] = None
+    values["decoder"]["input"] = "concat"
     return [validate(values, "the first stage"), merged]
 
 
@@ -424,12 +427,25 @@ class _Job:
         assert self.model.encoder.groups is not None
         classes = self.model.classes
         groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+        if self.config.phases.semi_supervised is not None:
+            y, labels = self._labelled_codes(trained)
+            groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
         state = {**trained.encoder.state_dict(), "groups": torch.from_numpy(np.stack(groups))}
         self.model.encoder.load_state_dict(state)
         following.restart_average()
         following.seconds = engine.seconds
         self.reporter.say(f"{joint.shape[1]} clusters merged into {classes}")
         return following
+
+    @torch.no_grad()
+    def _labelled_codes(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:
+        """q(y|x) of the first labelled rows of each model, (R, L, K), and their labels, (R, L)."""
+        rows = self.batches.labelled
+        rows = rows[:, torch.randperm(rows.shape[1])[:SCORE_ROWS].to(rows.device)]
+        model.eval()
+        y = model.encode(model.scaling(self.batches.x[rows])).part("y")
+        model.train()
+        return y.cpu().numpy(), self.batches.all_labels[rows].cpu().numpy()
 
     # --- on the way ---------------------------------------------------------------------------------------------------
 
@@ -507,7 +523,7 @@ class _Job:
 
     def _named(self, model: Autoencoder) -> Autoencoder:
         """With the class that each y stands for, and the size of each cluster."""
-        config, classes = self.config, self.schema.classes
+        config, classes = self.stages[self.stage], self.schema.classes
         names, sizes = None, None
         if config.code.y is not None:
             # Rows that name clusters are not those that the error is measured on.

@@ -1,0 +1,74 @@
+"""Fine clusters into fewer: by what views cross, and by what labels say."""
+
+import numpy as np
+import torch
+
+from aae_cli.merging import coupling, label_clusters, merge_clusters
+from aae_cli.model import AAE, Encoder, gather_logits
+
+
+def blocks(sizes: list[int], inside: float, outside: float) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of clusters in blocks that views cross often inside and seldom outside."""
+    block = np.repeat(np.arange(len(sizes)), sizes)
+    joint = np.where(block[:, None] == block, inside, outside).astype(float)
+    joint /= joint.sum()
+    return joint, joint.sum(1)
+
+
+def test_clusters_that_views_cross_are_merged():
+    joint, share = blocks([3, 2, 4, 1], 1.0, 0.01)
+    assert merge_clusters(joint, share, 4).tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2, 3]
+
+
+def test_merging_weighs_crossings_by_size():
+    # Clusters 0 and 1 are large and cross most in absolute terms, but far less than chance; 2 and 3 are twins.
+    joint = np.diag([0.4, 0.4, 0.01, 0.01])
+    joint[0, 1] = joint[1, 0] = 0.08
+    joint[2, 3] = joint[3, 2] = 0.01
+    assert merge_clusters(joint, joint.sum(1), 3).tolist() == [0, 1, 2, 2]
+
+
+def test_every_group_is_kept_when_nothing_is_crossed():
+    groups = merge_clusters(np.diag([0.5, 0.3, 0.2, 0.0]), np.array([0.5, 0.3, 0.2, 0.0]), 2)
+    assert set(groups.tolist()) == {0, 1}
+
+
+def test_labels_name_clusters_and_reach_those_without_labelled_rows():
+    joint, share = blocks([2, 2], 1.0, 0.05)
+    y = np.eye(4)[[0, 2]]  # one labelled row in clusters 0 and 2; 1 and 3 have none
+    assert label_clusters(joint, share, y, np.array([1, 0]), 2).tolist() == [1, 1, 0, 0]
+
+
+def test_every_class_gets_a_cluster():
+    joint, share = blocks([4], 1.0, 0.0)
+    groups = label_clusters(joint, share, np.eye(4)[[0, 0, 0]], np.array([0, 0, 1]), 3)
+    assert set(groups.tolist()) == {0, 1, 2}
+
+
+def test_gathered_logits_are_the_sum_of_their_members_probabilities():
+    fine, groups = torch.randn(2, 5, 6), torch.tensor([[0, 1, 1, 2, 0, 2], [2, 2, 2, 0, 1, 0]])
+    y = gather_logits(fine, groups, 3).softmax(-1)
+    members = fine.softmax(-1)
+    for model in range(2):
+        for group in range(3):
+            expected = members[model][:, groups[model] == group].sum(-1)
+            torch.testing.assert_close(y[model, :, group], expected)
+
+
+def test_gathered_logits_stay_finite_where_a_group_is_out_of_reach():
+    fine = torch.tensor([[[0.0, -500.0]]], requires_grad=True)
+    y = gather_logits(fine, torch.tensor([[0, 1]]), 2)
+    y.log_softmax(-1).sum().backward()
+    assert y.isfinite().all() and fine.grad is not None and fine.grad.isfinite().all()
+
+
+def test_coupling_counts_where_views_land():
+    torch.manual_seed(0)
+    model = AAE(1, 2, Encoder(1, 2, [4], 3, 1), classes=3, dims=1)
+    joint, share = coupling(model, torch.rand(50, 2), lambda x: x)
+    with torch.no_grad():
+        y = model.encode(torch.rand(50, 2)[None]).part("y")
+    assert joint.shape == (1, 3, 3) and y.shape[-1] == share.shape[1]
+    np.testing.assert_allclose(joint.sum(), 1, rtol=1e-6)
+    np.testing.assert_allclose(joint[0].sum(1), share[0], rtol=1e-6)  # an unchanged view crosses nothing on balance
+    np.testing.assert_allclose(joint[0], joint[0].T)
