@@ -72,9 +72,7 @@ def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndar
     return result
 
 
-def label_clusters(
-    joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: int
-) -> np.ndarray:
+def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Give each cluster the class that labelled rows vote for, their votes passed on along what views cross.
 
     Args:
