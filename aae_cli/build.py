@@ -69,6 +69,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool) -> Adapted:
     if schema.kind == "table" and values["data"]["scaling"] == "unit":
         values["data"]["scaling"] = "standard"
         notes.append("columns are standardised: a table has no pixel range")
+    if values["phases"]["reconstruction"]["weight"] == "auto":
+        values["phases"]["reconstruction"]["weight"] = 1.0 if schema.kind == "table" else 0.003
     bounded = values["data"]["scaling"] == "unit"
     if values["decoder"]["output"] == "auto" or (values["decoder"]["output"] == "sigmoid" and not bounded):
         values["decoder"]["output"] = "sigmoid" if bounded else "linear"
@@ -233,7 +235,7 @@ def build_objective(
 
     reconstruction: list[ph.Term] = []
     if c.reconstruction.weight:
-        reconstruction.append(ph.Reconstruction(c.reconstruction.weight))
+        reconstruction.append(ph.Reconstruction(float(c.reconstruction.weight)))
     if config.decoder.input == "heads" and config.decoder.heads.learned and config.decoder.heads.weight:
         reconstruction.append(ph.HeadSeparation(config.decoder.heads.weight, config.decoder.heads.eta))
     discriminate: list[ph.Term] = []

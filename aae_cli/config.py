@@ -185,9 +185,12 @@ class Optimizer(_Section):
 
 
 class Reconstruction(_Section):
-    """½‖x − x̂‖², summed over features, mean over the batch."""
+    """½‖x − x̂‖², summed over features, mean over the batch.
 
-    weight: NonNegative = 1.0
+    ``weight``: auto = 0.003 on images, 1 on tables, whose few columns make a small sum.
+    """
+
+    weight: NonNegative | Literal["auto"] = 1.0
     optimizer: Optimizer = Optimizer()
 
 
