@@ -106,7 +106,7 @@ def classics(data: Data, labels: np.ndarray, seeds: list[int]) -> dict[str, list
         found = KMeans(classes, n_init=10, random_state=seed).fit_predict(x)
         result["k-means ARI"].append(adjusted_rand_score(labels, found))
     try:
-        import umap  # type: ignore[import-not-found,unused-ignore]
+        import umap  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return result
     result |= {"UMAP + k-means ARI": [], "UMAP 5-NN accuracy": []}
