@@ -20,7 +20,7 @@ from .errors import DataError
 from .model import AAE, Encoder
 from .priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
 
-TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 16, 128
+TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 128
 BATCHES_PER_EPOCH_LEAST = 4
 
 
@@ -32,12 +32,13 @@ class Adapted:
     notes: tuple[str, ...]
 
 
-def adapt(config: Config, schema: Schema, rows: int, labelled: bool) -> Adapted:
+def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int | None = None) -> Adapted:
     """Make a preset fit the data: widths, classes, output, scaling, batch size and number of epochs.
 
     Args:
         rows: number of training rows.
         labelled: whether the data has labels.
+        used: how many rows' labels the training may use; None = all.
 
     Raises:
         DataError: the config needs labels and there are none, or too few rows.
@@ -71,6 +72,9 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool) -> Adapted:
         notes.append("columns are standardised: a table has no pixel range")
     if values["phases"]["reconstruction"]["weight"] == "auto":
         values["phases"]["reconstruction"]["weight"] = 1.0 if schema.kind == "table" else 0.003
+    semi = values["phases"]["semi_supervised"]
+    if semi is not None and semi["weight"] == "auto":
+        semi["weight"] = round(0.2 + 2 * (rows if used is None else used) / rows, 6)
     bounded = values["data"]["scaling"] == "unit"
     if values["decoder"]["output"] == "auto" or (values["decoder"]["output"] == "sigmoid" and not bounded):
         values["decoder"]["output"] = "sigmoid" if bounded else "linear"
@@ -247,7 +251,7 @@ def build_objective(
         fool.append(ph.Fool(part, adversary, a.weight, a.ramp))
     semi: list[ph.Term] = []
     if c.semi_supervised is not None and c.semi_supervised.weight:
-        semi.append(ph.SemiSupervised(c.semi_supervised.weight, c.semi_supervised.ramp))
+        semi.append(ph.SemiSupervised(float(c.semi_supervised.weight), c.semi_supervised.ramp))
     ours: list[ph.Term] = []
     if c.consistency is not None and c.consistency.weight:
         k = c.consistency

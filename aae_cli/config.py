@@ -201,9 +201,12 @@ class Regularisation(_Section):
 
 
 class SemiSupervised(_Section):
-    """Cross-entropy of q(y|x) on a labelled batch."""
+    """Cross-entropy of q(y|x) on a labelled batch.
 
-    weight: NonNegative = 1.0
+    ``weight``: auto = 0.2 + 2·(share of labelled rows): a handful must not outweigh what all the other rows say.
+    """
+
+    weight: NonNegative | Literal["auto"] = 1.0
     ramp: Fraction = 0.0
     batch_size: Annotated[int, Field(ge=1)] = 100
     augment: bool = False

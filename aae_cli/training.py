@@ -275,11 +275,12 @@ def plan_training(config: Config, splits: Splits, device: str, seeds: Sequence[i
     where, reason = choose_device(device)
     rows = splits.train
     known = rows.labels is not None and bool((rows.labels >= 0).any())
-    adapted = adapt(config, rows.schema, len(rows), known)
-    c = adapted.config
     classes = len(rows.schema.classes or ())
     labels = rows.labels if rows.labels is not None else np.full(len(rows), -1)
-    labelled = {seed: choose_labelled(labels, c.data.labels, classes, seed) for seed in seeds or [c.train.seed]}
+    wanted = config.data.labels if known and classes > 1 else "none"  # adapt says what is wrong with the labels
+    labelled = {seed: choose_labelled(labels, wanted, classes, seed) for seed in seeds or [config.train.seed]}
+    adapted = adapt(config, rows.schema, len(rows), known, len(next(iter(labelled.values()))))
+    c = adapted.config
     context, precision = autocast(where, c.train.precision)
     steps = c.train.epochs * max(1, len(rows) // c.train.batch_size)
     used = len(next(iter(labelled.values())))
