@@ -60,6 +60,7 @@ class Batches:
         labelled_size: rows of the semi-supervised phase in a batch, 0 for none.
         view: makes second views; ``augment_labelled`` passes the labelled rows through it as well.
         want_view: whether batches carry a second view of x.
+        augment_rows: whether x itself is a view.
         seeds: one a model.
     """
 
@@ -76,10 +77,11 @@ class Batches:
         view: View | None = None,
         want_view: bool = False,
         augment_labelled: bool = False,
+        augment_rows: bool = False,
     ) -> None:
         self.x, self.scaling, self.batch_size, self.seeds = x, scaling, batch_size, list(seeds)
         self.view, self.want_view, self.augment_labelled = view, want_view, augment_labelled
-        self.labelled_size = labelled_size
+        self.labelled_size, self.augment_rows = labelled_size, augment_rows
         self.steps_per_epoch = max(1, len(x) // batch_size)
         rows = torch.from_numpy(np.stack(labelled)).to(x.device)  # (R, L)
         self.labelled = rows
@@ -106,6 +108,8 @@ class Batches:
         rows = self.order(epoch)[:, position * self.batch_size : (position + 1) * self.batch_size]
         x = self.scaling(self.x[rows])
         view = self.view(x) if self.view is not None and self.want_view else None
+        if self.view is not None and self.augment_rows:
+            x = self.view(x)
         labelled = targets = None
         if self.labelled_size:
             shape = (len(self.seeds), self.labelled_size)

@@ -192,7 +192,7 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor) -> None:
 def build_view(config: Config, schema: Schema, model: AAE) -> View | None:
     """The map from rows to second views, where some term or the labelled batch asks for one."""
     labelled = config.phases.semi_supervised is not None and config.phases.semi_supervised.augment
-    if not (_needs_view(config) or labelled):
+    if not (_needs_view(config) or labelled or config.augment.rows):
         return None
     return make_view(config, schema, model)
 

@@ -248,9 +248,11 @@ class Augment(_Section):
     """A second view of a row. Images: ``shift`` (share of the side), ``rotation`` and ``shear`` (degrees, ratio), ``scale``,
     ``elastic`` (std of smooth displacements, as a share of the side).
 
+    ``rows``: every training row is such a view, in every phase, as if there were more rows.
     Tables: Gaussian feature ``noise`` (in standard deviations) and a share ``swap`` of features taken from other rows.
     """
 
+    rows: bool = False
     shift: Fraction = 0.08
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1

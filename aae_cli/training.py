@@ -408,6 +408,7 @@ class _Job:
             view=build_view(config, self.schema, model),
             want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),
+            augment_rows=config.augment.rows,
         )
         self.model = model
         schedule = Schedule(

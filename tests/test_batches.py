@@ -100,6 +100,14 @@ def test_image_views_fill_with_the_outside_value():
     torch.testing.assert_close(image_view((1, 4, 4), 0.5, 45, 0.3, 0.3, 0.1, outside)(x), x)
 
 
+def test_elastic_distortion_is_smooth_and_of_the_size_asked_for():
+    ramp = torch.linspace(0, 1, 28).repeat(28).view(1, -1).repeat(2000, 1)  # value = column, so change = displacement
+    view = image_view((1, 28, 28), 0, 0, 0, 0, 0.03, torch.zeros(784))(ramp).view(-1, 28, 28)
+    moved = (view - ramp.view(-1, 28, 28))[:, 8:20, 8:20] * 27 / 28
+    assert 0.02 < moved.std() < 0.035
+    assert (moved[:, :, 1:] - moved[:, :, :-1]).std() < moved.std() / 3
+
+
 def test_shift_is_a_share_of_the_side():
     torch.manual_seed(0)
     x = torch.zeros(1, 500, 28 * 28)

@@ -148,3 +148,10 @@ def test_learned_heads_start_apart(heads, dims):
     distances = torch.cdist(W_C, W_C) + 100 * torch.eye(heads)
     assert distances.min() > 5.9
     assert W_C.norm(dim=-1).max() < 6.0 * heads  # near each other all the same
+
+
+def test_a_fixed_posterior_std_is_what_it_says():
+    encoder = Encoder(1, 4, [8], 0, 3, posterior="gaussian", posterior_std=0.7)
+    x = torch.rand(1, 1, 4).expand(1, 5000, 4)
+    assert encoder(x, draw=True).z.std(1).mean().item() == pytest.approx(0.7, rel=0.05)
+    assert encoder.eval()(x).z.std(1).max() < 1e-5

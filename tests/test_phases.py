@@ -10,6 +10,7 @@ from aae_cli.config import resolve
 from aae_cli.data.types import Schema
 from aae_cli.model import Codes
 from aae_cli.phases import (
+    AdversarialConsistency,
     Batch,
     Consistency,
     Forward,
@@ -17,6 +18,7 @@ from aae_cli.phases import (
     Information,
     Reconstruction,
     SemiSupervised,
+    nearest_distance,
 )
 
 SCHEMA = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
@@ -196,3 +198,25 @@ def test_label_given_to_the_decoder():
     c = adapt(resolve(values), SCHEMA, 100, True).config
     _, objective = build(c)
     assert objective.step(batch(), 0.0)["reconstruction"].isfinite()
+
+
+def test_nearest_distance_is_to_another_row():
+    x = torch.tensor([[[0.0, 0], [3, 4], [3, 5], [0, 0]]])
+    torch.testing.assert_close(nearest_distance(x), torch.tensor([[0.0, 1, 1, 0]]))
+
+
+def test_adversarial_views_are_harder_than_random_moves_of_the_same_length():
+    model, _ = build(config())
+    model.encoder.y.weight.data *= 20  # an untrained q(y|x) hardly depends on x
+    given = Forward.run(model, batch(), ["x"], 0.5, True)
+    hard = AdversarialConsistency(1.0, 0.0, 0.5)(given)[0]
+    length = 0.5 * nearest_distance(batch().x).unsqueeze(-1)
+    from aae_cli.phases import cross_entropy
+
+    for seed in range(5):
+        torch.manual_seed(seed)
+        moves = torch.nn.functional.normalize(torch.randn_like(batch().view), dim=-1)
+        random = cross_entropy(given.codes["x"], model.encode(batch().view + length * moves)).mean(1)
+        assert hard > random
+    hard.sum().backward()
+    assert all(p.grad is not None for p in model.encoder.y.parameters())

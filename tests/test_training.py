@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli import evaluate, load, read, train
+from aae_cli import evaluate, load, read, train, train_seeds
 from aae_cli.checkpoint import new_run_folder, newest_run, read_header, runs
 from aae_cli.config import preset_names
 from aae_cli.data.types import Data, Schema
-from aae_cli.errors import CheckpointError, DataError, UsageError
+from aae_cli.errors import CheckpointError, DataError, Interrupted, UsageError
 from aae_cli.evaluation import default_metrics
 from aae_cli.training import split
 
@@ -369,3 +369,99 @@ def test_epochs_that_a_person_sets_are_not_raised():
     assert resolve("clustering", ["train.epochs=3"]).train.min_steps == 0
     assert resolve("clustering", flags={"train.epochs": 3}).train.min_steps == 0
     assert resolve("clustering", ["train.epochs=3", "train.min_steps=50"]).train.min_steps == 50
+
+
+# --- fine clusters first, and several seeds at once ---------------------------------------------------------------------
+
+
+def stopped_after(saves, monkeypatch):
+    """Make the training stop, as on a signal, once it has saved so many times; it saves after every step."""
+    from aae_cli.engine import Engine
+
+    defaults = Engine.__init__.__kwdefaults__
+    monkeypatch.setattr(Engine.__init__, "__kwdefaults__", {**defaults, "save_every": 0.0})
+    original, count = Engine.state, [0]
+
+    def state(self):
+        count[0] += 1
+        result = original(self)
+        if count[0] > saves:
+            raise Interrupted("stopped", "", 2)
+        return result
+
+    monkeypatch.setattr(Engine, "state", state)
+
+
+@pytest.mark.parametrize("saves", [3, 8, 12])
+def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, monkeypatch, saves):
+    data = read("digits")[:200]
+    settings = ["code.y.classes=4", "code.y.overcluster=2", "train.epochs=4", "train.batch_size=90"]
+    whole = fit("clustering", data, tmp_path / "whole", *settings)
+    with monkeypatch.context() as patch:
+        stopped_after(saves, patch)
+        with pytest.raises(Interrupted):
+            fit("clustering", data, tmp_path / "parts", *settings)
+    parts = fit("clustering", data, tmp_path / "parts", *settings, resume=True)
+    one, other = (load(run.folder, "cpu").model.state_dict() for run in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    lines = [json.loads(line) for line in (parts.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+    assert lines[-1]["step"] == 16 and lines[-1]["epoch"] == 4
+
+
+def test_merging_keeps_every_cluster_and_finds_the_groups(tmp_path):
+    run = fit("clustering", blobs(), tmp_path / "run", "code.y.classes=3", "train.epochs=200", "data.validation=0")
+    model = load(run.folder, "cpu")
+    assert model.model.encoder.groups.shape == (1, 9)
+    assert sorted(model.model.encoder.groups.unique().tolist()) == [0, 1, 2]
+    assert model.y(blobs().x).shape == (300, 3)
+    measured = evaluate(model, blobs(90, seed=5), ["ari"])
+    assert measured["ari"] > 0.9
+
+
+def test_labels_name_merged_clusters(tmp_path):
+    settings = ["data.labels=6", "train.epochs=200", "data.validation=0", "code.y.overcluster=3"]
+    run = fit("semi-supervised", blobs(), tmp_path / "run", *settings)
+    measured = evaluate(load(run.folder, "cpu"), blobs(90, seed=5), ["classification-error"])
+    assert measured["classification-error"] < 10
+
+
+def test_seeds_train_at_once_with_labels_of_their_own(tmp_path):
+    settings = [*tiny("semi-supervised"), "train.epochs=2", "train.min_steps=0", "train.restarts=2", "data.labels=20"]
+    runs = train_seeds("semi-supervised", [3, 8], "digits", tmp_path / "runs", settings, device="cpu")
+    assert [run.seed for run in runs] == [3, 8]
+    assert [run.folder.name for run in runs] == ["seed-3", "seed-8"]
+    assert all(len(run.scores) == 2 and "classification-error" in run.metrics for run in runs)
+    one, other = (load(run.folder, "cpu") for run in runs)
+    assert read_header(runs[0].folder).finished and read_header(runs[0].folder).training["labels"] == 20
+    weights = one.model.state_dict()
+    assert not all(torch.equal(weights[name], value) for name, value in other.model.state_dict().items())
+    with pytest.raises(UsageError, match="seeds"):
+        train_seeds("semi-supervised", [1, 1], "digits", tmp_path / "again")
+
+
+def test_only_the_metrics_asked_for_are_measured(tmp_path):
+    settings = [*tiny("gaussian"), "train.epochs=1", "train.min_steps=0"]
+    (run,) = train_seeds("gaussian", [0], "digits", tmp_path / "run", settings, device="cpu", metrics=["prior-fit"])
+    assert list(run.metrics) == ["prior-fit"]
+
+
+def test_a_few_labels_weigh_less_than_many():
+    from aae_cli.build import adapt
+    from aae_cli.config import resolve
+
+    schema = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b"))
+    weights = [
+        adapt(resolve("semi-supervised"), schema, 1000, True, used).config.phases.semi_supervised.weight
+        for used in (10, 100, 1000)
+    ]
+    assert weights == [0.22, 0.4, 2.2]
+
+
+def test_reconstruction_weighs_more_on_tables():
+    from aae_cli.build import adapt
+    from aae_cli.config import resolve
+
+    image, table = Schema("image", (1, 4, 4), 0.0, 1.0), Schema("table", (4,), integer=(False,) * 4)
+    weights = [adapt(resolve("clustering"), s, 100, True).config.phases.reconstruction.weight for s in (image, table)]
+    assert weights == [0.003, 1.0]
