@@ -143,6 +143,7 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
         batch_norm=config.encoder.batch_norm,
         batch_norm_y=y.batch_norm if y else False,
         batch_norm_z=z.batch_norm if z else False,
+        z_scale=build_prior(config.adversaries.z, dims).scale if config.adversaries.z else 1.0,
         init_std=config.train.init_std,
     )
     return AAE(

@@ -54,6 +54,7 @@ class Encoder(nn.Module):
         fine: number of fine clusters that ``groups`` gathers into the ``classes`` of y, or 0 for none.
         posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η joins x).
         posterior_std: of a gaussian posterior, fixed; None to learn it.
+        z_scale: of the codes at first, where z has batch norm: the prior's, so that they need not grow into it.
         noise, dropout: corruption of the input in training (std of Gaussian noise; share set to 0).
     """
 
@@ -74,6 +75,7 @@ class Encoder(nn.Module):
         batch_norm: bool = False,
         batch_norm_y: bool = False,
         batch_norm_z: bool = False,
+        z_scale: float = 1.0,
         init_std: float | None = None,
     ) -> None:
         super().__init__()
@@ -91,6 +93,9 @@ class Encoder(nn.Module):
         self.groups: Tensor | None
         self.register_buffer("groups", torch.arange(fine).remainder(classes).repeat(models, 1) if fine else None)
         self.z = head(dims, batch_norm_z) if dims else None
+        if dims and batch_norm_z:
+            normalise = self.z[-1]  # type: ignore[index]
+            nn.init.constant_(normalise.weight, z_scale)
         self.posterior_std = posterior_std
         learned = dims and posterior == "gaussian" and posterior_std is None
         self.z_log_var = head(dims, False) if learned else None

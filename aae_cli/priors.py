@@ -21,10 +21,13 @@ def _normal(u: Tensor) -> Tensor:
 
 
 class Prior(ABC):
-    """Attributes: ``dims``, the size of a sample; ``components``, the number of parts."""
+    """Attributes: ``dims``, the size of a sample; ``components``, the number of parts; ``scale``, the root mean square of a
+    coordinate.
+    """
 
     dims: int
     components: int = 1
+    scale: float = 1.0
 
     @abstractmethod
     def at(self, u: Tensor, component: Tensor) -> Tensor:
@@ -54,7 +57,7 @@ class Gaussian(Prior):
     """N(0, std²·I)."""
 
     def __init__(self, dims: int, std: float = 1.0) -> None:
-        self.dims, self.std = dims, std
+        self.dims, self.std, self.scale = dims, std, std
 
     def at(self, u: Tensor, component: Tensor) -> Tensor:
         return _normal(u) * self.std
@@ -70,6 +73,7 @@ class Mixture(Prior):
     ) -> None:
         self.components = components
         self.radius, self.radial_std, self.tangential_std = radius, radial_std, tangential_std
+        self.scale = math.sqrt((radius**2 + radial_std**2 + tangential_std**2) / 2)
 
     def _axes(self, component: Tensor) -> tuple[Tensor, Tensor]:
         angle = component * (2 * math.pi / self.components)
@@ -103,6 +107,7 @@ class SwissRoll(Prior):
 
     def __init__(self, components: int = 10, radius: float = 3.0, turns: float = 2.0, width: float = 0.1) -> None:
         self.components, self.radius, self.turns, self.width = components, radius, turns, width
+        self.scale = math.sqrt(radius**2 / 2 + width**2) / math.sqrt(2)
 
     def _spiral(self, mass: Tensor, offset: Tensor | float) -> Tensor:
         root = mass.sqrt()

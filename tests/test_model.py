@@ -155,3 +155,9 @@ def test_a_fixed_posterior_std_is_what_it_says():
     x = torch.rand(1, 1, 4).expand(1, 5000, 4)
     assert encoder(x, draw=True).z.std(1).mean().item() == pytest.approx(0.7, rel=0.05)
     assert encoder.eval()(x).z.std(1).max() < 1e-5
+
+
+def test_codes_start_on_the_scale_of_their_prior():
+    encoder = Encoder(2, 4, [8], 0, 3, batch_norm_z=True, z_scale=5.0)
+    z = encoder(torch.rand(2, 500, 4)).z
+    assert z.std(1).mean().item() == pytest.approx(5.0, rel=0.01)

@@ -76,3 +76,12 @@ def test_samples_keep_their_shape_and_stay_finite():
         assert z.isfinite().all()
         edge = prior.at(torch.ones(1, prior.dims), torch.zeros(1, dtype=torch.int64))
         assert edge.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [Gaussian(3, 5.0), Mixture(10, 3.0, 1.0, 0.2), SwissRoll(10, 3.0, 2.0, 0.1), SwissRoll(5, 1.0, 3.0, 0.4)],
+    ids=["gaussian", "mixture", "swiss-roll", "wide swiss-roll"],
+)
+def test_scale_is_the_root_mean_square_of_a_coordinate(prior):
+    assert prior.sample(anywhere(50_000)).square().mean().sqrt().item() == pytest.approx(prior.scale, rel=0.02)
