@@ -1,5 +1,6 @@
 """Examples run as they are; the README's commands parse and its claims have commands."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -11,13 +12,41 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_examples_run(script, tmp_path):
-    command = [sys.executable, str(script), "--epochs", "2", "-o", str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def script(name: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "examples" / name), *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    return done
+
+
+def test_clusters_runs(tmp_path):
+    assert script("clusters.py", "--epochs", "2", "-o", str(tmp_path / "run"), cwd=tmp_path).stdout.strip()
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_reproduce_runs_each_row_once_and_figures_draw_from_it(tmp_path):
+    small = ["--set", "encoder.hidden=[20]", "--set", "decoder.hidden=[20]", "--set", "train.min_steps=4"]
+    words = ["--rows", "labels-100,prior-gaussian", "--seeds", "0", "1", "--effort", "0.01", "--data", "mnist-mini"]
+    words += ["--results", "results.jsonl", "--output", "runs", "--device", "cpu", "--quiet", *small]
+    first = script("reproduce.py", *words, cwd=tmp_path)
+    assert "labels-100 classification-error" in first.stdout and "goal 0.8" in first.stdout
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in lines] == ["labels-100", "prior-gaussian"]
+    assert [seed["seed"] for seed in lines[0]["seeds"]] == [0, 1]
+    assert lines[0]["seeds"][0]["classification-error"] != lines[0]["seeds"][1]["classification-error"]
+    again = script("reproduce.py", *words, cwd=tmp_path)
+    assert again.stdout == "" and again.stderr.count("done before") == 2
+    assert "| 100 labels, error % | 1.90 ± 0.10 |" in (tmp_path / "RESULTS.md").read_text()
+
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
+    script("reproduce.py", "--results", "results.jsonl", "--readme", str(readme), cwd=tmp_path)
+    text = readme.read_text()
+    assert "old" not in text and "| 100 labels" in text and text.startswith("before") and text.endswith("after\n")
+
+    drawn = script("figures.py", "runs", "-o", "pictures", "--data", "mnist-mini:test", cwd=tmp_path)
+    assert drawn.stdout.split() == ["pictures/prior-gaussian.png"]
+    assert (tmp_path / "pictures" / "prior-gaussian.png").read_bytes().startswith(b"\x89PNG")
 
 
 def readme_commands() -> list[list[str]]:
