@@ -379,6 +379,11 @@ class _Job:
             self.reporter.stop()
         return self._finish(engine, time.perf_counter() - started)
 
+    @property
+    def _stage_config(self) -> Config:
+        """What a checkpoint says of itself: the whole training's config at the end, the stage's own before."""
+        return self.config if self.stage + 1 == len(self.stages) else self.stages[self.stage]
+
     def _done(self, engine: Engine) -> int:
         """Steps done, those of earlier stages included."""
         return engine.step + sum(stage.train.epochs for stage in self.stages[: self.stage]) * self.steps_per_epoch
@@ -518,14 +523,14 @@ class _Job:
     def _single(self, weights: Mapping[str, Tensor], index: int) -> Autoencoder:
         """One of the models as it would be loaded, with its categories named."""
         with torch.random.fork_rng(devices=[]):  # saving must leave the training's random numbers alone
-            model: AAE = build_model(self.stages[self.stage], self.schema)
+            model: AAE = build_model(self._stage_config, self.schema)
         model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
-        header = Header(self.title, self.stages[self.stage], self.schema)
+        header = Header(self.title, self._stage_config, self.schema)
         return self._named(Autoencoder(model, header, self.plan.device))
 
     def _named(self, model: Autoencoder) -> Autoencoder:
         """With the class that each y stands for, and the size of each cluster."""
-        config, classes = self.stages[self.stage], self.schema.classes
+        config, classes = self._stage_config, self.schema.classes
         names, sizes = None, None
         if config.code.y is not None:
             # Rows that name clusters are not those that the error is measured on.

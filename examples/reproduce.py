@@ -177,7 +177,7 @@ def machine(device: str) -> str:
         model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    cpu = f"{model}, {torch.get_num_threads()} threads"
+    cpu = f"{model}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
     gpu = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else ""
     return f"{gpu or cpu}, torch {torch.__version__}"
 

@@ -413,6 +413,7 @@ def test_merging_keeps_every_cluster_and_finds_the_groups(tmp_path):
     run = fit("clustering", blobs(), tmp_path / "run", "code.y.classes=3", "train.epochs=200", "data.validation=0")
     model = load(run.folder, "cpu")
     assert model.model.encoder.groups.shape == (1, 9)
+    assert model.config.train.epochs == 200 and model.config.code.y.classes == 3
     assert sorted(model.model.encoder.groups.unique().tolist()) == [0, 1, 2]
     assert model.y(blobs().x).shape == (300, 3)
     measured = evaluate(model, blobs(90, seed=5), ["ari"])
