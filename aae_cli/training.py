@@ -314,12 +314,19 @@ def _choose_folder(title: str, output: str | Path | None, resume: bool, force: b
     return folder
 
 
-def stages(config: Config) -> list[Config]:
-    """What is trained one after the other: with ``code.y.overcluster``, fine clusters (section 6), then the merged ones."""
+def stages(config: Config, first: int | None = None) -> list[Config]:
+    """What is trained one after the other: with ``code.y.overcluster``, fine clusters (section 6), then the merged ones.
+
+    Args:
+        first: epochs of the first stage, where that is settled; None takes ``train.merge_at`` of them all.
+    """
     y, epochs = config.code.y, config.train.epochs
     if y is None or y.overcluster == 1:
         return [config]
-    first = min(max(1, round(epochs * config.train.merge_at)), max(1, epochs - 1))
+    if first is None:
+        first = min(max(1, round(epochs * config.train.merge_at)), epochs - 1)
+    if first < 1:
+        return [config]
     values = config.model_dump()
     values["train"]["epochs"] = max(1, epochs - first)
     merged = validate(values, "the merged stage")
@@ -348,9 +355,11 @@ class _Job:
         self.title, self.folder, self.plan, self.splits, self.notes = title, folder, plan, splits, notes
         self.reporter, self.config, self.schema = reporter, plan.config, splits.train.schema
         self.last_record: dict[str, Any] = {}
-        self.stages = stages(plan.config)
-        rows, batch_size = len(splits.train), plan.config.train.batch_size
-        self.steps_per_epoch = max(1, rows // batch_size)
+        self.steps_per_epoch = max(1, len(splits.train) // plan.config.train.batch_size)
+        self._set_stages()
+
+    def _set_stages(self, first: int | None = None) -> None:
+        self.stages = stages(self.config, first)
         self.steps = sum(stage.train.epochs for stage in self.stages) * self.steps_per_epoch
 
     def run(self, resume: bool, started: float) -> list[Run]:
@@ -486,7 +495,9 @@ class _Job:
 
     def _save(self, engine: Engine) -> None:
         tensors, values = engine.state()
-        header = json.dumps({**values, "stage": self.stage, "title": self.title, "identity": self._identity()})
+        first = self.stages[0].train.epochs if len(self.stages) > 1 else 0
+        where = {"stage": self.stage, "first_epochs": first}
+        header = json.dumps({**values, **where, "title": self.title, "identity": self._identity()})
         save_tensors(self.folder / STATE, tensors, "aae_state", header)
         if self._done(engine) < self.steps:
             model = self._single(engine.weights, 0)
@@ -502,6 +513,9 @@ class _Job:
             raise UsageError(
                 f"{self.folder} was started with {key}={old}, not {new}", "only --epochs may change on --resume"
             )
+        first = int(values.get("first_epochs", 0))
+        if values.get("stage") or not first:  # clusters are merged, or are not going to be: more epochs come after that
+            self._set_stages(first)
         engine = self._build(min(int(values.get("stage", 0)), len(self.stages) - 1))
         engine.load_state(tensors, values)
         self.title = str(values.get("title", self.title))

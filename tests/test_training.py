@@ -409,6 +409,18 @@ def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, mo
     assert lines[-1]["step"] == 16 and lines[-1]["epoch"] == 4
 
 
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_more_epochs_after_merging_leave_the_merge_where_it_was(tmp_path, first):
+    data = read("digits")[:200]
+    settings = ["code.y.classes=4", "train.batch_size=50"]
+    fit("clustering", data, tmp_path / "run", *settings, f"train.epochs={first}")
+    groups = load(tmp_path / "run", "cpu").model.encoder.groups
+    run = fit("clustering", data, tmp_path / "run", *settings, "train.epochs=5", resume=True)
+    assert torch.equal(load(run.folder, "cpu").model.encoder.groups, groups)
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 20 and lines[-1]["epoch"] == 5
+
+
 def test_merging_keeps_every_cluster_and_finds_the_groups(tmp_path):
     run = fit("clustering", blobs(), tmp_path / "run", "code.y.classes=3", "train.epochs=200", "data.validation=0")
     model = load(run.folder, "cpu")
