@@ -400,6 +400,11 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
                 "the file is damaged or was edited",
             )
     model.load_state_dict(tensors)
+    groups = model.encoder.groups
+    if groups is not None and not bool(((groups >= 0) & (groups < model.classes)).all()):
+        raise CheckpointError(
+            f"{file}: encoder.groups names clusters that its config has not", "the file is damaged or was edited"
+        )
     return Autoencoder(model, header, choose_device(device)[0])
 
 

@@ -131,8 +131,8 @@ class Encoder(nn.Module):
 def gather_logits(fine: Tensor, groups: Tensor, classes: int) -> Tensor:
     """log Σ exp over the members of each group. fine (R, B, F), groups (R, F) int64 → (R, B, classes)."""
     most = fine.detach().amax(-1, keepdim=True)
-    member = groups.unsqueeze(-1) == torch.arange(classes, device=fine.device)  # (R, F, classes)
-    total = ((fine - most).exp().unsqueeze(-1) * member.unsqueeze(1)).sum(-2)
+    group = groups.unsqueeze(1).expand_as(fine)
+    total = fine.new_zeros(*fine.shape[:-1], classes).scatter_add(-1, group, (fine - most).exp())
     return total.clamp(min=1e-30).log() + most
 
 

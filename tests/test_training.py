@@ -298,7 +298,7 @@ def test_log_likelihood_chooses_its_width_on_other_rows(semi):
     assert noise["log-likelihood"] < measured["log-likelihood"]
 
 
-@pytest.mark.parametrize("damage", ["truncate", "garbage", "not ours", "newer", "config", "shape"])
+@pytest.mark.parametrize("damage", ["truncate", "garbage", "not ours", "newer", "config", "shape", "groups"])
 def test_damaged_checkpoints_are_refused_by_name(semi, tmp_path, damage):
     from safetensors.torch import load_file, save_file
 
@@ -317,6 +317,8 @@ def test_damaged_checkpoints_are_refused_by_name(semi, tmp_path, damage):
             header["format"] = 99
         elif damage == "config":
             header["config"]["encoder"]["hidden"] = "wide"
+        elif damage == "groups":
+            tensors["encoder.groups"] = torch.full_like(tensors["encoder.groups"], 10)
         else:
             tensors["encoder.body.layers.0.weight"] = torch.zeros(1, 2, 3)
         save_file(tensors, file, metadata={"aae": json.dumps(header)})
