@@ -98,7 +98,9 @@ class Engine:
         self.log_every, self.save_every = log_every, save_every
         self.step, self.seconds = 0, 0.0
         self.averages = {name: value.clone() for name, value in model.state_dict().items()} if ema else {}
-        self._moving = [name for name, value in self.averages.items() if value.is_floating_point()]
+        # The state shares its storage with the model, so that one look at it serves every step.
+        moving = {name: value for name, value in model.state_dict().items() if ema and value.is_floating_point()}
+        self._moving = [self.averages[name] for name in moving], list(moving.values())
         self.base_rates = {
             name: [float(group["lr"]) for group in optimizer.param_groups]
             for name, optimizer in objective.optimizers.items()
@@ -154,9 +156,8 @@ class Engine:
     def _average(self) -> None:
         # Early on, the average forgets faster, so that it does not start from noise.
         keep = min(self.ema, (1 + self.step) / (10 + self.step))
-        current = self.model.state_dict()
-        averages = [self.averages[name] for name in self._moving]
-        torch._foreach_lerp_(averages, [current[name] for name in self._moving], 1 - keep)
+        averages, current = self._moving
+        torch._foreach_lerp_(averages, current, 1 - keep)
 
     def restart_average(self) -> None:
         """Begin the averages anew at the model's weights, where those were changed from outside."""
