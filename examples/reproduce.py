@@ -211,6 +211,7 @@ def run_row(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "row": row.name,
         "command": row.command,
+        "settings": row.settings + arguments.set,
         "epochs": header.config.train.epochs,
         "share_of_epochs": arguments.effort,
         "data": training.get("data"),
@@ -253,7 +254,8 @@ def table(lines: list[dict[str, Any]]) -> str:
             digits = 3 if name == "prior-fit" else 1 if "likelihood" in name else 2
             mark = "**" if met[1] else "" if met[0] else "*"
             epochs = f"--epochs {line['epochs']}" if line["share_of_epochs"] != 1 else ""
-            command = f"`{row.command} {epochs}".strip() + "`"
+            settings = " ".join(f"--set {setting}" for setting in line["settings"])
+            command = "`" + " ".join(part for part in (row.command, epochs, settings) if part) + "`"
             minutes = f"{line['training_seconds'] / 60:.1f}"
             out.append(
                 f"| {row.what}, {unit} | {paper} | {mark}{spread(values, digits)}{mark} | {len(values)} "
@@ -336,6 +338,7 @@ def main() -> None:
             if line["row"] == row.name
             and [seed["seed"] for seed in line["seeds"]] == arguments.seeds
             and line["share_of_epochs"] == arguments.effort
+            and line["settings"] == row.settings + arguments.set
         ]
         if same and not arguments.again:
             print(f"{row.name}: done before", file=sys.stderr)
