@@ -20,7 +20,7 @@ from .errors import DataError
 from .model import AAE, Encoder
 from .priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
 
-TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 128
+TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 256
 BATCHES_PER_EPOCH_LEAST = 4
 
 
