@@ -393,9 +393,14 @@ class _Job:
         """What a checkpoint says of itself: the whole training's config at the end, the stage's own before."""
         return self.config if self.stage + 1 == len(self.stages) else self.stages[self.stage]
 
+    @property
+    def _epochs_before(self) -> int:
+        """Epochs of the stages before this one."""
+        return sum(stage.train.epochs for stage in self.stages[: self.stage])
+
     def _done(self, engine: Engine) -> int:
         """Steps done, those of earlier stages included."""
-        return engine.step + sum(stage.train.epochs for stage in self.stages[: self.stage]) * self.steps_per_epoch
+        return engine.step + self._epochs_before * self.steps_per_epoch
 
     def _build(self, stage: int) -> Engine:
         self.stage = stage
@@ -442,8 +447,9 @@ class _Job:
         following = self._build(self.stage + 1)
         assert self.model.encoder.groups is not None
         classes = self.model.classes
-        groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
-        if self.config.phases.semi_supervised is not None:
+        if self.config.phases.semi_supervised is None:
+            groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+        else:
             y, labels = self._labelled_codes(trained)
             groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
         state = {**trained.encoder.state_dict(), "groups": torch.from_numpy(np.stack(groups))}
@@ -466,9 +472,8 @@ class _Job:
     # --- on the way ---------------------------------------------------------------------------------------------------
 
     def _log(self, record: dict[str, Any]) -> None:
-        before = sum(stage.train.epochs for stage in self.stages[: self.stage])
-        record["step"] += before * self.steps_per_epoch
-        record["epoch"] = round(record["epoch"] + before, 3)
+        record["step"] += self._epochs_before * self.steps_per_epoch
+        record["epoch"] = round(record["epoch"] + self._epochs_before, 3)
         if self.notes and not self.last_record:
             record["notes"] = list(self.notes)
         self.last_record = record
