@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from .nets import MLP
 from .priors import Prior
+from .world import ALONE
 
 # A slope of the discriminator's loss that never quite vanishes, however sure it is: the generator's gradient is read
 # off it, and σ(l) underflows below l = −88.
@@ -43,13 +44,24 @@ class Adversary(nn.Module):
     ) -> None:
         super().__init__()
         self.prior, self.labels, self.content, self.noise = prior, labels, content, noise
+        self.world = ALONE
         extra = (labels + 1 if labels else 0) + content
         self.discriminator = MLP(models, [prior.dims + extra, *hidden], 1, init_std=init_std)
 
-    def logits(self, code: Tensor, labels: Tensor | None = None, content: Tensor | None = None) -> Tensor:
-        """How real a code looks: (R, B, n), labels (R, B) int64 with −1 for unlabelled, content (R, B, K) → (R, B)."""
+    def logits(
+        self,
+        code: Tensor,
+        labels: Tensor | None = None,
+        content: Tensor | None = None,
+        parts: Sequence[int] | None = None,
+    ) -> Tensor:
+        """How real a code looks: (R, B, n), labels (R, B) int64 with −1 for unlabelled, content (R, B, K) → (R, B).
+
+        Args:
+            parts: sizes of the batches that follow each other along B, where processes share them.
+        """
         if self.noise:
-            code = code + self.noise * torch.randn_like(code)
+            code = code + self.noise * self.world.draw(torch.randn, code.shape, code.device, parts)
         if self.labels:
             assert labels is not None
             extra_class = torch.where(labels < 0, self.labels, labels)
@@ -61,7 +73,7 @@ class Adversary(nn.Module):
 
     def real(self, labels: Tensor) -> Tensor:
         """Prior samples to set against a batch: of each labelled point's own component, else of the whole prior."""
-        return self.prior.sample(labels if self.labels else torch.full_like(labels, -1))
+        return self.prior.sample(labels if self.labels else torch.full_like(labels, -1), self.world)
 
     def discriminator_loss(self, fake: Tensor, labels: Tensor, content: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """One pass over as many real samples as codes.
@@ -77,7 +89,8 @@ class Adversary(nn.Module):
         """
         both = torch.cat([self.real(labels), fake], 1)
         twice = None if content is None else content.repeat(1, 2, 1)
-        logits = self.logits(both, labels.repeat(1, 2) if self.labels else None, twice)
+        rows = fake.shape[1]
+        logits = self.logits(both, labels.repeat(1, 2) if self.labels else None, twice, [rows, rows])
         real_logits, fake_logits = logits.chunk(2, 1)
         loss = F.softplus(-real_logits).mean(1) + F.softplus(fake_logits).mean(1)
         if fake.requires_grad:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .world import ALONE, World
+
 View = Callable[[Tensor], Tensor]
 
 
@@ -16,7 +18,14 @@ ELASTIC_NODES = 5  # a side of the coarse lattice of displacements
 
 
 def image_view(
-    shape: tuple[int, ...], shift: float, rotation: float, scale: float, shear: float, elastic: float, outside: Tensor
+    shape: tuple[int, ...],
+    shift: float,
+    rotation: float,
+    scale: float,
+    shear: float,
+    elastic: float,
+    outside: Tensor,
+    world: World = ALONE,
 ) -> View:
     """Random shift, rotation, scaling, shear and elastic distortion, one draw an image.
 
@@ -27,15 +36,14 @@ def image_view(
         outside: (D,) what lies beyond the border, in the networks' units.
 
     Returns:
-        a map (..., D) → (..., D).
+        a map (R, B, D) → (R, B, D).
     """
-
     nodes = torch.eye(ELASTIC_NODES**2, device=outside.device).view(-1, 1, ELASTIC_NODES, ELASTIC_NODES)
     surfaces = F.interpolate(nodes, shape[1:], mode="bicubic", align_corners=True).flatten(1)  # (nodes², H·W)
 
     def view(x: Tensor) -> Tensor:
         images = (x - outside).reshape(-1, *shape)
-        draws = torch.rand(6, len(images), device=x.device) * 2 - 1
+        draws = (world.draw(torch.rand, (*x.shape[:2], 6), x.device) * 2 - 1).view(-1, 6).unbind(1)
         angle = draws[0] * math.radians(rotation)
         size_x, size_y = 1 + draws[1] * scale, 1 + draws[2] * scale
         lean = draws[3] * shear
@@ -46,7 +54,7 @@ def image_view(
         theta = torch.stack([first, second], 1)
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
         if elastic:
-            heights = 2 * elastic * torch.randn(len(images), 2, ELASTIC_NODES**2, device=x.device)
+            heights = 2 * elastic * world.draw(torch.randn, (*x.shape[:2], 2, ELASTIC_NODES**2), x.device)
             grid = grid + (heights @ surfaces).view(-1, 2, *shape[1:]).permute(0, 2, 3, 1)
         moved = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
         return moved.reshape(x.shape) + outside
@@ -54,14 +62,17 @@ def image_view(
     return view
 
 
-def feature_view(noise: float, swap: float) -> View:
-    """Gaussian noise of std ``noise`` (features are standardised), and a share ``swap`` of features from other rows."""
+def feature_view(noise: float, swap: float, world: World = ALONE) -> View:
+    """Gaussian noise of std ``noise`` (features are standardised), and a share ``swap`` of features from other rows.
+
+    Of several processes, each swaps among its own rows.
+    """
 
     def view(x: Tensor) -> Tensor:
         # One random rotation of the batch gives every swapped feature a value that some other row really has.
         offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
         rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
-        swapped = torch.where(torch.rand_like(x) < swap, x[..., rows, :], x)
-        return swapped + noise * torch.randn_like(x)
+        swapped = torch.where(world.draw(torch.rand, x.shape, x.device) < swap, x[..., rows, :], x)
+        return swapped + noise * world.draw(torch.randn, x.shape, x.device)
 
     return view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from .augment import View
 from .errors import DataError
 from .model import Scaling
 from .phases import Batch
+from .world import ALONE, World
 
 
 def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: int) -> np.ndarray:
@@ -62,6 +64,7 @@ class Batches:
         want_view: whether batches carry a second view of x.
         augment_rows: whether x itself is a view.
         seeds: one a model.
+        world: processes that share each batch; the sizes above are of the whole batch.
     """
 
     def __init__(
@@ -78,11 +81,13 @@ class Batches:
         want_view: bool = False,
         augment_labelled: bool = False,
         augment_rows: bool = False,
+        world: World = ALONE,
     ) -> None:
         self.x, self.scaling, self.batch_size, self.seeds = x, scaling, batch_size, list(seeds)
         self.view, self.want_view, self.augment_labelled = view, want_view, augment_labelled
         self.labelled_size, self.augment_rows = labelled_size, augment_rows
         self.steps_per_epoch = max(1, len(x) // batch_size)
+        self.world = world
         rows = torch.from_numpy(np.stack(labelled)).to(x.device)  # (R, L)
         self.labelled = rows
         hidden = torch.full_like(labels, -1)
@@ -102,18 +107,22 @@ class Batches:
             self._epoch, self._order = epoch, torch.stack(orders).to(self.x.device)
         return self._order
 
-    def batch(self, step: int) -> Batch:
-        """The batch of one step, counted from 0 over the whole training."""
+    def rows(self, step: int) -> Tensor:
+        """(R, B) row numbers of one step, counted from 0 over the whole training: this process's share of them."""
         epoch, position = divmod(step, self.steps_per_epoch)
         rows = self.order(epoch)[:, position * self.batch_size : (position + 1) * self.batch_size]
+        return rows.tensor_split(self.world.size, 1)[self.world.rank]
+
+    def batch(self, rows: Tensor) -> Batch:
+        """The batch of these rows. Draws random numbers where there are views, or labelled rows."""
         x = self.scaling(self.x[rows])
         view = self.view(x) if self.view is not None and self.want_view else None
         if self.view is not None and self.augment_rows:
             x = self.view(x)
         labelled = targets = None
         if self.labelled_size:
-            shape = (len(self.seeds), self.labelled_size)
-            some = torch.randint(self.labelled.shape[1], shape, device=self.x.device)
+            shape = (len(self.seeds), self.labelled_size // self.world.size)
+            some = self.world.draw(partial(torch.randint, self.labelled.shape[1]), shape, self.x.device)
             chosen = self.labelled.gather(1, some)
             labelled, targets = self.scaling(self.x[chosen]), self.all_labels[chosen]
             if self.view is not None and self.augment_labelled:

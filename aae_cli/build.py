@@ -18,7 +18,9 @@ from .config import Config, Optimizer, validate
 from .data.types import Schema
 from .errors import DataError
 from .model import AAE, Encoder
+from .nets import BatchNorm
 from .priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
+from .world import ALONE, World
 
 TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 256
 BATCHES_PER_EPOCH_LEAST = 4
@@ -190,38 +192,47 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor) -> None:
     scale.copy_(std)
 
 
-def build_view(config: Config, schema: Schema, model: AAE) -> View | None:
+def build_view(config: Config, schema: Schema, model: AAE, world: World = ALONE) -> View | None:
     """The map from rows to second views, where some term or the labelled batch asks for one."""
     labelled = config.phases.semi_supervised is not None and config.phases.semi_supervised.augment
     if not (_needs_view(config) or labelled or config.augment.rows):
         return None
-    return make_view(config, schema, model)
+    return make_view(config, schema, model, world)
 
 
-def make_view(config: Config, schema: Schema, model: AAE) -> View:
+def make_view(config: Config, schema: Schema, model: AAE, world: World = ALONE) -> View:
     """The map from rows to second views, which ``augment`` describes."""
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
-        return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low))
-    return feature_view(a.noise, a.swap)
+        return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
+    return feature_view(a.noise, a.swap, world)
 
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     parameters = list(parameters)
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    on_cuda = all(p.device.type == "cuda" for p in parameters)
+    lr = (
+        torch.tensor(config.lr, device=parameters[0].device) if on_cuda else config.lr
+    )  # a recorded step reads it there
     if config.name == "sgd":
-        return torch.optim.SGD(parameters, config.lr, momentum=config.momentum, fused=fused)
-    return torch.optim.Adam(parameters, config.lr, betas=config.betas, fused=fused)
+        return torch.optim.SGD(parameters, lr, momentum=config.momentum, fused=fused)
+    return torch.optim.Adam(parameters, lr, betas=config.betas, fused=fused, capturable=on_cuda)
 
 
 def build_objective(
-    config: Config, model: AAE, classes: int, autocast: AbstractContextManager[object] | None = None
+    config: Config,
+    model: AAE,
+    classes: int,
+    autocast: AbstractContextManager[object] | None = None,
+    world: World = ALONE,
 ) -> ph.Objective:
     """Adversaries and phases of an adapted config, on the model's device.
 
     Args:
         classes: C of the data, for label-informed adversaries.
+        world: processes that share each batch.
     """
     c, device = config.phases, model.scaling.shift.device
     adversaries = nn.ModuleDict()
@@ -237,6 +248,9 @@ def build_objective(
             init_std=config.train.init_std,
         )
     adversaries.to(device)
+    for module in (*model.modules(), *adversaries.modules()):
+        if isinstance(module, (Adversary, BatchNorm, Encoder)):
+            module.world = world
 
     reconstruction: list[ph.Term] = []
     if c.reconstruction.weight:
@@ -261,28 +275,32 @@ def build_objective(
         else:
             ours.append(ph.Consistency(k.weight, k.ramp))
     if c.information is not None and c.information.weight:
-        ours.append(ph.Information(c.information.weight, c.information.balance, c.information.ramp))
+        ours.append(ph.Information(c.information.weight, c.information.balance, c.information.ramp, world))
 
-    autoencoder = [p for p in model.parameters() if p.requires_grad]
     encoder = list(model.encoder.parameters())
+    rest = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("encoder.")]
+    judges = list(adversaries.parameters())
     joint = c.schedule == "joint"
+    parameters = {"encoder": encoder, "rest": rest, "adversaries": judges}
+    units = {name: world.wrap(own, all_used=joint) for name, own in parameters.items()}
     if joint:
         plan = [
-            ("regularisation", discriminate, adversaries.parameters(), c.regularisation.optimizer),
-            ("autoencoder", [*reconstruction, *fool, *semi, *ours], autoencoder, c.reconstruction.optimizer),
+            ("regularisation", discriminate, ["adversaries"], c.regularisation.optimizer),
+            ("autoencoder", [*reconstruction, *fool, *semi, *ours], ["encoder", "rest"], c.reconstruction.optimizer),
         ]
     else:
         labels_optimizer = (c.semi_supervised and c.semi_supervised.optimizer) or c.reconstruction.optimizer
         plan = [
-            ("reconstruction", reconstruction, autoencoder, c.reconstruction.optimizer),
-            ("discriminator", discriminate, adversaries.parameters(), c.regularisation.optimizer),
-            ("generator", fool, encoder, c.regularisation.optimizer),
-            ("semi_supervised", semi, encoder, labels_optimizer),
-            ("consistency", ours, encoder, labels_optimizer),
+            ("reconstruction", reconstruction, ["encoder", "rest"], c.reconstruction.optimizer),
+            ("discriminator", discriminate, ["adversaries"], c.regularisation.optimizer),
+            ("generator", fool, ["encoder"], c.regularisation.optimizer),
+            ("semi_supervised", semi, ["encoder"], labels_optimizer),
+            ("consistency", ours, ["encoder"], labels_optimizer),
         ]
-    phases = [
-        ph.Phase(name, terms, moved, build_optimizer(optimizer, moved))
-        for name, terms, parameters, optimizer in plan
-        if terms and (moved := list(parameters))
-    ]
+    phases = []
+    for name, terms, moved, optimizer in plan:
+        own = [p for each in moved for p in parameters[each]]
+        if terms and own:
+            averaged = [unit for each in moved if (unit := units[each]) is not None]
+            phases.append(ph.Phase(name, terms, own, build_optimizer(optimizer, own), averaged))
     return ph.Objective(model, adversaries, phases, joint=joint, autocast=autocast)

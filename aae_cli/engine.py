@@ -16,15 +16,22 @@ import torch
 from torch import Tensor, nn
 
 from .errors import AaeError, Interrupted, TrainingError
+from .graph import Recorder, Replayed
+from .world import ALONE, World
+
+AVERAGE_EVERY = 4  # steps: one reading of all weights in four costs a quarter, and averages hardly differ
+AGREE_EVERY = 10  # steps between the looks that processes take at each other
 
 
 class Source(Protocol):
-    """Where batches come from: ``batch(step)`` depends on the step and the default random generator alone."""
+    """Where batches come from: ``rows`` follow from the step alone, ``batch`` from them and the default random generator."""
 
     steps_per_epoch: int
     batch_size: int
 
-    def batch(self, step: int) -> Any: ...
+    def rows(self, step: int) -> Tensor: ...
+
+    def batch(self, rows: Tensor) -> Any: ...
 
 
 class Steppable(Protocol):
@@ -33,7 +40,7 @@ class Steppable(Protocol):
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]: ...
 
-    def step(self, batch: Any, progress: float) -> dict[str, Tensor]: ...
+    def step(self, batch: Any, progress: float | Tensor) -> dict[str, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,11 @@ class Schedule:
 
 @dataclass
 class Callbacks:
-    """What happens around the loop. ``log`` takes a metrics record; ``save`` is given the engine's whole state."""
+    """What happens around the loop. ``log`` takes a metrics record, ``save`` the engine; ``note`` words for a person."""
 
     log: Callable[[dict[str, Any]], None] = lambda record: None
     save: Callable[[Engine], None] = lambda engine: None
+    note: Callable[[str], None] = lambda text: None
 
 
 class Engine:
@@ -78,6 +86,8 @@ class Engine:
     Args:
         model: whose weights are averaged (``ema``) and saved; ``other`` modules (discriminators) are part of the state.
         log_every, save_every: seconds between log lines, and between saves.
+        world: the processes that train this model together; only the main one logs and saves.
+        recorder: records a whole step to be replayed (a CUDA graph); None runs every step as it is.
     """
 
     def __init__(
@@ -92,10 +102,12 @@ class Engine:
         ema: float = 0.0,
         log_every: float = 2.0,
         save_every: float = 60.0,
+        world: World = ALONE,
+        recorder: Recorder | None = None,
     ) -> None:
         self.model, self.other, self.objective, self.source = model, other, objective, source
         self.schedule, self.callbacks, self.ema = schedule, callbacks, ema
-        self.log_every, self.save_every = log_every, save_every
+        self.log_every, self.save_every, self.world, self.recorder = log_every, save_every, world, recorder
         self.step, self.seconds = 0, 0.0
         self.averages = {name: value.clone() for name, value in model.state_dict().items()} if ema else {}
         # The state shares its storage with the model, so that one look at it serves every step.
@@ -106,7 +118,23 @@ class Engine:
             for name, optimizer in objective.optimizers.items()
         }
         self._names: list[str] = []
-        self._reset_losses()
+        self._sums: Tensor | None = None
+        self._finite: Tensor | None = None
+        self._since_log = 0
+        # What a step needs to know beside its rows: numbers, or places on the device that a recorded step reads.
+        self._progress: float | Tensor = 0.0
+        self._forget: float | Tensor = 0.0
+        self._advance: Callable[[Tensor], None] = self._whole_step
+        self._record_steps()
+
+    def _record_steps(self) -> None:
+        if self.recorder is not None:
+            device = next(self.model.parameters()).device
+            self._progress, self._forget = torch.zeros((), device=device), torch.zeros((), device=device)
+            self._advance = Replayed(self._whole_step, self.recorder, self._not_recorded)
+
+    def _not_recorded(self, reason: str) -> None:
+        self.callbacks.note(f"the step cannot be recorded as one CUDA graph ({reason}): running it kernel by kernel")
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -122,42 +150,58 @@ class Engine:
         logged = saved = time.perf_counter()
         with _signals() as stop:
             while self.step < steps:
-                self._set_rates()
-                losses = self.objective.step(self.source.batch(self.step), self.step / steps)
-                self._count(losses)
-                if self.ema:
-                    self._average()
+                self._set_clock()
+                self._advance(self.source.rows(self.step))
                 self.step += 1
+                self._since_log += 1
 
+                last = self.step == steps
+                if self.world.size > 1 and self.step % AGREE_EVERY and not last:
+                    continue
                 now = time.perf_counter()
                 self.seconds = now - started
-                last = self.step == steps
-                if last or now - logged > self.log_every or (self._since_log >= 50 and self.step <= 50):
+                log_due = last or now - logged > self.log_every or (self._since_log >= 50 and self.step <= 50)
+                save_due = last or now - saved > self.save_every
+                number, log, save = self.world.agree([stop[0] if stop else 0, log_due, save_due])
+                if log:
                     self.callbacks.log(self._record(now - logged))
                     logged = now
-                if stop or last or now - saved > self.save_every:
+                if number or save:
                     self._require_finite()
                     self.callbacks.save(self)
                     saved = time.perf_counter()
-                if stop and not last:
-                    name = signal.Signals(stop[0]).name
+                if number and not last:
                     raise Interrupted(
-                        f"stopped by {name} at step {self.step} of {steps}; its state is saved",
+                        f"stopped by {signal.Signals(number).name} at step {self.step} of {steps}; its state is saved",
                         "go on with --resume",
-                        stop[0],
+                        number,
                     )
 
-    def _set_rates(self) -> None:
+    def _whole_step(self, rows: Tensor) -> None:
+        """Everything that a step does on the device; nothing here may wait for it."""
+        losses = self.objective.step(self.source.batch(rows), self._progress)
+        self._count(losses)
+        if self.ema and (self.recorder is not None or (self.step + 1) % AVERAGE_EVERY == 0):
+            self._average()
+
+    def _set_clock(self) -> None:
         factor = self.schedule.factor(self.step)
         for name, optimizer in self.objective.optimizers.items():
             for group, rate in zip(optimizer.param_groups, self.base_rates[name], strict=True):
-                group["lr"] = rate * factor
-
-    def _average(self) -> None:
+                group["lr"] = _put(group["lr"], rate * factor)
+        self._progress = _put(self._progress, self.step / self.schedule.steps)
         # Early on, the average forgets faster, so that it does not start from noise.
         keep = min(self.ema, (1 + self.step) / (10 + self.step))
+        self._forget = _put(self._forget, 1 - keep if self.recorder is not None else 1 - keep**AVERAGE_EVERY)
+
+    def _average(self) -> None:
         averages, current = self._moving
-        torch._foreach_lerp_(averages, current, 1 - keep)
+        if isinstance(self._forget, Tensor):
+            towards = torch._foreach_sub(current, averages)
+            torch._foreach_mul_(towards, self._forget)
+            torch._foreach_add_(averages, towards)
+        else:
+            torch._foreach_lerp_(averages, current, self._forget)
 
     def restart_average(self) -> None:
         """Begin the averages anew at the model's weights, where those were changed from outside."""
@@ -172,27 +216,23 @@ class Engine:
 
     # --- losses: summed on the device, read out at every log line ----------------------------------------------------
 
-    def _reset_losses(self) -> None:
-        self._sums: Tensor | None = None
-        self._finite: Tensor | None = None
-        self._since_log = 0
-
     def _count(self, losses: dict[str, Tensor]) -> None:
         values = torch.stack(list(losses.values()))  # (names, R)
-        finite = values.isfinite()
         if self._sums is None or self._finite is None:
             self._names = list(losses)
-            self._sums, self._finite = values.double() if values.device.type == "cpu" else values.clone(), finite.int()
-        else:
-            self._sums += values
-            self._finite += finite
-        self._since_log += 1
+            exact = torch.float64 if values.device.type == "cpu" else torch.float32
+            self._sums, self._finite = (
+                torch.zeros_like(values, dtype=exact),
+                torch.zeros_like(values, dtype=torch.int32),
+            )
+        self._sums += values
+        self._finite += values.isfinite()
 
     def _require_finite(self) -> None:
         """One look at what was counted: stop where every model has gone wrong, naming the loss that did so first."""
         if self._finite is None:
             return
-        finite = self._finite.cpu()
+        finite = self.world.sums(self._finite).cpu() // self.world.size
         if (finite == self._since_log).all(0).any():
             return
         first = self._names[int(finite.min(1).values.argmin())]
@@ -203,8 +243,8 @@ class Engine:
 
     def _record(self, seconds: float) -> dict[str, Any]:
         self._require_finite()
-        assert self._sums is not None
-        means = (self._sums / self._since_log).cpu().nanmean(1).tolist()
+        assert self._sums is not None and self._finite is not None
+        means = (self.world.sums(self._sums) / (self.world.size * self._since_log)).cpu().nanmean(1).tolist()
         record: dict[str, Any] = {
             "step": self.step,
             "epoch": round(self.step / self.schedule.steps_per_epoch, 3),
@@ -212,7 +252,9 @@ class Engine:
             "samples_per_s": round(self._since_log * self.source.batch_size / max(seconds, 1e-9), 1),
         }
         record |= {f"loss.{name}": _rounded(value) for name, value in zip(self._names, means, strict=True)}
-        self._reset_losses()
+        self._sums.zero_()
+        self._finite.zero_()
+        self._since_log = 0
         return record
 
     # --- state --------------------------------------------------------------------------------------------------------
@@ -255,8 +297,14 @@ class Engine:
             if "random.cuda" in tensors and torch.cuda.is_available():
                 torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
             self.step, self.seconds = int(values["step"]), float(values["seconds"])
+            self._record_steps()  # what was recorded works on tensors that are no longer used
         except (KeyError, RuntimeError, ValueError) as error:
             raise AaeError(f"the saved state does not fit this training ({str(error).splitlines()[0]})") from None
+
+
+def _put(place: float | Tensor, value: float) -> float | Tensor:
+    """The value, in the tensor where there is one."""
+    return place.fill_(value) if isinstance(place, Tensor) else value
 
 
 def _rounded(value: float) -> float | None:

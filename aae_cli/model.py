@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .nets import MLP, BatchNorm, Linear
+from .world import ALONE
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Encoder(nn.Module):
         init_std: float | None = None,
     ) -> None:
         super().__init__()
-        self.noise, self.dropout = noise, dropout
+        self.noise, self.dropout, self.world = noise, dropout, ALONE
         self.noise_dims = noise_dims if posterior == "universal" else 0
         sizes = [inputs + self.noise_dims, *hidden]
         self.body = MLP(models, sizes, batch_norm=batch_norm, init_std=init_std)
@@ -100,21 +102,24 @@ class Encoder(nn.Module):
         learned = dims and posterior == "gaussian" and posterior_std is None
         self.z_log_var = head(dims, False) if learned else None
 
-    def corrupt(self, x: Tensor) -> Tensor:
+    def corrupt(self, x: Tensor, parts: Sequence[int] | None = None) -> Tensor:
         if self.noise:
-            x = x + self.noise * torch.randn_like(x)
+            x = x + self.noise * self._normal(x, parts)
         if self.dropout:
-            x = F.dropout(x, self.dropout)
+            keep = 1 - self.dropout
+            x = x * self.world.draw(partial(_bernoulli, keep), x.shape, x.device, parts).div_(keep)
         return x
 
-    def forward(self, x: Tensor, draw: bool = False) -> Codes:
+    def _normal(self, like: Tensor, parts: Sequence[int] | None) -> Tensor:
+        return self.world.draw(torch.randn, like.shape, like.device, parts)
+
+    def forward(self, x: Tensor, draw: bool = False, parts: Sequence[int] | None = None) -> Codes:
         draw = draw or self.training
         if self.training:
-            x = self.corrupt(x)
+            x = self.corrupt(x, parts)
         if self.noise_dims:
-            shape = (*x.shape[:-1], self.noise_dims)
-            eta = torch.randn(shape, device=x.device) if draw else torch.zeros(shape, device=x.device)
-            x = torch.cat([x, eta], -1)
+            eta = x.new_zeros(*x.shape[:-1], self.noise_dims)
+            x = torch.cat([x, self._normal(eta, parts) if draw else eta], -1)
         body = self.body(x)
         y_logits = None if self.y is None else self.y(body)
         if y_logits is not None and self.groups is not None:
@@ -122,10 +127,14 @@ class Encoder(nn.Module):
         z = None if self.z is None else self.z(body).float()
         if z is not None and draw:
             if self.posterior_std is not None:
-                z = z + self.posterior_std * torch.randn_like(z)
+                z = z + self.posterior_std * self._normal(z, parts)
             elif self.z_log_var is not None:
-                z = z + (0.5 * self.z_log_var(body).float()).exp() * torch.randn_like(z)
+                z = z + (0.5 * self.z_log_var(body).float()).exp() * self._normal(z, parts)
         return Codes(y_logits, z)
+
+
+def _bernoulli(share: float, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.empty(shape, device=device).bernoulli_(share)
 
 
 def gather_logits(fine: Tensor, groups: Tensor, classes: int) -> Tensor:
@@ -214,9 +223,13 @@ class AAE(nn.Module):
         assert self.heads is not None, "only decoder_input=heads has cluster heads"
         return self.heads
 
-    def encode(self, x: Tensor, draw: bool = False) -> Codes:
-        """q(y, z|x) of prepared rows. (R, B, D) → Codes; ``draw`` samples q(z|x) outside training too."""
-        return self.encoder(x, draw)
+    def encode(self, x: Tensor, draw: bool = False, parts: Sequence[int] | None = None) -> Codes:
+        """q(y, z|x) of prepared rows. (R, B, D) → Codes; ``draw`` samples q(z|x) outside training too.
+
+        Args:
+            parts: sizes of the batches that follow each other along B, where processes share them.
+        """
+        return self.encoder(x, draw, parts)
 
     def represent(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
         """What the decoder sees: [y, z], [label, z] or y·W_C + z.

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .world import ALONE
+
 
 class Linear(nn.Module):
     """R affine maps. (R, B, inputs) → (R, B, outputs).
@@ -32,11 +34,14 @@ class Linear(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with statistics of its own for each of R models. (R, B, features) → the same."""
+    """Batch normalisation with statistics of its own for each of R models. (R, B, features) → the same.
+
+    Where several processes share a batch (``world``), statistics are those of the whole batch.
+    """
 
     def __init__(self, models: int, features: int, momentum: float = 0.1) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum, self.world = momentum, ALONE
         self.weight = nn.Parameter(torch.ones(models, features))
         self.bias = nn.Parameter(torch.zeros(models, features))
         self.running_mean: Tensor
@@ -46,6 +51,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         models, batch, features = x.shape
+        if self.training and self.world.size > 1:
+            return self._over_processes(x.float())
         columns = x.transpose(0, 1).reshape(batch, models * features)
         # One row has no variance: use what was learned so far.
         normalised = F.batch_norm(
@@ -58,6 +65,17 @@ class BatchNorm(nn.Module):
             self.momentum,
         )
         return normalised.view(batch, models, features).transpose(0, 1)
+
+    def _over_processes(self, x: Tensor) -> Tensor:
+        centred = x - self.running_mean.unsqueeze(1)  # near 0, so that squares lose no digits
+        mean, square = self.world.mean(torch.stack([centred.mean(1), centred.square().mean(1)])).unbind()
+        var = (square - mean.square()).clamp(min=0)
+        rows = x.shape[1] * self.world.size
+        with torch.no_grad():
+            self.running_mean += self.momentum * mean
+            self.running_var.lerp_(var * (rows / max(rows - 1, 1)), self.momentum)
+        scale = self.weight * (var + 1e-5).rsqrt()
+        return (centred - mean.unsqueeze(1)) * scale.unsqueeze(1) + self.bias.unsqueeze(1)
 
 
 class MLP(nn.Module):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 import torch
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from .adversary import Adversary, generator_gradient
 from .model import AAE, Codes, separation
+from .world import ALONE, Unit, World
 
 Stream = Literal["x", "view", "labelled"]
 
@@ -62,8 +64,9 @@ class Forward:
     @classmethod
     def run(cls, model: AAE, batch: Batch, streams: Sequence[Stream], progress: float | Tensor, joint: bool) -> Forward:
         inputs = [getattr(batch, stream) for stream in streams]
-        codes = model.encode(torch.cat(inputs, 1) if len(inputs) > 1 else inputs[0])
-        parts = codes.split([x.shape[1] for x in inputs]) if len(inputs) > 1 else [codes]
+        sizes = [x.shape[1] for x in inputs]
+        codes = model.encode(torch.cat(inputs, 1) if len(inputs) > 1 else inputs[0], parts=sizes)
+        parts = codes.split(sizes) if len(inputs) > 1 else [codes]
         return cls(model, batch, dict(zip(streams, parts, strict=True)), progress, joint)
 
     def content(self, adversary: Adversary) -> Tensor | None:
@@ -234,15 +237,15 @@ class Information:
 
     streams: tuple[Stream, ...] = ("x",)
 
-    def __init__(self, weight: float, balance: float, ramp: float) -> None:
-        self.weight, self.balance, self.ramp = weight, balance, ramp
+    def __init__(self, weight: float, balance: float, ramp: float, world: World = ALONE) -> None:
+        self.weight, self.balance, self.ramp, self.world = weight, balance, ramp, world
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         logits = forward.codes["x"].y_logits
         assert logits is not None
         log_y = logits.float().log_softmax(-1)
         y = log_y.exp()
-        mean = y.mean(1)
+        mean = self.world.mean(y.mean(1))
         marginal = -(mean * mean.clamp(min=1e-8).log()).sum(-1)
         conditional = -(y * log_y).sum(-1).mean(1)
         loss = conditional - self.balance * marginal
@@ -254,27 +257,40 @@ class Phase:
 
     Args:
         parameters: what the optimiser moves; nothing else receives a gradient.
+        units: where processes share each batch, what averages these parameters' gradients over them.
     """
 
     def __init__(
-        self, name: str, terms: Sequence[Term], parameters: Iterable[nn.Parameter], optimizer: torch.optim.Optimizer
+        self,
+        name: str,
+        terms: Sequence[Term],
+        parameters: Iterable[nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        units: Sequence[Unit] = (),
     ) -> None:
-        self.name, self.terms, self.optimizer = name, list(terms), optimizer
+        self.name, self.terms, self.optimizer, self.units = name, list(terms), optimizer, list(units)
         self.parameters = list(parameters)
         order: list[Stream] = ["x", "view", "labelled"]
         self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
 
     def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
         losses: Named = {}
-        objectives = []
-        with autocast:
+
+        def total() -> Tensor:
+            objectives = []
             for term in self.terms:
                 objective, named = term(forward)
                 objectives.append(objective)
-                losses |= named
+                losses.update(named)
+            return torch.stack(objectives).sum()
+
+        for unit in self.units:
+            total = partial(unit, total)
+        with autocast:
+            objective = total()
         targets = [*self.parameters, *(fake for fake, _ in forward.fooling.values())]
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(objectives).sum().backward(inputs=targets)
+        objective.backward(inputs=targets)
         self.optimizer.step()
         return losses
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from .world import ALONE, World
 
 
 def _normal(u: Tensor) -> Tensor:
@@ -45,12 +48,21 @@ class Prior(ABC):
         """The most probable component of each point. (..., dims) → (...) int64."""
         return torch.zeros(z.shape[:-1], dtype=torch.int64, device=z.device)
 
-    def sample(self, component: Tensor) -> Tensor:
-        """Draw one point for each entry of ``component`` ((...) int64; −1 means from the whole prior)."""
-        anywhere = torch.randint(self.components, component.shape, device=component.device)
-        component = torch.where(component < 0, anywhere, component % self.components)
-        u = torch.rand(*component.shape, self.dims, device=component.device)
+    def sample(self, component: Tensor, world: World = ALONE) -> Tensor:
+        """Draw one point for each entry of ``component`` ((...) int64; −1 means from the whole prior).
+
+        Args:
+            world: processes that share a batch, with (R, B) of ``component`` each.
+        """
+        component = self._anywhere(component, world)
+        u = world.draw(torch.rand, (*component.shape, self.dims), component.device)
         return self.at(u, component)
+
+    def _anywhere(self, component: Tensor, world: World) -> Tensor:
+        if self.components == 1:
+            return torch.zeros_like(component)
+        anywhere = world.draw(partial(torch.randint, self.components), component.shape, component.device)
+        return torch.where(component < 0, anywhere, component % self.components)
 
 
 class Gaussian(Prior):
@@ -136,6 +148,5 @@ class Categorical(Prior):
     def component_of(self, z: Tensor) -> Tensor:
         return z.argmax(-1)
 
-    def sample(self, component: Tensor) -> Tensor:
-        anywhere = torch.randint(self.components, component.shape, device=component.device)
-        return F.one_hot(torch.where(component < 0, anywhere, component), self.components).float()
+    def sample(self, component: Tensor, world: World = ALONE) -> Tensor:
+        return F.one_hot(self._anywhere(component, world), self.components).float()

@@ -27,11 +27,13 @@ from .engine import Callbacks, Engine, Schedule
 from .errors import AaeError, CheckpointError, TrainingError, UsageError
 from .evaluation import evaluate, name_clusters
 from .files import make_folder, write_whole
+from .graph import CudaRecorder
 from .inference import Autoencoder
 from .merging import coupling, label_clusters, merge_clusters
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
+from .world import ALONE, World, join, leave, started_by_torchrun
 
 SCORE_ROWS = 4000
 RESTART_STRIDE = 7919  # between the seeds of restarts, so that neighbouring seeds share none
@@ -231,9 +233,13 @@ def _train(
         flags["data.validation"] = 0
     config = resolve(preset, settings, flags)
     title = preset_title(preset) if isinstance(preset, str) else "run"
-    folder = _choose_folder(title, output, resume, force)
+    main = started_by_torchrun()[0] == 0
+    if not main:
+        reporter = Reporter()
+    folder = _choose_folder(title, output, resume, force) if main or resume else Path(os.devnull)
 
     started = time.perf_counter()
+    torch.set_flush_denormal(True)  # moments of weights that no longer learn would cost a CPU twice the time
     if isinstance(data, Data):
         splits, notes = split(data, config.data.validation, config.train.seed), data.notes
     else:
@@ -244,9 +250,26 @@ def _train(
     reporter.say(f"{title} on {splits.train.name}: {plan.summary}")
     reporter.say(f"device: {plan.reason}; {plan.precision}")
 
-    job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter, metrics)
-    with torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []):
-        return job.run(resume, started)
+    world = join(plan.device)
+    _require_shares(plan.config, world)
+    job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter, metrics, world)
+    try:
+        with torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []):
+            return job.run(resume, started)
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _require_shares(config: Config, world: World) -> None:
+    """Each process takes an equal share of every batch."""
+    semi = config.phases.semi_supervised
+    sizes = {"train.batch_size": config.train.batch_size}
+    if semi is not None:
+        sizes["phases.semi_supervised.batch_size"] = semi.batch_size
+    for key, size in sizes.items():
+        if size % world.size:
+            whole = -(-size // world.size) * world.size
+            raise UsageError(f"{key}={size} cannot be shared by {world.size} processes", f"--set {key}={whole}")
 
 
 @dataclass(frozen=True)
@@ -350,8 +373,9 @@ class _Job:
         notes: tuple[str, ...],
         reporter: Reporter,
         metrics: Sequence[str] | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.metrics = None if metrics is None else list(metrics)
+        self.metrics, self.world = None if metrics is None else list(metrics), world
         self.title, self.folder, self.plan, self.splits, self.notes = title, folder, plan, splits, notes
         self.reporter, self.config, self.schema = reporter, plan.config, splits.train.schema
         self.last_record: dict[str, Any] = {}
@@ -370,10 +394,12 @@ class _Job:
             self.reporter.say(f"resuming {self.folder} at step {self._done(engine)} of {self.steps}")
         else:
             engine = self._build(0)
-            make_folder(self.folder)
-            for name in (STATE, MODEL, METRICS):
-                (self.folder / name).unlink(missing_ok=True)
-        write_whole(self.folder / CONFIG, to_yaml(self.config))
+            if self.world.main:
+                make_folder(self.folder)
+                for name in (STATE, MODEL, METRICS):
+                    (self.folder / name).unlink(missing_ok=True)
+        if self.world.main:
+            write_whole(self.folder / CONFIG, to_yaml(self.config))
         self.reporter.start(self.title, self.steps, self._done(engine))
         try:
             engine.run()  # at once, where it was stopped after the last step, while measuring
@@ -386,7 +412,9 @@ class _Job:
             raise TrainingError(f"{error.what}; {where}", error.hint) from None
         finally:
             self.reporter.stop()
-        return self._finish(engine, time.perf_counter() - started)
+        runs = self._finish(engine, time.perf_counter() - started) if self.world.main else []
+        leave(self.world)
+        return runs or [Run(self.folder, {}, seed=seed) for seed in self.plan.labelled]
 
     @property
     def _stage_config(self) -> Config:
@@ -414,7 +442,7 @@ class _Job:
         model = build_model(config, self.schema, models)
         set_scaling(model, config, self.schema, x)
         model.to(plan.device)
-        objective = build_objective(config, model, len(self.schema.classes or ()), plan.context)
+        objective = build_objective(config, model, len(self.schema.classes or ()), plan.context, self.world)
         semi = config.phases.semi_supervised
         self.batches = Batches(
             x.to(plan.device),
@@ -424,17 +452,29 @@ class _Job:
             batch_size=config.train.batch_size,
             seeds=model_seeds,
             labelled_size=semi.batch_size if semi else 0,
-            view=build_view(config, self.schema, model),
+            view=build_view(config, self.schema, model, self.world),
             want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),
             augment_rows=config.augment.rows,
+            world=self.world,
         )
         self.model = model
         schedule = Schedule(
             config.train.epochs, self.batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay
         )
-        callbacks = Callbacks(log=self._log, save=self._save)
-        return Engine(model, objective.adversaries, objective, self.batches, schedule, callbacks, ema=config.train.ema)
+        callbacks = Callbacks(self._log, self._save, self.reporter.say) if self.world.main else Callbacks()
+        recorded = plan.device.type == "cuda" and self.world.size == 1
+        return Engine(
+            model,
+            objective.adversaries,
+            objective,
+            self.batches,
+            schedule,
+            callbacks,
+            ema=config.train.ema,
+            world=self.world,
+            recorder=CudaRecorder() if recorded else None,
+        )
 
     def _merge(self, engine: Engine) -> Engine:
         """The next stage, with the encoder that this one ends with, its clusters merged."""
@@ -533,7 +573,8 @@ class _Job:
                 continue
             if record.get("step", math.inf) <= self._done(engine) and not record.get("final"):
                 kept.append(line)
-        write_whole(file, "".join(line + "\n" for line in kept))
+        if self.world.main:
+            write_whole(file, "".join(line + "\n" for line in kept))
         self.last_record = json.loads(kept[-1]) if kept else {}
         return engine
 

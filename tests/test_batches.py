@@ -20,30 +20,30 @@ def batches(models=2, **options) -> Batches:
 
 def test_every_row_comes_once_an_epoch_in_an_order_of_each_model():
     b = batches()
-    seen = torch.cat([b.batch(step).x[:, :, 0] for step in range(b.steps_per_epoch)], 1)
+    seen = torch.cat([b.batch(b.rows(step)).x[:, :, 0] for step in range(b.steps_per_epoch)], 1)
     assert b.steps_per_epoch == 4
     for r in range(2):
         assert sorted(seen[r].tolist()) == list(range(20))
     assert seen[0].tolist() != seen[1].tolist()
-    again = torch.cat([b.batch(step).x[:, :, 0] for step in range(4, 8)], 1)
+    again = torch.cat([b.batch(b.rows(step)).x[:, :, 0] for step in range(4, 8)], 1)
     assert again[0].tolist() != seen[0].tolist()
 
 
 def test_order_depends_on_seed_and_epoch_alone():
     one, two = batches(), batches()
-    two.batch(17)
-    assert torch.equal(one.batch(6).x, two.batch(6).x)
+    two.rows(17)
+    assert torch.equal(one.batch(one.rows(6)).x, two.batch(two.rows(6)).x)
 
 
 def test_labels_show_only_where_chosen():
     b = batches()
-    visible = torch.cat([b.batch(step).labels[0] for step in range(4)])
+    visible = torch.cat([b.batch(b.rows(step)).labels[0] for step in range(4)])
     assert (visible >= 0).sum() == 8
 
 
 def test_labelled_rows_carry_their_targets():
     b = batches(labelled_size=50)
-    batch = b.batch(0)
+    batch = b.batch(b.rows(0))
     assert batch.labelled.shape == (2, 50, 3)
     assert torch.equal(batch.labelled[..., 0].long() % 4, batch.targets)
     assert set(batch.labelled[..., 0].unique().tolist()) <= set(b.labelled[0].tolist())
@@ -53,8 +53,8 @@ def test_rows_are_scaled_to_the_networks_units():
     b = batches()
     b.scaling.shift.fill_(2.0)
     b.scaling.scale.fill_(4.0)
-    assert b.batch(0).x.max() == (19 - 2) / 4
-    assert b.batch(0).x.dtype == torch.float32
+    assert b.batch(b.rows(0)).x.max() == (19 - 2) / 4
+    assert b.batch(b.rows(0)).x.dtype == torch.float32
 
 
 def test_labels_are_even_over_the_classes():
@@ -101,7 +101,9 @@ def test_image_views_fill_with_the_outside_value():
 
 
 def test_elastic_distortion_is_smooth_and_of_the_size_asked_for():
-    ramp = torch.linspace(0, 1, 28).repeat(28).view(1, -1).repeat(2000, 1)  # value = column, so change = displacement
+    ramp = (
+        torch.linspace(0, 1, 28).repeat(28).view(1, 1, -1).repeat(1, 2000, 1)
+    )  # value = column, so change = displacement
     view = image_view((1, 28, 28), 0, 0, 0, 0, 0.03, torch.zeros(784))(ramp).view(-1, 28, 28)
     moved = (view - ramp.view(-1, 28, 28))[:, 8:20, 8:20] * 27 / 28
     assert 0.02 < moved.std() < 0.035

@@ -14,8 +14,11 @@ from aae_cli.errors import AaeError, Interrupted, TrainingError
 class Source:
     steps_per_epoch, batch_size = 5, 4
 
-    def batch(self, step):
-        return torch.randn(2, 4, 3) + step * 0.01
+    def rows(self, step):
+        return torch.full((2, 4), step)
+
+    def batch(self, rows):
+        return torch.randn(2, 4, 3) + rows.unsqueeze(-1) * 0.01
 
 
 class Objective:

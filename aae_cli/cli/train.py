@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -114,4 +115,5 @@ def command(
             reporter=report,
             format=format,
         )
-        print(json.dumps({"checkpoint": str(run.folder), "metrics": run.metrics}) if as_json else run.folder)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            print(json.dumps({"checkpoint": str(run.folder), "metrics": run.metrics}) if as_json else run.folder)
