@@ -65,6 +65,7 @@ class Batches:
         augment_rows: whether x itself is a view.
         seeds: one a model.
         world: processes that share each batch; the sizes above are of the whole batch.
+        index: (N,) which rows of x are meant, where x is mapped from a file and holds others too; None for all.
     """
 
     def __init__(
@@ -82,12 +83,13 @@ class Batches:
         augment_labelled: bool = False,
         augment_rows: bool = False,
         world: World = ALONE,
+        index: Tensor | None = None,
     ) -> None:
         self.x, self.scaling, self.batch_size, self.seeds = x, scaling, batch_size, list(seeds)
         self.view, self.want_view, self.augment_labelled = view, want_view, augment_labelled
         self.labelled_size, self.augment_rows = labelled_size, augment_rows
-        self.steps_per_epoch = max(1, len(x) // batch_size)
-        self.world = world
+        self.world, self.index, self.count = world, index, len(x) if index is None else len(index)
+        self.steps_per_epoch = max(1, self.count // batch_size)
         rows = torch.from_numpy(np.stack(labelled)).to(x.device)  # (R, L)
         self.labelled = rows
         hidden = torch.full_like(labels, -1)
@@ -103,7 +105,7 @@ class Batches:
             orders = []
             for seed in self.seeds:
                 generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-                orders.append(torch.randperm(len(self.x), generator=generator))
+                orders.append(torch.randperm(self.count, generator=generator))
             self._epoch, self._order = epoch, torch.stack(orders).to(self.x.device)
         return self._order
 
@@ -113,9 +115,17 @@ class Batches:
         rows = self.order(epoch)[:, position * self.batch_size : (position + 1) * self.batch_size]
         return rows.tensor_split(self.world.size, 1)[self.world.rank]
 
+    def raw(self, rows: Tensor) -> Tensor:
+        """Rows by number, in the file's units."""
+        return self.x[rows if self.index is None else self.index[rows]]
+
+    def first(self, count: int) -> Tensor:
+        """The first rows, in the file's units."""
+        return self.raw(torch.arange(min(count, self.count), device=self.x.device))
+
     def batch(self, rows: Tensor) -> Batch:
         """The batch of these rows. Draws random numbers where there are views, or labelled rows."""
-        x = self.scaling(self.x[rows])
+        x = self.scaling(self.raw(rows))
         view = self.view(x) if self.view is not None and self.want_view else None
         if self.view is not None and self.augment_rows:
             x = self.view(x)
@@ -124,7 +134,7 @@ class Batches:
             shape = (len(self.seeds), self.labelled_size // self.world.size)
             some = self.world.draw(partial(torch.randint, self.labelled.shape[1]), shape, self.x.device)
             chosen = self.labelled.gather(1, some)
-            labelled, targets = self.scaling(self.x[chosen]), self.all_labels[chosen]
+            labelled, targets = self.scaling(self.raw(chosen)), self.all_labels[chosen]
             if self.view is not None and self.augment_labelled:
                 labelled = self.view(labelled)
         return Batch(x, self.labels[self.models, rows], view, labelled, targets)

@@ -168,8 +168,12 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
 
 
 @torch.no_grad()
-def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor) -> None:
-    """Fill in the model's scaling: from the pixel range, or from the training rows x (N, D) in the file's units."""
+def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Tensor | None = None) -> None:
+    """Fill in the model's scaling: from the pixel range, or from the training rows x (N, D) in the file's units.
+
+    Args:
+        index: which rows of x are meant; None for all.
+    """
     shift, scale = model.scaling.shift, model.scaling.scale
     if config.data.scaling == "unit":
         assert schema.low is not None and schema.high is not None
@@ -178,13 +182,14 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor) -> None:
         return
     total = torch.zeros(x.shape[1], dtype=torch.float64)
     square = torch.zeros_like(total)
-    mean_of_some = x[: min(len(x), 1000)].double().mean(0).cpu()
-    for rows in x.split(10_000):  # centred first: no cancellation on columns such as years
-        centred = rows.double().cpu() - mean_of_some
+    numbers = torch.arange(len(x)) if index is None else index
+    mean_of_some = x[numbers[:1000]].double().mean(0).cpu()
+    for some in numbers.split(10_000):  # centred first: no cancellation on columns such as years
+        centred = x[some].double().cpu() - mean_of_some
         total += centred.sum(0)
         square += centred.square().sum(0)
-    mean = total / len(x)
-    std = (square / len(x) - mean.square()).clamp(min=0).sqrt()
+    mean = total / len(numbers)
+    std = (square / len(numbers) - mean.square()).clamp(min=0).sqrt()
     if schema.kind == "image":  # one spread for all pixels: a border that never changes must not be blown up
         std = std.square().mean().sqrt().expand_as(std).clone()
     std = torch.where(std > 1e-8 * (mean_of_some.abs() + 1e-30), std, torch.ones_like(std))

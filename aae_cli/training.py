@@ -21,7 +21,7 @@ from .build import Adapted, adapt, build_model, build_objective, build_view, mak
 from .checkpoint import CONFIG, METRICS, MODEL, STATE, Header, load_tensors, new_run_folder, read_header, save_tensors
 from .config import Config, preset_title, resolve, to_yaml, validate
 from .data import NotHere, named_test, read
-from .data.types import Data
+from .data.types import Data, Mapped
 from .device import autocast, choose_device
 from .engine import Callbacks, Engine, Schedule
 from .errors import AaeError, CheckpointError, TrainingError, UsageError
@@ -29,6 +29,7 @@ from .evaluation import evaluate, name_clusters
 from .files import make_folder, write_whole
 from .graph import CudaRecorder
 from .inference import Autoencoder
+from .merging import ROWS as COUPLING_ROWS
 from .merging import coupling, label_clusters, merge_clusters
 from .model import AAE, pick_model
 from .pictures import sample_sheet
@@ -437,10 +438,10 @@ class _Job:
         model_seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
         models = len(model_seeds)
         torch.manual_seed(config.train.seed + stage)
-        x = torch.from_numpy(np.ascontiguousarray(rows.x))
+        x, index = _tensor(rows)
         labels = torch.from_numpy(rows.labels if rows.labels is not None else np.full(len(rows), -1)).long()
         model = build_model(config, self.schema, models)
-        set_scaling(model, config, self.schema, x)
+        set_scaling(model, config, self.schema, x, index)
         model.to(plan.device)
         objective = build_objective(config, model, len(self.schema.classes or ()), plan.context, self.world)
         semi = config.phases.semi_supervised
@@ -457,6 +458,7 @@ class _Job:
             augment_labelled=bool(semi and semi.augment),
             augment_rows=config.augment.rows,
             world=self.world,
+            index=None if index is None else index.to(plan.device),
         )
         self.model = model
         schedule = Schedule(
@@ -483,7 +485,7 @@ class _Job:
         trained.load_state_dict(engine.weights)
         with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
             torch.manual_seed(before.train.seed)
-            joint, share = coupling(trained, self.batches.x, make_view(before, self.schema, trained))
+            joint, share = coupling(trained, self.batches.first(COUPLING_ROWS), make_view(before, self.schema, trained))
         following = self._build(self.stage + 1)
         assert self.model.encoder.groups is not None
         classes = self.model.classes
@@ -505,7 +507,7 @@ class _Job:
         rows = self.batches.labelled
         rows = rows[:, torch.randperm(rows.shape[1])[:SCORE_ROWS].to(rows.device)]
         model.eval()
-        y = model.encode(model.scaling(self.batches.x[rows])).part("y")
+        y = model.encode(model.scaling(self.batches.raw(rows))).part("y")
         model.train()
         return y.cpu().numpy(), self.batches.all_labels[rows].cpu().numpy()
 
@@ -694,6 +696,13 @@ class _Job:
         for number, note in enumerate(self.notes, 1):
             shown[f"note {number}"] = note
         return card(self.title, about.summary, shown, measured, f"aae info -c {self.folder}")
+
+
+def _tensor(rows: Data) -> tuple[Tensor, Tensor | None]:
+    """Rows as a tensor, without a copy where they are mapped; then with the numbers of the rows that are meant, or None."""
+    if isinstance(rows.x, Mapped):
+        return torch.from_numpy(np.asarray(rows.x.base)), torch.from_numpy(rows.x.index)
+    return torch.from_numpy(np.ascontiguousarray(rows.x)), None
 
 
 def _finished(folder: Path) -> bool:

@@ -9,13 +9,14 @@ import struct
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
 from ..errors import DataError
 from .files import LIMIT, Where, clean, listed, opened, quoted, read_up_to
 from .raw import Raw
+from .types import MAP_FROM
 
 DATA_KEYS = ("x", "X", "data", "images", "arr_0")
 LABEL_KEYS = ("y", "labels", "label")
@@ -60,7 +61,7 @@ def read_npz(where: Where, name: str, key: str | None = None, label_key: str | N
 
 
 def read_npy(where: Where, name: str) -> Raw:
-    """The array of an .npy file.
+    """The array of an .npy file; a large one is mapped into memory, and read as its rows are asked for.
 
     Raises:
         DataError: not an .npy file, cut short, or holding Python objects.
@@ -69,7 +70,14 @@ def read_npy(where: Where, name: str) -> Raw:
         where.seek(0)
         return Raw(_read_array(where, len(where.getbuffer()), name), name)
     with where.open("rb") as file:
-        return Raw(_read_array(file, os.fstat(file.fileno()).st_size, name), name)
+        size = os.fstat(file.fileno()).st_size
+        if size < MAP_FROM:
+            return Raw(_read_array(file, size, name), name)
+        shape, fortran, dtype = _read_layout(file, size, name)
+        if not dtype.isnative:
+            raise DataError(f"{name} is large and in another byte order than this machine's", "save it anew")
+        order: Literal["C", "F"] = "F" if fortran else "C"
+        return Raw(np.memmap(file, dtype, "c", file.tell(), shape, order), name)  # "c": the file itself never changes
 
 
 def read_idx(where: Where, name: str) -> Raw:
@@ -126,6 +134,17 @@ def _read_member(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> np.
 
 def _read_array(file: IO[bytes], size: int, name: str) -> np.ndarray:
     """The array of an .npy stream of ``size`` bytes, whose header is checked before anything is allocated."""
+    shape, fortran, dtype = _read_layout(file, size, name)
+    content = read_up_to(file, size)
+    if len(content) != prod(shape) * dtype.itemsize:
+        raise DataError(f"{name} is cut short")
+    flat = np.frombuffer(content, dtype) if content else np.empty(0, dtype)
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def _read_layout(file: IO[bytes], size: int, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and type, from the header of an .npy stream of ``size`` bytes."""
     try:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -136,12 +155,7 @@ def _read_array(file: IO[bytes], size: int, name: str) -> np.ndarray:
         raise DataError(f"{name} holds Python objects (pickles), which are refused", "save numbers or text")
     if dtype.itemsize == 0 or any(side < 0 for side in shape) or prod(shape) * dtype.itemsize != size - file.tell():
         raise DataError(f"{name} is cut short or damaged: {size} bytes do not make the shape {shape} of {dtype}")
-    content = read_up_to(file, size)
-    if len(content) != prod(shape) * dtype.itemsize:
-        raise DataError(f"{name} is cut short")
-    flat = np.frombuffer(content, dtype) if content else np.empty(0, dtype)
-    array = flat.reshape(shape, order="F" if fortran else "C")
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+    return shape, fortran, dtype
 
 
 def _pickled(where: Where) -> bool:

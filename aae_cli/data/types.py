@@ -49,12 +49,38 @@ class Schema:
         return replace(self, classes=classes)
 
 
+MAP_FROM = 2**28
+"""Files of this many bytes or more are mapped into memory rather than read, where their format allows."""
+
+
+class Mapped:
+    """Some rows of an array that lies in a file: each is read when it is asked for.
+
+    Args:
+        base: (M, D), mapped.
+        index: (N,) the numbers of the rows.
+    """
+
+    ndim = 2
+
+    def __init__(self, base: np.ndarray, index: np.ndarray) -> None:
+        self.base, self.index = base, index
+        self.shape, self.dtype = (len(index), base.shape[1]), base.dtype
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        return np.asarray(self.base[self.index[rows]])
+
+
 @dataclass(frozen=True)
 class Data:
     """Rows read from one source.
 
     Attributes:
-        x: (N, D) uint8 or float32, in the file's own units; an image row is (C, H, W) flattened.
+        x: (N, D) uint8 or float32, in the file's own units; an image row is (C, H, W) flattened. Rows of a large .npy
+            file are mapped into memory: a np.memmap, or ``Mapped`` where only some of them are meant.
         schema: the form of a row. ``schema.classes`` names this data's own classes.
         labels: (N,) int64 indices into ``schema.classes``, −1 where unlabelled; None where there are none.
         ids: one id a row (file names, an id column); None means the row number from 0.
@@ -78,7 +104,9 @@ class Data:
         if ids is not None:
             ids = tuple(ids[index]) if isinstance(index, slice) else tuple(ids[i] for i in index)
         labels = None if self.labels is None else self.labels[index]
-        return replace(self, x=self.x[index], labels=labels, ids=ids)
+        some: Any = self.x
+        mapped = isinstance(some, np.memmap) and isinstance(index, np.ndarray)
+        return replace(self, x=Mapped(some, index) if mapped else some[index], labels=labels, ids=ids)
 
     @property
     def label_names(self) -> list[str] | None:
