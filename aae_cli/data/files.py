@@ -127,7 +127,8 @@ def read_whole(where: Where, name: str) -> bytes:
         DataError: more than ``LIMIT`` bytes.
     """
     with opened(where) as file:
-        content = read_up_to(file, LIMIT + 1)
+        plain = isinstance(where, Path) and not isinstance(file, gzip.GzipFile)
+        content = file.read(LIMIT + 1) if plain else bytes(read_up_to(file, LIMIT + 1))
     if len(content) > LIMIT:
         raise DataError(f"{name} holds more than {LIMIT >> 30} GiB")
-    return bytes(content)
+    return content

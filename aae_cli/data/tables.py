@@ -39,13 +39,15 @@ def read_text_table(
     """
     import polars as pl
 
-    content = read_whole(where, name).removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")
+    content = read_whole(where, name).removeprefix(b"\xef\xbb\xbf")
+    if content[:1] in (b"\r", b"\n") or content[-4:].count(b"\n") > 1:  # a copy, so only where it is needed
+        content = content.strip(b"\r\n")
     _refuse_other_than_text(content, name)
-    if not content.strip():
+    if not content or content.isspace():
         raise DataError(f"{name} is empty")
     if b"\n" not in content:
         content = content.replace(b"\r", b"\n")
-    line = content.split(b"\n", 1)[0]
+    line = content[: content.find(b"\n") + 1 or None]
     notes: list[str] = []
     if separator.encode() not in line:
         other = max(_SEPARATORS, key=lambda item: line.count(item.encode()))
