@@ -9,13 +9,14 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from .errors import AaeError, UsageError
-from .files import write_whole
+from .files import whole_file, write_whole
 
 TABLES = ("csv", "tsv", "parquet", "ndjson", "json", "npz", "npy")
 BINARY = ("parquet", "npz", "npy", "png")
@@ -82,8 +83,13 @@ def significant(values: np.ndarray, digits: int = 7) -> np.ndarray:
     return np.where(nonzero, rounded, values)
 
 
-def table_bytes(columns: Mapping[str, Column], format: str) -> bytes:
-    """A table in one of the formats. .npy holds the number columns side by side; .npz an array a column."""
+def table_bytes(columns: Mapping[str, Column], format: str, *, integers: bool = True, header: bool = True) -> bytes:
+    """A table in one of the formats. .npy holds the number columns side by side; .npz an array a column.
+
+    Args:
+        integers: write columns of whole numbers without a decimal point, in text.
+        header: whether text begins with the names of the columns.
+    """
     if format in ("npz", "npy"):
         return _numpy_bytes(columns, format)
     import polars as pl
@@ -92,8 +98,8 @@ def table_bytes(columns: Mapping[str, Column], format: str) -> bytes:
     for name, values in columns.items():
         if isinstance(values, np.ndarray) and values.dtype.kind == "f":
             whole = np.isfinite(values).all() and (values == np.rint(values)).all() and (np.abs(values) < 2**53).all()
-            integers = whole and format in ("csv", "tsv") and len(values)
-            series.append(pl.Series(name, values.astype(np.int64) if integers else significant(values)))
+            as_integers = integers and whole and format in ("csv", "tsv") and len(values)
+            series.append(pl.Series(name, values.astype(np.int64) if as_integers else significant(values)))
         else:
             series.append(pl.Series(name, values))
     frame = pl.DataFrame(series)
@@ -105,7 +111,7 @@ def table_bytes(columns: Mapping[str, Column], format: str) -> bytes:
     elif format == "json":
         frame.write_json(buffer)
     else:
-        frame.write_csv(buffer, separator="\t" if format == "tsv" else ",")
+        frame.write_csv(buffer, separator="\t" if format == "tsv" else ",", include_header=header)
     return buffer.getvalue()
 
 
@@ -121,6 +127,54 @@ def _numpy_bytes(columns: Mapping[str, Column], format: str) -> bytes:
             raise UsageError("--format npy: there are no number columns", "use npz or csv")
         np.save(buffer, np.column_stack(numbers), allow_pickle=False)
     return buffer.getvalue()
+
+
+class TableWriter:
+    """A table that is written piece by piece: to a file, which appears whole at the end, or to stdout as it comes.
+
+    Text is written at once; other formats are kept until the end. Used as a context manager.
+    """
+
+    def __init__(self, output: str | None, format: str) -> None:
+        self.output, self.format, self.rows = output, format, 0
+        self._stack = ExitStack()
+        self._file: IO[bytes] | None = None
+        self._kept: dict[str, list[np.ndarray]] = {}
+
+    def __enter__(self) -> TableWriter:
+        if self.output not in (None, "-"):
+            temporary = self._stack.enter_context(whole_file(Path(str(self.output))))
+            self._file = self._stack.enter_context(temporary.open("wb"))
+        elif self.format in BINARY and sys.stdout.isatty():
+            raise UsageError(
+                f"{self.format} would garble the terminal", "write it to a file with -o FILE, or pipe it on"
+            )
+        return self
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        """Add rows. Columns must be the same each time."""
+        if self.format in ("csv", "tsv", "ndjson"):
+            self._put(table_bytes(columns, self.format, integers=False, header=self.rows == 0))
+        else:
+            for name, values in columns.items():
+                self._kept.setdefault(name, []).append(np.asarray(values))
+        self.rows += len(next(iter(columns.values())))
+
+    def _put(self, content: bytes) -> None:
+        out = self._file or sys.stdout.buffer
+        for start in range(0, len(content), 1 << 16):
+            out.write(content[start : start + (1 << 16)])
+        out.flush()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        try:
+            if kind is None and self._kept:
+                whole = {name: np.concatenate(pieces) for name, pieces in self._kept.items()}
+                self._put(table_bytes(whole, self.format, integers=False))
+        except BaseException:
+            self._stack.__exit__(*sys.exc_info())
+            raise
+        self._stack.__exit__(kind, error, trace)
 
 
 def write(content: bytes, output: str | None, format: str) -> None:

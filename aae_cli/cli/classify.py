@@ -23,7 +23,7 @@ from .common import (
     frame,
     load_model,
     reporter,
-    write_rows,
+    say_written,
 )
 
 PRESETS = "aae train --preset semi-supervised (or dim-reduction-labels, dim-reduction-10d, clustering)"
@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Write the predicted class of every row, one a line under the header `label`."""
     with frame(debug):
-        from ..output import check_output, output_format
+        from ..output import TableWriter, check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -64,10 +64,11 @@ def command(
         )
         assert path is not None
         model = load_model(path, device)
-        rows = source.like(model.header)
-        probabilities = model.classify(rows.x)
-        if proba:
-            table: dict[str, Any] = {name: probabilities[:, i] for i, name in enumerate(model.classes)}
-        else:
-            table = {"label": [model.classes[i] for i in probabilities.argmax(1)]}
-        write_rows(table, len(rows), kind, output, report)
+        with TableWriter(output, kind) as writer:
+            for rows in source.pieces(model.header):
+                probabilities = model.classify(rows.x)
+                if proba:
+                    writer.write({name: probabilities[:, i] for i, name in enumerate(model.classes)})
+                else:
+                    writer.write({"label": [model.classes[i] for i in probabilities.argmax(1)]})
+        say_written(writer.rows, output, report)

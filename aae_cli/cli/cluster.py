@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,8 +28,11 @@ from .common import (
     ids_and_labels,
     load_model,
     reporter,
-    write_rows,
+    say_written,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def command(
@@ -52,7 +55,7 @@ def command(
 ) -> None:
     """Write the cluster of every row and how sure it is: id, cluster, confidence, label (where known)."""
     with frame(debug):
-        from ..output import check_output, output_format
+        from ..output import TableWriter, check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -80,22 +83,31 @@ def command(
         model = load_model(path, device)
         if clusters is not None and model.model.classes not in (0, clusters):
             raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")
-        rows = source.like(model.header)
-        own, confidence = model.cluster(rows.x)
-        ids, labels = ids_and_labels(rows)
-        table: dict[str, Any] = {"id": ids, "cluster": own, "confidence": confidence}
-        if labels is not None:
-            table["label"] = labels
-        if plot is not None:
-            from pathlib import Path
+        first: tuple[np.ndarray, np.ndarray] | None = None
+        with TableWriter(output, kind) as writer:
+            for rows in source.pieces(model.header):
+                own, confidence = model.cluster(rows.x)
+                ids, labels = ids_and_labels(rows)
+                table: dict[str, Any] = {"id": ids, "cluster": own, "confidence": confidence}
+                if labels is not None:
+                    table["label"] = labels
+                if first is None:
+                    first = rows.x, own  # members to show
+                writer.write(table)
+            if plot is not None and first is not None:
+                picture(model, *first, plot)
+                report.say(f"drew {plot}")
+        say_written(writer.rows, output, report)
 
-            from ..files import write_whole
-            from ..pictures import cluster_figure, cluster_profiles
 
-            if model.schema.kind == "image":
-                picture = cluster_figure(model, rows.x, own)
-            else:
-                picture = cluster_profiles(model, model.embed(rows.x), own)
-            write_whole(Path(plot), picture)
-            report.say(f"drew {plot}")
-        write_rows(table, len(rows), kind, output, report)
+def picture(model: Any, x: np.ndarray, own: np.ndarray, plot: str) -> None:
+    """Cluster heads beside members for images, profiles for tables."""
+    from pathlib import Path
+
+    from ..files import write_whole
+    from ..pictures import cluster_figure, cluster_profiles
+
+    if model.schema.kind == "image":
+        write_whole(Path(plot), cluster_figure(model, x, own))
+    else:
+        write_whole(Path(plot), cluster_profiles(model, model.embed(x), own))

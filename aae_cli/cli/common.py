@@ -18,7 +18,7 @@ from ..report import to_stderr
 
 if TYPE_CHECKING:
     from ..checkpoint import Header
-    from ..data.types import Data
+    from ..data.types import Data, Schema
     from ..report import Reporter
 
 
@@ -201,55 +201,55 @@ class Rows:
     def __init__(self, source: str, format: str | None, label_column: str | None, columns: str | None) -> None:
         self.source, self.label_column, self.columns = source, label_column, listed(columns)
         self.format = format if source == "-" else None
-        self._plain: Data | None = None
-        self._problem: DataError | None = None
+        self._form: Schema | None = None
 
     def plain(self) -> Data:
         """As it stands. Raises DataError."""
         from ..data import read
 
-        if self._plain is None and self._problem is None:
-            try:
-                self._plain = read(
-                    self.source, format=self.format, label_column=self.label_column, columns=self.columns
-                )
-            except DataError as problem:
-                self._problem = problem
-        if self._problem is not None:
-            raise self._problem
-        assert self._plain is not None
-        return self._plain
+        return read(self.source, **self._options(self.label_column))
 
     def like(self, header: Header) -> Data:
-        """In the form of a checkpoint, with the label column that it was trained with, if that is here. Raises DataError."""
+        """In the form of a checkpoint. Raises DataError."""
         from ..data import read
 
-        def attempt(label_column: str | None) -> Data:
-            return read(
-                self.source,
-                format=self.format,
-                label_column=label_column,
-                columns=self.columns,
-                like=header.schema,
-            )
+        return read(self.source, **self._options(self._label_column(header)), like=header.schema)
+
+    def pieces(self, header: Header) -> Iterator[Data]:
+        """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError."""
+        from ..data import pieces
+
+        return pieces(self.source, **self._options(self._label_column(header)), like=header.schema)
+
+    def _label_column(self, header: Header) -> str | None:
+        """The one that was given, else the one that the checkpoint was trained with, if that is here."""
+        from ..data import head
 
         remembered = header.config.data.label_column
         if self.label_column is None and remembered is not None:
             with suppress(DataError):
-                return attempt(remembered)
-        return attempt(self.label_column)
+                head(self.source, **self._options(remembered), like=header.schema)
+                return remembered
+        return self.label_column
+
+    def _options(self, label_column: str | None) -> dict[str, Any]:
+        return {"format": self.format, "label_column": label_column, "columns": self.columns}
 
     def fit(self, header: Header) -> bool:
         """Whether a run was trained on rows of this form, as far as names and shapes tell."""
+        from ..data import head
+
         ours = header.schema
         try:
-            theirs = self.plain().schema
+            if self._form is None:
+                self._form = head(self.source, **self._options(self.label_column)).schema
         except DataError:  # such as a column of text, which a checkpoint that knows its columns passes over
             try:
-                self.like(header)
+                head(self.source, **self._options(self._label_column(header)), like=ours)
             except DataError:
                 return False
             return True
+        theirs = self._form
         if ours.kind == "table" and ours.columns and theirs.columns:
             return set(ours.columns) <= set(theirs.columns)
         if ours.kind == theirs.kind == "image":
@@ -281,7 +281,9 @@ def fit(preset: str, rows: Rows, flags: dict[str, Any], seed: int, device: Devic
 
 def ids_and_labels(data: Data) -> tuple[Any, list[str] | None]:
     """The id column of an output, and the labels where known."""
-    ids = list(data.ids) if data.ids is not None else list(range(len(data)))
+    import numpy as np
+
+    ids = list(data.ids) if data.ids is not None else np.arange(data.first, data.first + len(data))
     return ids, data.label_names
 
 
@@ -297,10 +299,6 @@ def class_index(model: Any, label: str) -> int:
     raise UsageError(f"--label {label}: no such class", f"the model's classes are {known}" if known else None)
 
 
-def write_rows(table: dict[str, Any], rows: int, kind: str, output: str | None, reporter: Reporter) -> None:
-    """A command's result, a row for each row of DATA."""
-    from ..output import table_bytes, write
-
-    write(table_bytes(table, kind), output, kind)
+def say_written(rows: int, output: str | None, reporter: Reporter) -> None:
     if output not in (None, "-"):
         reporter.say(f"wrote {rows} rows to {output}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,8 +28,15 @@ from .common import (
     ids_and_labels,
     load_model,
     reporter,
-    write_rows,
+    say_written,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from ..data.types import Data
 
 
 def command(
@@ -52,7 +59,10 @@ def command(
 ) -> None:
     """Write the representation of every row: id, label (where known), then x,y or z0,z1,…"""
     with frame(debug):
-        from ..output import check_output, output_format
+        import numpy as np
+
+        from ..data.files import clean
+        from ..output import TableWriter, check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -81,29 +91,55 @@ def command(
             flags = {"code.z.dims": wanted} if wanted != 2 else {}
             path = fit("dim-reduction", source, flags, seed, device, report)
         model = load_model(path, device)
-        rows = source.like(model.header)
+        drawn: list[tuple[np.ndarray, list[str]]] = []
+        with TableWriter(output, kind) as writer:
+            for ids, labels, points, clusters in represented(model, source.pieces(model.header), dims, bool(plot)):
+                table: dict[str, Any] = {"id": ids}
+                if labels is not None:
+                    table["label"] = labels
+                names = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
+                writer.write(table | {each: points[:, i] for i, each in enumerate(names)})
+                if plot is not None:
+                    drawn.append((points, labels if labels is not None else clusters))
+            if plot is not None:
+                colours = [label for _, piece in drawn for label in piece]
+                picture(np.concatenate([points for points, _ in drawn]), colours or None, clean(data), model, plot)
+                report.say(f"drew {plot}")
+        say_written(writer.rows, output, report)
+
+
+def represented(model: Any, pieces: Iterator[Data], dims: int | None, clusters: bool) -> Iterator[tuple[Any, ...]]:
+    """Ids, labels, points and, if asked for, cluster names of each piece.
+
+    All but principal components come as the pieces do; those are of all rows, whose representations are kept until then.
+    """
+    whole = dims is not None and dims < model.dims and not (dims == 2 and model.model.heads is not None)
+    kept = []
+    for rows in pieces:
         points = model.embed(rows.x)
-        if dims is not None:
-            points = model.project(points, dims)
-        ids, labels = ids_and_labels(rows)
-        table: dict[str, Any] = {"id": ids}
-        if labels is not None:
-            table["label"] = labels
-        names = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
-        table |= {name: points[:, i] for i, name in enumerate(names)}
-        if plot is not None:
-            from pathlib import Path
+        own = [str(cluster) for cluster in model.cluster(rows.x)[0]] if clusters and model.model.classes else []
+        if whole:
+            kept.append((*ids_and_labels(rows), points, own))
+        else:
+            yield *ids_and_labels(rows), points if dims is None else model.project(points, dims), own
+    if kept:
+        import numpy as np
 
-            from ..files import write_whole
-            from ..pictures import scatter
+        projected = model.project(np.concatenate([piece[2] for piece in kept]), dims)
+        starts = np.cumsum([len(piece[2]) for piece in kept])[:-1]
+        for (ids, labels, _, own), points in zip(kept, np.split(projected, starts), strict=True):
+            yield ids, labels, points, own
 
-            shown = labels
-            if shown is None and model.model.classes:
-                shown = [str(cluster) for cluster in model.cluster(rows.x)[0]]
-            flat = model.project(points, 2) if points.shape[1] > 2 and points.shape[1] == model.dims else points
-            heads = None
-            if model.model.heads is not None and model.dims == 2 and flat is points:
-                heads = model.model.W_C[0].detach().cpu().numpy()
-            write_whole(Path(plot), scatter(flat, shown, f"{model.header.title}: {rows.name}", heads))
-            report.say(f"drew {plot}")
-        write_rows(table, len(rows), kind, output, report)
+
+def picture(points: np.ndarray, labels: list[str] | None, name: str, model: Any, plot: str) -> None:
+    """The points as a scatter, with the cluster heads where they lie in the same plane."""
+    from pathlib import Path
+
+    from ..files import write_whole
+    from ..pictures import scatter
+
+    flat = model.project(points, 2) if points.shape[1] > 2 and points.shape[1] == model.dims else points
+    heads = None
+    if model.model.heads is not None and model.dims == 2 and flat is points:
+        heads = model.model.W_C[0].detach().cpu().numpy()
+    write_whole(Path(plot), scatter(flat, labels, f"{model.header.title}: {name}", heads))

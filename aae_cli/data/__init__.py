@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError
-from .files import NotHere, Where, clean, did_you_mean, guarded, pipe_bytes, quoted, stdin_bytes
+from .files import NotHere, Pipe, Where, clean, did_you_mean, guarded, named_pipe, quoted, stdin_pipe
 from .named import NAMES, available, download, named_test, read_named, split_name
 from .types import Data, Schema
 
@@ -18,8 +19,19 @@ if TYPE_CHECKING:
     from .raw import Kind, Raw
 
 __all__ = [
-    "FORMATS", "NAMES", "Data", "NotHere", "Schema", "available", "download", "named_test", "read", "read_row"
-]  # fmt: skip
+    "FORMATS",
+    "NAMES",
+    "Data",
+    "NotHere",
+    "Schema",
+    "available",
+    "download",
+    "head",
+    "named_test",
+    "pieces",
+    "read",
+    "read_row",
+]
 
 FORMATS = ("csv", "tsv", "parquet", "npz", "npy", "idx", "images", "png", "jpg", "bmp", "gif", "webp", "tiff")
 _TELLING = "csv, tsv (also .gz), parquet, npz, npy, idx (also .gz), a folder of images, an image file, - for stdin"
@@ -70,6 +82,77 @@ def read(
         return finish(raw, like, kind)
 
 
+def pieces(
+    source: str,
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    like: Schema | None = None,
+) -> Iterator[Data]:
+    """What ``read`` gives, piece by piece in bounded memory, however long the source is.
+
+    Tables as text (from pipes too), .npy and Parquet files come in pieces, all others in one. Each piece has its own class
+    names; rows count from the beginning of the source. Arguments and errors are those of ``read``.
+    """
+    yield from _pieces(source, format, label_column, columns, like, head=False)
+
+
+def head(
+    source: str,
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    like: Schema | None = None,
+) -> Data:
+    """The first piece of ``pieces``; a pipe can still be read from its beginning after that."""
+    return next(_pieces(source, format, label_column, columns, like, head=True))
+
+
+def _pieces(
+    source: str,
+    format: str | None,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+    like: Schema | None,
+    head: bool,
+) -> Iterator[Data]:
+    import numpy as np
+
+    from . import parts
+    from .raw import finish, refuse_options
+
+    name = "stdin" if source == "-" else clean(source, 200)
+    where: Path | Pipe | None = None
+    form = format and format.lower()
+    if split_name(source) is None:
+        with guarded(name):
+            where, key = _locate(source)
+            form = form or _form(where)
+            if key is not None or not parts.divides(where, form):
+                where = None
+    if where is None or form is None:
+        yield read(source, format=format, label_column=label_column, columns=columns, like=like)
+        return
+    if form == "npy":
+        refuse_options(name, columns, label_column)
+    if head and isinstance(where, Pipe):
+        where = Pipe(io.BytesIO(where.peek(parts.HEAD[form])))
+    rows = 0
+    with guarded(name):
+        for make, lines in parts.divide(where, name, form, label_column, columns, like):
+            try:
+                raw = make()
+                data = finish(raw, like)
+            except DataError as error:
+                raise parts.moved(error, rows, lines) from error
+            if data.labels is None and raw.labels is not None:  # none in this piece
+                data = replace(data, labels=np.full(len(data), -1), schema=data.schema.with_classes(()))
+            yield replace(data, first=rows, notes=data.notes if rows == 0 else ())
+            rows += len(data)
+
+
 def read_row(
     source: str,
     *,
@@ -108,15 +191,14 @@ def _read_path(
 ) -> Raw:
     from . import arrays, images, raw, tables
 
-    where, key = _locate(source)
+    at, key = _locate(source)
+    where: Where = io.BytesIO(at.everything()) if isinstance(at, Pipe) else at
     if isinstance(where, Path) and where.is_dir():
         if format not in (None, "images"):
             raise DataError(f"{name} is a folder, not a file of the format {format}")
         raw.refuse_options(name, columns, label_column)
         return images.read_folder(where, name, like)
-    form = format or (_format_of(where) if isinstance(where, Path) and where.is_file() else "csv")
-    if isinstance(where, Path) and not where.is_file():
-        where = pipe_bytes(where)
+    form = format or _form(at)
     if key is not None and form != "npz":
         raise DataError(f"{name}: only .npz files have keys, and one row is chosen only with --style-from")
     if form in ("csv", "tsv"):
@@ -136,17 +218,18 @@ def _read_path(
     raise DataError(f"{name} is a file, not a folder of images")
 
 
-def _locate(source: str) -> tuple[Where, str | None]:
-    """A file or stdin, and the key of ``file.npz[key]``.
+def _locate(source: str) -> tuple[Path | Pipe, str | None]:
+    """A file, a folder or a pipe, and the key of ``file.npz[key]``.
 
     Raises:
         DataError: there is no such name or file.
     """
     if source == "-":
-        return stdin_bytes(), None
+        return stdin_pipe(), None
     if "\0" not in source and source:
         if os.path.exists(source):
-            return Path(source), None
+            path = Path(source)
+            return (path if path.is_file() or path.is_dir() else named_pipe(path)), None
         match = re.fullmatch(r"(.+?)\[([^\[\]]+)\]", source, re.DOTALL)
         if match and os.path.exists(match[1]):
             return Path(match[1]), match[2]
@@ -158,6 +241,13 @@ def _locate(source: str) -> tuple[Where, str | None]:
         raise DataError(f"{shown} does not exist", guess or "check the path")
     known = f"data is one of {', '.join(NAMES)}, or a path: {_TELLING}"
     raise DataError(f"there is no data set or file '{shown}'", f"{guess} {known}" if guess else known)
+
+
+def _form(where: Path | Pipe) -> str:
+    """The format of a file, a folder or a pipe."""
+    if isinstance(where, Pipe):
+        return "csv"
+    return "images" if where.is_dir() else _format_of(where)
 
 
 def _format_of(path: Path) -> str:

@@ -73,7 +73,7 @@ def read_npy(where: Where, name: str) -> Raw:
         size = os.fstat(file.fileno()).st_size
         if size < MAP_FROM:
             return Raw(_read_array(file, size, name), name)
-        shape, fortran, dtype = _read_layout(file, size, name)
+        shape, fortran, dtype = read_npy_header(file, size, name)
         if not dtype.isnative:
             raise DataError(f"{name} is large and in another byte order than this machine's", "save it anew")
         order: Literal["C", "F"] = "F" if fortran else "C"
@@ -134,7 +134,7 @@ def _read_member(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> np.
 
 def _read_array(file: IO[bytes], size: int, name: str) -> np.ndarray:
     """The array of an .npy stream of ``size`` bytes, whose header is checked before anything is allocated."""
-    shape, fortran, dtype = _read_layout(file, size, name)
+    shape, fortran, dtype = read_npy_header(file, size, name)
     content = read_up_to(file, size)
     if len(content) != prod(shape) * dtype.itemsize:
         raise DataError(f"{name} is cut short")
@@ -143,8 +143,15 @@ def _read_array(file: IO[bytes], size: int, name: str) -> np.ndarray:
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
-def _read_layout(file: IO[bytes], size: int, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether columns come first, and type, from the header of an .npy stream of ``size`` bytes."""
+def read_npy_header(file: IO[bytes], size: int | None, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and type, from the header of an .npy stream.
+
+    Args:
+        size: of the whole stream in bytes, which the header must agree with; None where it is not known.
+
+    Raises:
+        DataError: not an .npy stream, of another size, or holding Python objects.
+    """
     try:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -153,8 +160,11 @@ def _read_layout(file: IO[bytes], size: int, name: str) -> tuple[tuple[int, ...]
         raise DataError(f"{name} is not a NumPy array file", "pickles and other formats are refused") from error
     if dtype.hasobject:
         raise DataError(f"{name} holds Python objects (pickles), which are refused", "save numbers or text")
-    if dtype.itemsize == 0 or any(side < 0 for side in shape) or prod(shape) * dtype.itemsize != size - file.tell():
-        raise DataError(f"{name} is cut short or damaged: {size} bytes do not make the shape {shape} of {dtype}")
+    wrong = dtype.itemsize == 0 or any(side < 0 for side in shape)
+    if wrong or (size is not None and prod(shape) * dtype.itemsize != size - file.tell()):
+        raise DataError(
+            f"{name} is cut short or damaged: {size or 'its'} bytes do not make the shape {shape} of {dtype}"
+        )
     return shape, fortran, dtype
 
 

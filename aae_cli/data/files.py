@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from ..errors import DataError
 
@@ -74,27 +74,81 @@ def guarded(name: str) -> Iterator[None]:
         raise DataError(f"{name} cannot be read: {clean(error.strerror or error)}") from error
 
 
-def stdin_bytes() -> io.BytesIO:
-    """All of standard input; kept, so that it can be read again in the form of a checkpoint that fits it.
+class Pipe:
+    """What comes through a pipe: looked at from its beginning as often as needed, and then read once, or kept whole."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source, self._kept, self._ended = source, b"", False
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, ``size`` of them or, where there are fewer, all."""
+        if len(self._kept) < size and not self._ended:
+            more = bytes(read_up_to(self._source, size - len(self._kept)))
+            self._kept += more
+            self._ended = len(self._kept) < size
+        return self._kept
+
+    def everything(self) -> bytes:
+        """All bytes; kept, so that they can be read again in the form of a checkpoint that fits them."""
+        if not self._ended:
+            self._kept, self._ended = self._kept + self._source.read(), True
+        return self._kept
+
+    def stream(self) -> IO[bytes]:
+        """All bytes, once: they are not kept."""
+        kept, self._kept, self._ended = self._kept, b"", True
+        return cast("IO[bytes]", io.BufferedReader(_Chained(kept, self._source), _CHUNK >> 4))
+
+
+class _Chained(io.RawIOBase):
+    """Bytes that were read already, then the rest of a stream."""
+
+    def __init__(self, first: bytes, rest: IO[bytes]) -> None:
+        self._first, self._rest = memoryview(first), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._first:
+            size = min(len(buffer), len(self._first))
+            buffer[:size], self._first = self._first[:size], self._first[size:]
+            return size
+        read = getattr(self._rest, "readinto1", None) or self._rest.readinto  # type: ignore[attr-defined]
+        return read(buffer) or 0
+
+
+def stdin_pipe() -> Pipe:
+    """Standard input.
 
     Raises:
         DataError: it is a terminal or closed.
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise DataError("nothing is piped into stdin", "pipe data into it or give a file in place of -")
-    return io.BytesIO(_everything(sys.stdin.buffer))
+    return _pipe(sys.stdin.buffer)
 
 
-def pipe_bytes(path: Path) -> io.BytesIO:
-    """What a named pipe or ``/dev/stdin`` gives; kept like stdin."""
-    return io.BytesIO(_everything(path))
+def named_pipe(path: Path) -> Pipe:
+    """A named pipe or ``/dev/stdin``; opened once."""
+    return _pipe(path)
 
 
 @functools.cache
-def _everything(source: BinaryIO | Path) -> bytes:
-    if isinstance(source, Path):
-        return source.read_bytes()
-    return source.read()
+def _pipe(source: BinaryIO | Path) -> Pipe:
+    return Pipe(source.open("rb") if isinstance(source, Path) else source)
+
+
+@contextmanager
+def streamed(where: Path | Pipe) -> Iterator[IO[bytes]]:
+    """A binary stream of what a file or a pipe holds, read once from its beginning; unpacked if it is gzipped."""
+    if isinstance(where, Path):
+        with opened(where) as file:
+            yield file
+        return
+    packed = where.peek(2)[:2] == b"\x1f\x8b"
+    stream = where.stream()
+    yield cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if packed else stream
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class Raw:
         labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None: no labels.
         columns, integer, ids, notes: as in ``Schema`` and ``Data``.
         pixel_range: (low, high) where the format fixes it, such as 8-bit image files.
+        part: a later piece of a long source, whose form is not judged by these few values.
     """
 
     values: np.ndarray
@@ -37,6 +38,7 @@ class Raw:
     ids: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     pixel_range: tuple[float, float] | None = None
+    part: bool = False
 
 
 def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Data:
@@ -198,7 +200,7 @@ def _refuse_other_range(x: np.ndarray, raw: Raw, like: Schema) -> None:
     if fraction is not None:
         row, column = fraction
         raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", "round it")
-    if raw.pixel_range is None and high > 1 and least == 0 and most == 1:
+    if raw.pixel_range is None and not raw.part and high > 1 and least == 0 and most == 1:
         raise DataError(f"{raw.name}: the values are only 0 and 1, {trained}", f"multiply by {high:g}")
     if raw.pixel_range is not None and raw.pixel_range != (low, high):
         raise DataError(f"{raw.name}: values range over {raw.pixel_range[0]:g}..{raw.pixel_range[1]:g}, {trained}")

@@ -47,23 +47,7 @@ def read_text_table(
         raise DataError(f"{name} is empty")
     if b"\n" not in content:
         content = content.replace(b"\r", b"\n")
-    line = content[: content.find(b"\n") + 1 or None]
-    notes: list[str] = []
-    if separator.encode() not in line:
-        other = max(_SEPARATORS, key=lambda item: line.count(item.encode()))
-        if line.count(other.encode()):
-            notes.append(f"columns are separated by {_SEPARATORS[other]}")
-            separator = other
-    try:
-        first = next(csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""), delimiter=separator))
-    except csv.Error as error:
-        raise DataError(f"{name} has a first line that is not CSV: {clean(error)}") from error
-    has_header = not all(_is_number(cell) for cell in first) or _counts_up(first)
-    header = [cell.strip() for cell in first] if has_header else [f"x{i}" for i in range(len(first))]
-    if not has_header:
-        notes.append("there is no header: columns are named x0, x1, …")
-    elif _counts_up(first):
-        notes.append(f"the first row, {header[0]} to {header[-1]}, is taken for the header")
+    separator, first, header, has_header, notes = _first_line(content, name, separator)
     _refuse_duplicates(header, name)
     as_text = {_label_column(header, label_column, columns, like, name), _id_column(header, columns, like)}
     types = {cell: pl.String for cell, column in zip(first, header, strict=True) if has_header and column in as_text}
@@ -94,6 +78,37 @@ def read_text_table(
     if header[-1] == "" and len(header) > 1 and frame[""].is_null().all():
         frame = frame.drop("")  # a separator at the end of every line
     return read_frame(frame, name, label_column, columns, like, tuple(notes))
+
+
+def _first_line(content: bytes, name: str, separator: str) -> tuple[str, list[str], list[str], bool, list[str]]:
+    """The separator, the cells of the first line, the column names, whether the line names them, and notes on that."""
+    line = content[: content.find(b"\n") + 1 or None]
+    notes: list[str] = []
+    if separator.encode() not in line:
+        other = max(_SEPARATORS, key=lambda item: line.count(item.encode()))
+        if line.count(other.encode()):
+            notes.append(f"columns are separated by {_SEPARATORS[other]}")
+            separator = other
+    try:
+        first = next(csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""), delimiter=separator))
+    except csv.Error as error:
+        raise DataError(f"{name} has a first line that is not CSV: {clean(error)}") from error
+    has_header = not all(_is_number(cell) for cell in first) or _counts_up(first)
+    header = [cell.strip() for cell in first] if has_header else [f"x{i}" for i in range(len(first))]
+    if not has_header:
+        notes.append("there is no header: columns are named x0, x1, …")
+    elif _counts_up(first):
+        notes.append(f"the first row, {header[0]} to {header[-1]}, is taken for the header")
+    return separator, first, header, has_header, notes
+
+
+def spoken_header(content: bytes, name: str, separator: str) -> bytes:
+    """The header line of a text table, its own or the one that is assumed, to put before a later piece of it."""
+    content = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    separator, _, header, _, _ = _first_line(content, name, separator)
+    line = io.StringIO()
+    csv.writer(line, delimiter=separator, lineterminator="\n").writerow(header)
+    return line.getvalue().encode()
 
 
 def read_parquet(

@@ -86,6 +86,7 @@ class Data:
         ids: one id a row (file names, an id column); None means the row number from 0.
         name: what to call it in messages.
         notes: decisions worth telling a person, such as a column left out.
+        first: the number of the first row, in a piece of a longer source.
     """
 
     x: np.ndarray
@@ -94,6 +95,7 @@ class Data:
     ids: tuple[str, ...] | None = None
     name: str = "data"
     notes: tuple[str, ...] = ()
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.x)
@@ -104,9 +106,10 @@ class Data:
         if ids is not None:
             ids = tuple(ids[index]) if isinstance(index, slice) else tuple(ids[i] for i in index)
         labels = None if self.labels is None else self.labels[index]
-        some: Any = self.x
-        mapped = isinstance(some, np.memmap) and isinstance(index, np.ndarray)
-        return replace(self, x=Mapped(some, index) if mapped else some[index], labels=labels, ids=ids)
+        x: Any = (
+            self.x[index] if isinstance(index, slice) or not isinstance(self.x, np.memmap) else Mapped(self.x, index)
+        )
+        return replace(self, x=x, labels=labels, ids=ids)
 
     @property
     def label_names(self) -> list[str] | None:
