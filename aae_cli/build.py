@@ -243,6 +243,8 @@ def build_objective(
     adversaries = nn.ModuleDict()
     for part, prior in build_priors(config).items():
         a: AdversaryConfig = getattr(config.adversaries, part)
+        if isinstance(prior, Categorical):
+            prior.share = model.encoder.share
         adversaries[part] = Adversary(
             model.models,
             prior,

@@ -94,6 +94,9 @@ class Encoder(nn.Module):
         self.y = head(fine or classes, batch_norm_y) if classes else None
         self.groups: Tensor | None
         self.register_buffer("groups", torch.arange(fine).remainder(classes).repeat(models, 1) if fine else None)
+        # How the merged clusters share the rows, as the fine ones did: sizes are found, not imposed.
+        self.share: Tensor | None
+        self.register_buffer("share", torch.full((models, classes), 1 / classes) if fine else None)
         self.z = head(dims, batch_norm_z) if dims else None
         if dims and batch_norm_z:
             normalise = self.z[-1]  # type: ignore[index]

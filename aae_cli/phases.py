@@ -233,7 +233,10 @@ def nearest_distance(x: Tensor) -> Tensor:
 
 
 class Information:
-    """−(balance·H(mean y) − mean H(y)) over the batch, in nats."""
+    """−(balance·H(mean y) − mean H(y)) over the batch, in nats.
+
+    Where clusters were merged, H(mean y) gives way to −KL(mean y ‖ their shares): equal sizes would tear classes apart.
+    """
 
     streams: tuple[Stream, ...] = ("x",)
 
@@ -246,7 +249,9 @@ class Information:
         log_y = logits.float().log_softmax(-1)
         y = log_y.exp()
         mean = self.world.mean(y.mean(1))
-        marginal = -(mean * mean.clamp(min=1e-8).log()).sum(-1)
+        share = forward.model.encoder.share
+        usual = 0.0 if share is None else (share * share.shape[1]).clamp(min=1e-3).log()
+        marginal = -(mean * (mean.clamp(min=1e-8).log() - usual)).sum(-1)
         conditional = -(y * log_y).sum(-1).mean(1)
         loss = conditional - self.balance * marginal
         return self.weight * forward.ramp(self.ramp) * loss, {"information": loss}

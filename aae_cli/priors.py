@@ -137,10 +137,22 @@ class SwissRoll(Prior):
 
 
 class Categorical(Prior):
-    """Cat(1/K) as one-hot vectors (sections 5 and 6)."""
+    """Cat(1/K) as one-hot vectors (sections 5 and 6).
+
+    Attributes:
+        share: (R, K) other probabilities of the categories, one set a model; None for 1/K.
+    """
 
     def __init__(self, classes: int) -> None:
         self.dims = self.components = classes
+        self.share: Tensor | None = None
+
+    def _anywhere(self, component: Tensor, world: World) -> Tensor:
+        if self.share is None:
+            return super()._anywhere(component, world)
+        u = world.draw(torch.rand, component.shape, component.device)
+        drawn = torch.searchsorted(self.share.cumsum(-1), u).clamp(max=self.components - 1)
+        return torch.where(component < 0, drawn, component)
 
     def at(self, u: Tensor, component: Tensor) -> Tensor:
         return F.one_hot(component, self.components).to(u.dtype)

@@ -494,7 +494,12 @@ class _Job:
         else:
             y, labels = self._labelled_codes(trained)
             groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
-        state = {**trained.encoder.state_dict(), "groups": torch.from_numpy(np.stack(groups))}
+        sizes = [np.bincount(own, each, minlength=classes) for own, each in zip(groups, share, strict=True)]
+        state = {
+            **trained.encoder.state_dict(),
+            "groups": torch.from_numpy(np.stack(groups)),
+            "share": torch.from_numpy(np.stack(sizes)).float(),
+        }
         self.model.encoder.load_state_dict(state)
         following.restart_average()
         following.seconds = engine.seconds

@@ -87,13 +87,28 @@ def test_information_rewards_even_and_sure():
     sure = torch.eye(3)[None, [0, 1, 2]] * 50
     collapsed = torch.eye(3)[None, [0, 0, 0]] * 50
     unsure = torch.zeros(1, 3, 3)
+    model, _ = build(config())
     value = {
-        name: Information(1.0, 4.0, 0.0)(forward(y))[0].item()
+        name: Information(1.0, 4.0, 0.0)(forward(y, model=model))[0].item()
         for name, y in (("sure", sure), ("collapsed", collapsed), ("unsure", unsure))
     }
     assert value["sure"] == pytest.approx(-4 * math.log(3), rel=1e-4)
     assert value["collapsed"] == pytest.approx(0, abs=1e-4)
     assert value["unsure"] == pytest.approx(-3 * math.log(3), rel=1e-4)
+
+
+def test_information_of_merged_clusters_rewards_the_shares_that_they_had():
+    model, _ = build(config())
+    model.encoder.share = torch.tensor([[0.5, 0.25, 0.25]])
+
+    def value(*clusters):
+        y = torch.eye(3)[None, list(clusters)] * 50
+        return Information(1.0, 4.0, 0.0)(forward(y, model=model))[0].item()
+
+    as_before = value(0, 0, 1, 2)
+    assert as_before < value(0, 1, 1, 2)
+    assert as_before < value(0, 0, 0, 0)
+    assert as_before == pytest.approx(-4 * math.log(3), abs=1e-3)
 
 
 def test_consistency_stops_the_gradient_of_its_target_and_ramps():

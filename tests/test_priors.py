@@ -85,3 +85,12 @@ def test_samples_keep_their_shape_and_stay_finite():
 )
 def test_scale_is_the_root_mean_square_of_a_coordinate(prior):
     assert prior.sample(anywhere(50_000)).square().mean().sqrt().item() == pytest.approx(prior.scale, rel=0.02)
+
+
+def test_categories_may_have_shares_of_their_own():
+    prior = Categorical(3)
+    prior.share = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.1, 0.9]])
+    torch.manual_seed(0)
+    drawn = prior.sample(torch.full((2, 4000), -1)).mean(1)
+    torch.testing.assert_close(drawn, prior.share, atol=0.03, rtol=0)
+    assert prior.sample(torch.full((2, 5), 2)).argmax(-1).unique().tolist() == [2]
