@@ -115,11 +115,30 @@ def read_header(path: Path | str) -> Header:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], name: str, header: str) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with whole_file(path) as temporary:
-        save_file(plain, temporary, metadata={name: header})
+        try:
+            save_file(plain, temporary, metadata={name: header})
+        except SafetensorError as error:  # such as a full disk
+            reason = str(error).rpartition("I/O error: ")[2]
+            raise AaeError(f"cannot write {path}: {reason}", "choose another place with -o") from None
+
+
+def checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """SHA-256 of a text and of the tensors' names, types, shapes and values."""
+    import hashlib
+
+    import torch
+
+    total = hashlib.sha256(text.encode())
+    for key in sorted(tensors):
+        value = tensors[key].detach().cpu().contiguous()
+        total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return total.hexdigest()
 
 
 def load_tensors(path: Path, name: str) -> tuple[dict[str, Tensor], str]:

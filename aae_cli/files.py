@@ -65,6 +65,39 @@ def make_folder(path: Path) -> None:
         raise AaeError(f"cannot make the folder {path}: {error.strerror}", "choose another place with -o") from None
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training into a folder. The lock dies with its process.
+
+    Raises:
+        AaeError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    file = folder / ".lock"
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise AaeError(f"cannot write {file}: {error.strerror}", "choose another place with -o") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AaeError(f"another training is writing to {folder}", "wait for it, or choose another -o") from None
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                file.unlink()
+    finally:
+        os.close(descriptor)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -7,8 +7,11 @@ import math
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,18 @@ from torch import Tensor
 
 from .batches import Batches, choose_labelled
 from .build import Adapted, adapt, build_model, build_objective, build_view, make_view, set_scaling
-from .checkpoint import CONFIG, METRICS, MODEL, STATE, Header, load_tensors, new_run_folder, read_header, save_tensors
+from .checkpoint import (
+    CONFIG,
+    METRICS,
+    MODEL,
+    STATE,
+    Header,
+    checksum,
+    load_tensors,
+    new_run_folder,
+    read_header,
+    save_tensors,
+)
 from .config import Config, preset_title, resolve, to_yaml, validate
 from .data import NotHere, named_test, read
 from .data.types import Data, Mapped
@@ -26,7 +40,7 @@ from .device import autocast, choose_device
 from .engine import Callbacks, Engine, Schedule
 from .errors import AaeError, CheckpointError, TrainingError, UsageError
 from .evaluation import evaluate, name_clusters
-from .files import make_folder, write_whole
+from .files import locked, make_folder, write_whole
 from .graph import CudaRecorder
 from .inference import Autoencoder
 from .merging import ROWS as COUPLING_ROWS
@@ -37,6 +51,7 @@ from .report import Reporter, card
 from .world import ALONE, World, join, leave, started_by_torchrun
 
 SCORE_ROWS = 4000
+HASHED = 2**28  # bytes of data that a run is recognised by
 RESTART_STRIDE = 7919  # between the seeds of restarts, so that neighbouring seeds share none
 
 
@@ -388,17 +403,20 @@ class _Job:
         self.steps = sum(stage.train.epochs for stage in self.stages) * self.steps_per_epoch
 
     def run(self, resume: bool, started: float) -> list[Run]:
+        engine = None if resume else self._build(0)
+        if self.world.main and not resume:
+            make_folder(self.folder)
+        with locked(self.folder) if self.world.main else nullcontext():
+            return self._run(engine or self._resume(), resume, started)
+
+    def _run(self, engine: Engine, resume: bool, started: float) -> list[Run]:
         if resume:
-            engine = self._resume()
             if self._done(engine) >= self.steps and _finished(self.folder):
                 raise UsageError(f"{self.folder} has run its {self.steps} steps", "give more with --epochs N")
             self.reporter.say(f"resuming {self.folder} at step {self._done(engine)} of {self.steps}")
-        else:
-            engine = self._build(0)
-            if self.world.main:
-                make_folder(self.folder)
-                for name in (STATE, MODEL, METRICS):
-                    (self.folder / name).unlink(missing_ok=True)
+        elif self.world.main:
+            for name in (STATE, MODEL, METRICS):
+                (self.folder / name).unlink(missing_ok=True)
         if self.world.main:
             write_whole(self.folder / CONFIG, to_yaml(self.config))
         self.reporter.start(self.title, self.steps, self._done(engine))
@@ -539,17 +557,25 @@ class _Job:
         """What a resumed run must have in common with the one that it goes on with."""
         config = self.config.model_dump(mode="json", exclude={"about"})
         rows = self.splits.train
-        checksum = float(np.asarray(rows.x[:: max(1, len(rows) // 97)], dtype=np.float64).sum())
-        identity = {"config": config, "rows": len(rows), "features": rows.schema.size, "checksum": checksum}
+        identity = {"config": config, "rows": len(rows), "features": rows.schema.size, "data": self._fingerprint}
         if len(self.plan.labelled) > 1:
             identity["seeds"] = list(self.plan.labelled)
         return identity
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of the training rows and their labels; of very large data, of rows at even distances."""
+        rows = self.splits.train
+        every = max(1, rows.x.shape[1] * rows.x.dtype.itemsize * len(rows) // HASHED)
+        number = zlib.crc32(np.ascontiguousarray(rows.x[::every]).data)
+        return f"{number if rows.labels is None else zlib.crc32(np.ascontiguousarray(rows.labels).data, number):08x}"
 
     def _save(self, engine: Engine) -> None:
         tensors, values = engine.state()
         first = self.stages[0].train.epochs if len(self.stages) > 1 else 0
         where = {"stage": self.stage, "first_epochs": first}
-        header = json.dumps({**values, **where, "title": self.title, "identity": self._identity()})
+        facts = {**values, **where, "title": self.title, "identity": self._identity()}
+        header = json.dumps({**facts, "sha256": checksum(tensors, json.dumps(facts))})
         save_tensors(self.folder / STATE, tensors, "aae_state", header)
         if self._done(engine) < self.steps:
             model = self._single(engine.weights, 0)
@@ -557,8 +583,7 @@ class _Job:
             write_whole(self.folder / "samples.png", sample_sheet(model, self.config.train.seed))
 
     def _resume(self) -> Engine:
-        tensors, text = load_tensors(self.folder / STATE, "aae_state")
-        values = json.loads(text)
+        tensors, values = _load_state(self.folder / STATE)
         difference = _first_difference(values["identity"], self._identity())
         if difference is not None:
             key, old, new = difference
@@ -708,6 +733,20 @@ def _tensor(rows: Data) -> tuple[Tensor, Tensor | None]:
     if isinstance(rows.x, Mapped):
         return torch.from_numpy(np.asarray(rows.x.base)), torch.from_numpy(rows.x.index)
     return torch.from_numpy(np.ascontiguousarray(rows.x)), None
+
+
+def _load_state(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What :meth:`_Job._save` wrote; CheckpointError where one bit of it has changed."""
+    tensors, text = load_tensors(file, "aae_state")
+    try:
+        values = json.loads(text)
+        claimed = values.pop("sha256")
+        whole = claimed == checksum(tensors, json.dumps(values))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        whole = False
+    if not whole:
+        raise CheckpointError(f"{file} is damaged: its content does not match its checksum", "start anew with --force")
+    return tensors, values
 
 
 def _finished(folder: Path) -> bool:
