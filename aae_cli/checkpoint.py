@@ -18,6 +18,7 @@ from .errors import AaeError, CheckpointError, UsageError
 from .files import whole_file
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 FORMAT = 1
@@ -125,6 +126,24 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], name: str, header: str)
         except SafetensorError as error:  # such as a full disk
             reason = str(error).rpartition("I/O error: ")[2]
             raise AaeError(f"cannot write {path}: {reason}", "choose another place with -o") from None
+
+
+def tensor_forms(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
+    """Shape and type of each tensor of a safetensors file, from its header alone.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    types = {"F32": torch.float32, "I64": torch.int64}
+    try:
+        with safe_open(path, "pt") as opened:
+            slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+            return {key: (tuple(each.get_shape()), types.get(each.get_dtype())) for key, each in slices.items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or missing ({error})") from None
 
 
 def checksum(tensors: dict[str, Tensor], text: str) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .build import build_model, build_priors
-from .checkpoint import Header, load_tensors, model_file, read_header
+from .checkpoint import Header, load_tensors, model_file, read_header, tensor_forms
 from .device import choose_device
 from .errors import CheckpointError, DataError
 from .model import AAE
@@ -389,17 +389,25 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     """
     header = read_header(path)
     file = model_file(path)
-    model = build_model(header.config, header.schema)
-    tensors, _ = load_tensors(file, "aae")
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    with torch.device("meta"):  # nothing is allocated before the file is known to hold what its config says
+        model = build_model(header.config, header.schema)
+    expected = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
+    found = tensor_forms(file)
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
-            raise CheckpointError(
-                f"{file}: {name} has shape {found.get(name)}, its config says {expected.get(name)}",
-                "the file is damaged or was edited",
+            ours, theirs = (
+                "nothing" if form is None else f"{form[1]} of shape {form[0]}".removeprefix("torch.")
+                for form in (expected.get(name), found.get(name))
             )
-    model.load_state_dict(tensors)
+            raise CheckpointError(
+                f"{file}: {name} is {theirs}, its config says {ours}", "the file is damaged or was edited"
+            )
+    tensors, _ = load_tensors(file, "aae")
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise CheckpointError(f"{file}: {name} holds values that are not finite", "train again")
+    model.load_state_dict(tensors, assign=True)
+    model.requires_grad_(False)
     groups = model.encoder.groups
     if groups is not None and not bool(((groups >= 0) & (groups < model.classes)).all()):
         raise CheckpointError(
