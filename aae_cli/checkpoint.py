@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .config import Config, validate
+from .data.files import clean
 from .data.types import Schema
 from .errors import AaeError, CheckpointError, UsageError
 from .files import whole_file
@@ -68,11 +69,13 @@ class Header:
                     f"{where} has checkpoint format {value['format']}, this aae reads up to {FORMAT}",
                     "upgrade aae",
                 )
-            labels = value["cluster_labels"]
+            labels, schema = value["cluster_labels"], Schema.from_json(value["schema"])
+            if labels is not None and not all(-1 <= int(label) < len(schema.classes or ()) for label in labels):
+                raise ValueError("its clusters stand for classes that it has not")
             return cls(
-                title=str(value["title"]),
+                title=clean(value["title"]),
                 config=validate(value["config"], f"{where}, header"),
-                schema=Schema.from_json(value["schema"]),
+                schema=schema,
                 cluster_labels=None if labels is None else tuple(int(label) for label in labels),
                 finished=bool(value["finished"]),
                 training=dict(value["training"]),
@@ -82,7 +85,7 @@ class Header:
         except AaeError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise CheckpointError(f"{where}: its header is damaged ({error})") from None
+            raise CheckpointError(f"{where}: its header is damaged ({clean(error)})") from None
 
 
 def model_file(path: Path | str) -> Path:
@@ -109,7 +112,7 @@ def read_header(path: Path | str) -> Header:
         with safe_open(file, "numpy") as opened:
             metadata = opened.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{file} is damaged or is not a safetensors file ({error})") from None
+        raise CheckpointError(f"{file} is damaged or is not a safetensors file ({clean(error)})") from None
     if "aae" not in metadata:
         raise CheckpointError(f"{file} was not written by aae", "give a run folder that `aae train` wrote")
     return Header.from_json(metadata["aae"], file)
@@ -143,7 +146,7 @@ def tensor_forms(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | N
             slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
             return {key: (tuple(each.get_shape()), types.get(each.get_dtype())) for key, each in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or missing ({error})") from None
+        raise CheckpointError(f"{path} is damaged or missing ({clean(error)})") from None
 
 
 def checksum(tensors: dict[str, Tensor], text: str) -> str:
@@ -173,7 +176,7 @@ def load_tensors(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
             metadata = opened.metadata() or {}
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or missing ({error})") from None
+        raise CheckpointError(f"{path} is damaged or missing ({clean(error)})") from None
     if name not in metadata:
         raise CheckpointError(f"{path} was not written by aae")
     return tensors, metadata[name]

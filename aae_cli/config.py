@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from .errors import UsageError
 
@@ -22,6 +31,15 @@ MAX_PRESET_BYTES = 64 * 1024
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """``true`` is not 1."""
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and wanted in (int, float):
+            raise ValueError("a number is wanted, not true or false")
+        return value
 
 
 def _parse_labels(value: Any) -> Any:
@@ -208,7 +226,7 @@ class SemiSupervised(_Section):
 
     weight: NonNegative | Literal["auto"] = 1.0
     ramp: Fraction = 0.0
-    batch_size: Annotated[int, Field(ge=1)] = 100
+    batch_size: Annotated[int, Field(ge=1, le=10**9)] = 100
     augment: bool = False
     optimizer: Optimizer | None = None
 
@@ -271,9 +289,9 @@ class Train(_Section):
     clusters are merged. ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 50
-    min_steps: Annotated[int, Field(ge=0)] = 0
-    batch_size: Annotated[int, Field(ge=1)] = 100
+    epochs: Annotated[int, Field(ge=1, le=10**9)] = 50
+    min_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
+    batch_size: Annotated[int, Field(ge=1, le=10**9)] = 100
     lr_drops: tuple[Annotated[int, Field(ge=1)], ...] = ()
     lr_decay: Fraction = 1.0
     init_std: Positive | None = None

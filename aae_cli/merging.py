@@ -15,6 +15,7 @@ from .augment import View
 from .model import AAE
 
 ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
+EQUAL = 0.02  # nats: merged clusters whose sizes are this close to equal ones are taken for equal
 
 
 @torch.no_grad()
@@ -100,3 +101,14 @@ def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
     table = np.moveaxis(table, axis, 0).copy()
     table[i] += table[j]
     return np.moveaxis(np.delete(table, j, 0), 0, axis)
+
+
+def merged_shares(groups: np.ndarray, share: np.ndarray, classes: int) -> np.ndarray:
+    """How merged clusters share the rows: (K,), summing to 1; equal where KL(found ‖ equal) is below ``EQUAL``.
+
+    Args:
+        groups: (F,) the group of each fine cluster. share: (F,).
+    """
+    found = np.bincount(groups, share, minlength=classes) / share.sum()
+    divergence = (found * np.log(found.clip(min=1e-12) * classes)).sum()
+    return np.full(classes, 1 / classes) if divergence < EQUAL else found

@@ -44,7 +44,7 @@ from .files import locked, make_folder, write_whole
 from .graph import CudaRecorder
 from .inference import Autoencoder
 from .merging import ROWS as COUPLING_ROWS
-from .merging import coupling, label_clusters, merge_clusters
+from .merging import coupling, label_clusters, merge_clusters, merged_shares
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
@@ -512,7 +512,7 @@ class _Job:
         else:
             y, labels = self._labelled_codes(trained)
             groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
-        sizes = [np.bincount(own, each, minlength=classes) for own, each in zip(groups, share, strict=True)]
+        sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
         state = {
             **trained.encoder.state_dict(),
             "groups": torch.from_numpy(np.stack(groups)),

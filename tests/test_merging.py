@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from aae_cli.merging import coupling, label_clusters, merge_clusters
+from aae_cli.merging import coupling, label_clusters, merge_clusters, merged_shares
 from aae_cli.model import AAE, Encoder, gather_logits
 
 
@@ -72,3 +72,10 @@ def test_coupling_counts_where_views_land():
     np.testing.assert_allclose(joint.sum(), 1, rtol=1e-6)
     np.testing.assert_allclose(joint[0].sum(1), share[0], rtol=1e-6)  # an unchanged view crosses nothing on balance
     np.testing.assert_allclose(joint[0], joint[0].T)
+
+
+def test_sizes_are_found_unless_they_are_nearly_equal():
+    groups = np.array([0, 0, 1, 1])
+    assert merged_shares(groups, np.array([0.3, 0.22, 0.24, 0.24]), 2).tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(merged_shares(groups, np.array([0.5, 0.3, 0.1, 0.1]), 2), [0.8, 0.2])
+    assert merged_shares(groups, np.array([0.5, 0.5, 0, 0]), 2).tolist() == [1, 0]

@@ -9,6 +9,7 @@ import struct
 import zipfile
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Literal
 
 import numpy as np
@@ -156,7 +157,7 @@ def read_npy_header(file: IO[bytes], size: int | None, name: str) -> tuple[tuple
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read_header(file)
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SyntaxError, TokenError) as error:
         raise DataError(f"{name} is not a NumPy array file", "pickles and other formats are refused") from error
     if dtype.hasobject:
         raise DataError(f"{name} holds Python objects (pickles), which are refused", "save numbers or text")

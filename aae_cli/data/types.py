@@ -42,8 +42,21 @@ class Schema:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:
+        """What ``to_json`` gave; ValueError, TypeError or KeyError for anything else."""
         fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
-        return cls(**fields)
+        schema = cls(**fields)
+        lists: list[tuple[Any, type]] = [(schema.shape, int), (schema.integer, bool)]
+        lists += [(names, str) for names in (schema.columns, schema.classes) if names is not None]
+        if not all(isinstance(items, tuple) and all(type(item) is kind for item in items) for items, kind in lists):
+            raise ValueError("its schema is not one")
+        sides = {"image": 3, "table": 1}[schema.kind]
+        if len(schema.shape) != sides or min(schema.shape) < 1 or schema.size > 2**31:
+            raise ValueError(f"rows cannot have the shape {schema.shape}")
+        if len(schema.integer) not in (1, schema.size) or len(schema.columns or ()) not in (0, schema.size):
+            raise ValueError("its schema names another number of columns")
+        if schema.kind == "image" and not float(schema.low or 0) < float(schema.high or 0) < float("inf"):
+            raise ValueError(f"pixels cannot range from {schema.low} to {schema.high}")
+        return schema
 
     def with_classes(self, classes: tuple[str, ...] | None) -> Schema:
         return replace(self, classes=classes)
