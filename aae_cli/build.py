@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -124,6 +125,15 @@ def build_priors(config: Config) -> dict[str, Prior]:
     if config.code.z is not None and config.adversaries.z is not None:
         priors["z"] = build_prior(config.adversaries.z, config.code.z.dims)
     return priors
+
+
+def least_size(config: Config, schema: Schema) -> int:
+    """A number of parameters that a model of an adapted config has at least, found without building it."""
+    y, z = config.code.y, config.code.z
+    classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)
+    encoder, decoder = [schema.size, *config.encoder.hidden], [*config.decoder.hidden, schema.size]
+    bodies = sum(a * b for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes))
+    return bodies + encoder[-1] * (classes + dims)
 
 
 def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:

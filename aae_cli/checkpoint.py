@@ -81,7 +81,7 @@ class Header:
                 training=dict(value["training"]),
             )
         except UsageError as error:
-            raise CheckpointError(error.what, "the file is damaged or was edited") from None
+            raise CheckpointError(clean(error.what, 300), "the file is damaged or was edited") from None
         except AaeError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

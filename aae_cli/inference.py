@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .build import build_model, build_priors
+from .build import build_model, build_priors, least_size
 from .checkpoint import Header, load_tensors, model_file, read_header, tensor_forms
 from .device import choose_device
 from .errors import CheckpointError, DataError
@@ -389,10 +390,12 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     """
     header = read_header(path)
     file = model_file(path)
-    with torch.device("meta"):  # nothing is allocated before the file is known to hold what its config says
-        model = build_model(header.config, header.schema)
-    expected = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
     found = tensor_forms(file)
+    if least_size(header.config, header.schema) > sum(prod(shape) for shape, _ in found.values()):
+        # Nothing is allocated before the file is known to hold as much as its config says.
+        raise CheckpointError(f"{file} holds fewer weights than its config says", "the file is damaged or was edited")
+    model = build_model(header.config, header.schema)
+    expected = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             ours, theirs = (

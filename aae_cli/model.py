@@ -273,8 +273,6 @@ def spread_heads(W_C: Tensor, eta: float, steps: int = 300) -> Tensor:
 
     Where ``steps`` do not do, the whole is blown up until they are apart.
     """
-    if W_C.is_meta:  # of a model that is only measured
-        return W_C
     W_C = W_C.detach().clone().requires_grad_()
     for _ in range(steps):
         loss = separation(W_C, 1.05 * eta).sum()
