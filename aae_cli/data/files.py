@@ -6,6 +6,7 @@ import difflib
 import functools
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -72,6 +73,24 @@ def guarded(name: str) -> Iterator[None]:
         raise DataError(f"{name} does not fit into memory") from error
     except OSError as error:
         raise DataError(f"{name} cannot be read: {clean(error.strerror or error)}") from error
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what a library's native code writes to stderr (a panic's report, before it becomes an exception) from showing."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silence)
 
 
 class Pipe:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError
 from .arrays import read_npy_header
-from .files import Pipe, clean, read_up_to, streamed
+from .files import Pipe, clean, hushed, read_up_to, streamed
 from .raw import Raw
 from .tables import read_frame, read_text_table, spoken_header
 from .types import Schema
@@ -145,10 +145,12 @@ def _parquet(
 
     try:
         scan = pl.scan_parquet(where)
-        total = int(scan.select(pl.len()).collect().item())
-        rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
+        with hushed():
+            total = int(scan.select(pl.len()).collect().item())
+            rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
         for start in range(0, max(total, 1), rows):
-            frame = scan.slice(start, rows).collect()
+            with hushed():
+                frame = scan.slice(start, rows).collect()
             yield partial(read_frame, frame, name, label_column, columns, like), 0
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{name} is not a sound Parquet file: {clean(str(error).splitlines()[0], 160)}") from error

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from .files import LIMIT, Where, clean, did_you_mean, listed, quoted, read_whole
+from .files import LIMIT, Where, clean, did_you_mean, hushed, listed, quoted, read_whole
 from .raw import Raw
 from .types import Schema
 
@@ -122,7 +122,8 @@ def read_parquet(
     import polars as pl
 
     try:
-        frame = pl.read_parquet(where)
+        with hushed():
+            frame = pl.read_parquet(where)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{name} is not a sound Parquet file: {clean(str(error).splitlines()[0], 160)}") from error
     return read_frame(frame, name, label_column, columns, like)

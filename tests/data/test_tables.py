@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -255,3 +256,12 @@ def test_read_row(csv):
     with pytest.raises(DataError, match="has 2 rows; choose one"):
         read_row(path)
     assert "--style-from" in refused(f"{path}[1]")
+
+
+def test_a_panic_of_the_parquet_reader_stays_off_stderr(tmp_path, capfd):
+    from aae_cli.data.files import hushed
+
+    with hushed():
+        os.write(2, b"thread panicked")
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
