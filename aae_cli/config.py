@@ -97,11 +97,13 @@ class YCode(_Section):
 
     ``overcluster``: training starts without labels, with this many times ``classes`` clusters; at ``train.merge_at`` they
     are merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
+    ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal).
     Ours, not the paper's.
     """
 
     classes: Annotated[int, Field(ge=2, le=100_000)] | Literal["auto"] = "auto"
     overcluster: Annotated[int, Field(ge=1, le=64)] = 1
+    sizes: Literal["equal", "found"] = "equal"
     batch_norm: bool = False
 
 

@@ -512,12 +512,11 @@ class _Job:
         else:
             y, labels = self._labelled_codes(trained)
             groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
-        sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
-        state = {
-            **trained.encoder.state_dict(),
-            "groups": torch.from_numpy(np.stack(groups)),
-            "share": torch.from_numpy(np.stack(sizes)).float(),
-        }
+        state = {**trained.encoder.state_dict(), "groups": torch.from_numpy(np.stack(groups))}
+        state["share"] = self.model.encoder.share
+        if self.config.code.y is not None and self.config.code.y.sizes == "found":
+            sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
+            state["share"] = torch.from_numpy(np.stack(sizes)).float()
         self.model.encoder.load_state_dict(state)
         following.restart_average()
         following.seconds = engine.seconds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli import evaluate, load, read, train, train_seeds
+from aae_cli import evaluate, load, merging, read, train, train_seeds
 from aae_cli.checkpoint import new_run_folder, newest_run, read_header, runs
 from aae_cli.config import preset_names
 from aae_cli.data.types import Data, Schema
@@ -480,3 +480,12 @@ def test_reconstruction_weighs_more_on_tables():
     image, table = Schema("image", (1, 4, 4), 0.0, 1.0), Schema("table", (4,), integer=(False,) * 4)
     weights = [adapt(resolve("clustering"), s, 100, True).config.phases.reconstruction.weight for s in (image, table)]
     assert weights == [0.003, 1.0]
+
+
+@pytest.mark.parametrize("sizes", ["equal", "found"])
+def test_merged_clusters_are_held_to_the_sizes_asked_for(tmp_path, monkeypatch, sizes):
+    monkeypatch.setattr(merging, "EQUAL", 0.0)  # what so short a training finds is nearly equal
+    settings = ["code.y.classes=3", "code.y.overcluster=3", "train.epochs=2", f"code.y.sizes={sizes}"]
+    share = load(fit("clustering", read("digits")[:200], tmp_path / "run", *settings).folder, "cpu").model.encoder.share
+    assert share.sum().item() == pytest.approx(1)
+    assert (share == share[0, 0]).all().item() is (sizes == "equal")
