@@ -15,7 +15,7 @@ from .augment import View
 from .model import AAE
 
 ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
-EQUAL = 0.02  # nats: merged clusters whose sizes are this close to equal ones are taken for equal
+EQUAL = 0.04  # nats: merged clusters whose sizes are this close to equal ones are taken for equal
 
 
 @torch.no_grad()
