@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,16 +104,23 @@ def model_file(path: Path | str) -> Path:
     return file
 
 
-def read_header(path: Path | str) -> Header:
-    """The header alone: no weights are read."""
+@contextmanager
+def _opened(path: Path, framework: str = "pt", wrong: str = "is damaged or missing") -> Iterator[Any]:
+    """A safetensors file; CheckpointError with what is ``wrong`` where it cannot be read."""
     from safetensors import SafetensorError, safe_open
 
-    file = model_file(path)
     try:
-        with safe_open(file, "numpy") as opened:
-            metadata = opened.metadata() or {}
+        with safe_open(path, framework) as opened:
+            yield opened
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{file} is damaged or is not a safetensors file ({clean(error)})") from None
+        raise CheckpointError(f"{path} {wrong} ({clean(error)})") from None
+
+
+def read_header(path: Path | str) -> Header:
+    """The header alone: no weights are read."""
+    file = model_file(path)
+    with _opened(file, "numpy", "is damaged or is not a safetensors file") as opened:
+        metadata = opened.metadata() or {}
     if "aae" not in metadata:
         raise CheckpointError(f"{file} was not written by aae", "give a run folder that `aae train` wrote")
     return Header.from_json(metadata["aae"], file)
@@ -138,15 +146,11 @@ def tensor_forms(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | N
         CheckpointError: missing or damaged.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
 
     types = {"F32": torch.float32, "I64": torch.int64}
-    try:
-        with safe_open(path, "pt") as opened:
-            slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
-            return {key: (tuple(each.get_shape()), types.get(each.get_dtype())) for key, each in slices.items()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or missing ({clean(error)})") from None
+    with _opened(path) as opened:
+        slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+        return {key: (tuple(each.get_shape()), types.get(each.get_dtype())) for key, each in slices.items()}
 
 
 def checksum(tensors: dict[str, Tensor], text: str) -> str:
@@ -169,14 +173,9 @@ def load_tensors(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
     Raises:
         CheckpointError: missing, damaged, or without that entry.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or missing ({clean(error)})") from None
+    with _opened(path) as opened:
+        metadata = opened.metadata() or {}
+        tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     if name not in metadata:
         raise CheckpointError(f"{path} was not written by aae")
     return tensors, metadata[name]

@@ -145,10 +145,8 @@ class TableWriter:
         if self.output not in (None, "-"):
             temporary = self._stack.enter_context(whole_file(Path(str(self.output))))
             self._file = self._stack.enter_context(temporary.open("wb"))
-        elif self.format in BINARY and sys.stdout.isatty():
-            raise UsageError(
-                f"{self.format} would garble the terminal", "write it to a file with -o FILE, or pipe it on"
-            )
+        else:
+            _refuse_terminal(self.format)
         return self
 
     def write(self, columns: Mapping[str, Column]) -> None:
@@ -161,10 +159,7 @@ class TableWriter:
         self.rows += len(next(iter(columns.values())))
 
     def _put(self, content: bytes) -> None:
-        out = self._file or sys.stdout.buffer
-        for start in range(0, len(content), 1 << 16):
-            out.write(content[start : start + (1 << 16)])
-        out.flush()
+        _put(content, self._file or sys.stdout.buffer)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
@@ -186,9 +181,16 @@ def write(content: bytes, output: str | None, format: str) -> None:
     if output not in (None, "-"):
         write_whole(Path(str(output)), content)
         return
+    _refuse_terminal(format)
+    _put(content, sys.stdout.buffer)
+
+
+def _refuse_terminal(format: str) -> None:
     if format in BINARY and sys.stdout.isatty():
         raise UsageError(f"{format} would garble the terminal", "write it to a file with -o FILE, or pipe it on")
-    out = sys.stdout.buffer
+
+
+def _put(content: bytes, out: IO[bytes]) -> None:
     for start in range(0, len(content), 1 << 16):
         out.write(content[start : start + (1 << 16)])
     out.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -103,6 +102,7 @@ def command(
             print(json.dumps(plan.config.model_dump(mode="json")) if as_json else to_yaml(plan.config), end="")
             return
         from ..training import train
+        from ..world import started_by_torchrun
 
         run = train(
             chosen,
@@ -115,5 +115,5 @@ def command(
             reporter=report,
             format=format,
         )
-        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+        if started_by_torchrun()[0] == 0:  # of several processes, one speaks
             print(json.dumps({"checkpoint": str(run.folder), "metrics": run.metrics}) if as_json else run.folder)

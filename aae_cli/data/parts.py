@@ -14,9 +14,9 @@ import numpy as np
 
 from ..errors import DataError
 from .arrays import read_npy_header
-from .files import Pipe, clean, hushed, read_up_to, streamed
+from .files import Pipe, read_up_to, streamed
 from .raw import Raw
-from .tables import read_frame, read_text_table, spoken_header
+from .tables import read_frame, read_text_table, sound_parquet, spoken_header
 from .types import Schema
 
 FIRST, PIECE, LINE = 2**20, 2**24, 2**28
@@ -143,14 +143,11 @@ def _parquet(
 ) -> Iterator[Piece]:
     import polars as pl
 
-    try:
+    with sound_parquet(name):
         scan = pl.scan_parquet(where)
-        with hushed():
-            total = int(scan.select(pl.len()).collect().item())
-            rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
-        for start in range(0, max(total, 1), rows):
-            with hushed():
-                frame = scan.slice(start, rows).collect()
-            yield partial(read_frame, frame, name, label_column, columns, like), 0
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(f"{name} is not a sound Parquet file: {clean(str(error).splitlines()[0], 160)}") from error
+        total = int(scan.select(pl.len()).collect().item())
+        rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
+    for start in range(0, max(total, 1), rows):
+        with sound_parquet(name):
+            frame = scan.slice(start, rows).collect()
+        yield partial(read_frame, frame, name, label_column, columns, like), 0

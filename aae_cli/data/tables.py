@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
@@ -111,6 +112,18 @@ def spoken_header(content: bytes, name: str, separator: str) -> bytes:
     return line.getvalue().encode()
 
 
+@contextmanager
+def sound_parquet(name: str) -> Iterator[None]:
+    """Turns what polars says of a damaged Parquet file into a DataError, and keeps its panics off stderr."""
+    import polars as pl
+
+    try:
+        with hushed():
+            yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DataError(f"{name} is not a sound Parquet file: {clean(str(error).splitlines()[0], 160)}") from error
+
+
 def read_parquet(
     where: Where,
     name: str,
@@ -121,11 +134,8 @@ def read_parquet(
     """A Parquet file; arguments and errors are those of ``read_frame``."""
     import polars as pl
 
-    try:
-        with hushed():
-            frame = pl.read_parquet(where)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(f"{name} is not a sound Parquet file: {clean(str(error).splitlines()[0], 160)}") from error
+    with sound_parquet(name):
+        frame = pl.read_parquet(where)
     return read_frame(frame, name, label_column, columns, like)
 
 
