@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -62,13 +63,26 @@ def image_view(
     return view
 
 
-def feature_view(noise: float, swap: float, world: World = ALONE) -> View:
-    """Gaussian noise of std ``noise`` (features are standardised), and a share ``swap`` of features from other rows.
+def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, world: World = ALONE) -> View:
+    """A step towards a near row, Gaussian noise, and a share ``swap`` of features from other rows.
 
-    Of several processes, each swaps among its own rows.
+    Args:
+        noise: std (features are standardised).
+        neighbours: a row moves a random part of the way towards one of its so many nearest in ``reference``, 0 = not.
+        reference: (M, D) rows, in the networks' units.
+
+    Returns:
+        a map (R, B, D) → (R, B, D). Of several processes, each swaps among its own rows.
     """
+    reference_square = reference.square().sum(-1)
+    nearest = min(neighbours + 1, len(reference))  # a row that is in the reference finds itself among them
 
     def view(x: Tensor) -> Tensor:
+        if neighbours:
+            some = (reference_square - 2 * x @ reference.T).topk(nearest, largest=False, sorted=False).indices
+            chosen = world.draw(partial(torch.randint, nearest), (*x.shape[:2], 1), x.device)
+            part = world.draw(torch.rand, (*x.shape[:2], 1), x.device)
+            x = x + part * (reference[some.gather(-1, chosen).squeeze(-1)] - x)
         # One random rotation of the batch gives every swapped feature a value that some other row really has.
         offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
         rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]

@@ -119,10 +119,6 @@ class Batches:
         """Rows by number, in the file's units."""
         return self.x[rows if self.index is None else self.index[rows]]
 
-    def first(self, count: int) -> Tensor:
-        """The first rows, in the file's units."""
-        return self.raw(torch.arange(min(count, self.count), device=self.x.device))
-
     def batch(self, rows: Tensor) -> Batch:
         """The batch of these rows. Draws random numbers where there are views, or labelled rows."""
         x = self.scaling(self.raw(rows))

@@ -25,6 +25,8 @@ from .world import ALONE, World
 
 TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 256
 BATCHES_PER_EPOCH_LEAST = 4
+FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
+NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     y = values["code"]["y"]
     if y is not None and y["classes"] == "auto":
         y["classes"] = classes
+    if y is not None and y["overcluster"] > 1:
+        y["overcluster"] = max(y["overcluster"], -(-FINE_LEAST // y["classes"]))
     if y is not None and config.phases.semi_supervised is not None and y["classes"] < classes:
         raise DataError(f"the data has {classes} classes and code.y.classes is {y['classes']}", "leave it at auto")
     if config.decoder.input == "heads" and not config.decoder.heads.learned:
@@ -207,21 +211,25 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Te
     scale.copy_(std)
 
 
-def build_view(config: Config, schema: Schema, model: AAE, world: World = ALONE) -> View | None:
-    """The map from rows to second views, where some term or the labelled batch asks for one."""
+def build_view(config: Config, schema: Schema, model: AAE, rows: Tensor, world: World = ALONE) -> View | None:
+    """The map from rows to second views (:func:`make_view`), where some term or the labelled batch asks for one."""
     labelled = config.phases.semi_supervised is not None and config.phases.semi_supervised.augment
     if not (_needs_view(config) or labelled or config.augment.rows):
         return None
-    return make_view(config, schema, model, world)
+    return make_view(config, schema, model, rows, world)
 
 
-def make_view(config: Config, schema: Schema, model: AAE, world: World = ALONE) -> View:
-    """The map from rows to second views, which ``augment`` describes."""
+def make_view(config: Config, schema: Schema, model: AAE, rows: Tensor, world: World = ALONE) -> View:
+    """The map from rows to second views, which ``augment`` describes.
+
+    Args:
+        rows: (M, D) in the file's units, on the model's device, among which those of a table have their neighbours.
+    """
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
         return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
-    return feature_view(a.noise, a.swap, world)
+    return feature_view(a.noise, a.swap, a.neighbours, model.scaling(rows), world)
 
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

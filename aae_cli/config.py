@@ -95,8 +95,8 @@ class DataConfig(_Section):
 class YCode(_Section):
     """q(y|x): a softmax over ``classes`` (auto = the number of label classes).
 
-    ``overcluster``: training starts without labels, with this many times ``classes`` clusters; at ``train.merge_at`` they
-    are merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
+    ``overcluster``: training starts without labels, with this many times ``classes`` clusters (more where that would be
+    fewer than 30); at ``train.merge_at`` they are merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
     ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal).
     Ours, not the paper's.
     """
@@ -269,7 +269,8 @@ class Augment(_Section):
     ``elastic`` (std of smooth displacements, as a share of the side).
 
     ``rows``: every training row is such a view, in every phase, as if there were more rows.
-    Tables: Gaussian feature ``noise`` (in standard deviations) and a share ``swap`` of features taken from other rows.
+    Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none), Gaussian feature ``noise``
+    (in standard deviations), and a share ``swap`` of features taken from other rows.
     """
 
     rows: bool = False
@@ -278,7 +279,8 @@ class Augment(_Section):
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     shear: NonNegative = 0.15
     elastic: Fraction = 0.0
-    noise: NonNegative = 0.1
+    neighbours: Annotated[int, Field(ge=0, le=1000)] = 10
+    noise: NonNegative = 0.3
     swap: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 

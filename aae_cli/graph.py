@@ -33,8 +33,14 @@ class CudaRecorder:
 
     def record(self, call: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            call()
+        try:
+            with torch.cuda.graph(graph):
+                call()
+        except RuntimeError:
+            # A recording that breaks off leaves the random generator waiting for its end: go on with a copy of it.
+            generator = torch.cuda.default_generators[torch.cuda.current_device()]
+            generator.graphsafe_set_state(generator.clone_state())
+            raise
         return graph.replay
 
 

@@ -6,16 +6,19 @@ thickness) is what views cross. No label is used. Ours, not the paper's.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.special import xlogy
 from torch import Tensor
 
 from .augment import View
 from .model import AAE
 
 ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
-EQUAL = 0.04  # nats: merged clusters whose sizes are this close to equal ones are taken for equal
+EQUAL = 0.01  # share of log K: merged clusters whose sizes are this close to equal ones are taken for equal
 
 
 @torch.no_grad()
@@ -48,6 +51,8 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
 def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndarray:
     """Join, again and again, the two clusters that are crossed most for their sizes, P(i, j) / (P(i)·P(j)).
 
+    Then move single clusters to other groups, as long as that raises what a row's group says of its view's, in nats.
+
     Args:
         joint: (K, K) symmetric shares of :func:`coupling`. share: (K,).
         groups: how many to end with, at most K.
@@ -55,7 +60,8 @@ def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndar
     Returns:
         (K,) int64: the group of each cluster, numbered by their first members.
     """
-    joint, share = joint.astype(np.float64).copy(), share.astype(np.float64).copy()
+    whole = joint.astype(np.float64)
+    joint, share = whole.copy(), share.astype(np.float64).copy()
     members = [[i] for i in range(len(share))]
     while len(members) > groups:
         size = share.clip(min=1e-6)
@@ -70,7 +76,54 @@ def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndar
     result = np.zeros(sum(map(len, members)), dtype=np.int64)
     for group, own in enumerate(sorted(members, key=min)):
         result[own] = group
-    return result
+    _, first, result = np.unique(_settled(whole, result), return_index=True, return_inverse=True)
+    return first.argsort().argsort()[result]
+
+
+def _settled(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndarray:
+    """Groups after moves of single clusters that raise the mutual information of the groups of a row and of its view.
+
+    Args:
+        joint: (F, F) symmetric shares. groups: (F,) the group of each fine cluster.
+    """
+    one_hot = np.eye(groups.max() + 1)[groups]
+    table = one_hot.T @ joint @ one_hot
+    for _ in range(sweeps):
+        before = one_hot.copy()
+        for i, own in enumerate(before.argmax(1)):
+            towards = joint[i] @ one_hot
+            for other in np.argsort(-towards)[:3]:  # where it is crossed most
+                if other == own or one_hot[:, own].sum() == 1:
+                    continue
+                rows = _moved(table, own, other, towards, joint[i, i])
+                if _information(rows, own, other) > _information(table[[own, other]], own, other) + 1e-12:
+                    table[[own, other]], table[:, [own, other]] = rows, rows.T
+                    one_hot[i, [own, other]] = 0, 1
+                    break
+        if (one_hot == before).all():
+            break
+    return one_hot.argmax(1)
+
+
+def _moved(table: np.ndarray, a: int, b: int, towards: np.ndarray, itself: float) -> np.ndarray:
+    """Rows a and b of a symmetric table after a part of a has gone to b.
+
+    Args:
+        towards: how that part is spread over the columns, ``itself`` of it on itself.
+    """
+    rows = np.stack([table[a] - towards, table[b] + towards])
+    rows[0, a] -= towards[a] - itself
+    rows[1, b] += towards[b] + itself
+    rows[0, b] += towards[a] - itself
+    rows[1, a] = rows[0, b]
+    return rows
+
+
+def _information(rows: np.ndarray, a: int, b: int) -> float:
+    """What rows and columns a and b of a symmetric table add to its mutual information, in nats; ``rows`` (2, K) are a, b."""
+    cells, sums = xlogy(rows, rows), rows.sum(1)
+    twice = cells[0, a] + cells[1, b] + cells[0, b] + cells[1, a]
+    return float(2 * cells.sum() - twice - 2 * xlogy(sums, sums).sum())
 
 
 def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -104,11 +157,11 @@ def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
 
 
 def merged_shares(groups: np.ndarray, share: np.ndarray, classes: int) -> np.ndarray:
-    """How merged clusters share the rows: (K,), summing to 1; equal where KL(found ‖ equal) is below ``EQUAL``.
+    """How merged clusters share the rows: (K,), summing to 1; equal where KL(found ‖ equal) < ``EQUAL``·log K.
 
     Args:
         groups: (F,) the group of each fine cluster. share: (F,).
     """
     found = np.bincount(groups, share, minlength=classes) / share.sum()
     divergence = (found * np.log(found.clip(min=1e-12) * classes)).sum()
-    return np.full(classes, 1 / classes) if divergence < EQUAL else found
+    return np.full(classes, 1 / classes) if divergence < EQUAL * math.log(classes) else found

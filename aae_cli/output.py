@@ -159,7 +159,7 @@ class TableWriter:
         self.rows += len(next(iter(columns.values())))
 
     def _put(self, content: bytes) -> None:
-        _put(content, self._file or sys.stdout.buffer)
+        _put(content, self._file or _stdout())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
@@ -182,12 +182,18 @@ def write(content: bytes, output: str | None, format: str) -> None:
         write_whole(Path(str(output)), content)
         return
     _refuse_terminal(format)
-    _put(content, sys.stdout.buffer)
+    _put(content, _stdout())
 
 
 def _refuse_terminal(format: str) -> None:
-    if format in BINARY and sys.stdout.isatty():
+    if format in BINARY and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError(f"{format} would garble the terminal", "write it to a file with -o FILE, or pipe it on")
+
+
+def _stdout() -> IO[bytes]:
+    if sys.stdout is None:
+        raise AaeError("stdout is closed", "write to a file with -o FILE")
+    return sys.stdout.buffer
 
 
 def _put(content: bytes, out: IO[bytes]) -> None:

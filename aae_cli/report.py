@@ -30,8 +30,9 @@ DIRECTIONS = {
 
 def to_stderr(text: str) -> None:
     """A line for a person; a closed stderr is no reason to fail."""
-    with suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # print would turn to stdout
+        with suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
 
 
 class Reporter:

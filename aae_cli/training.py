@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .batches import Batches, choose_labelled
-from .build import Adapted, adapt, build_model, build_objective, build_view, make_view, set_scaling
+from .build import NEIGHBOUR_ROWS, Adapted, adapt, build_model, build_objective, build_view, make_view, set_scaling
 from .checkpoint import (
     CONFIG,
     METRICS,
@@ -471,7 +471,7 @@ class _Job:
             batch_size=config.train.batch_size,
             seeds=model_seeds,
             labelled_size=semi.batch_size if semi else 0,
-            view=build_view(config, self.schema, model, self.world),
+            view=build_view(config, self.schema, model, self._some(NEIGHBOUR_ROWS), self.world),
             want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),
             augment_rows=config.augment.rows,
@@ -496,6 +496,10 @@ class _Job:
             recorder=CudaRecorder() if recorded else None,
         )
 
+    def _some(self, count: int) -> Tensor:
+        """At most so many training rows, at even distances (files are often sorted), in the file's units, on the device."""
+        return torch.from_numpy(spaced(self.splits.train, count).x).to(self.plan.device)
+
     def _merge(self, engine: Engine) -> Engine:
         """The next stage, with the encoder that this one ends with, its clusters merged."""
         before = self.stages[self.stage]
@@ -503,7 +507,8 @@ class _Job:
         trained.load_state_dict(engine.weights)
         with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
             torch.manual_seed(before.train.seed)
-            joint, share = coupling(trained, self.batches.first(COUPLING_ROWS), make_view(before, self.schema, trained))
+            view = make_view(before, self.schema, trained, self._some(NEIGHBOUR_ROWS))
+            joint, share = coupling(trained, self._some(COUPLING_ROWS), view)
         following = self._build(self.stage + 1)
         assert self.model.encoder.groups is not None
         classes = self.model.classes
@@ -627,7 +632,7 @@ class _Job:
             # Rows that name clusters are not those that the error is measured on.
             apart = self.splits.test is not None and self.splits.validation is not None
             rows = (self.splits.validation if apart else None) or self.splits.train
-            rows = rows[: 10 * SCORE_ROWS]
+            rows = spaced(rows, 10 * SCORE_ROWS)
             y = model.y(rows.x)
             sizes = np.bincount(y.argmax(1), minlength=y.shape[1]).tolist()
             if config.phases.semi_supervised is not None:
@@ -643,13 +648,13 @@ class _Job:
         With categories: the information that they carry through a second view, H(mean y) − CE(q(y|x), q(y|view)).
         Without: −reconstruction error.
         """
-        data = (self.splits.validation or self.splits.train)[:SCORE_ROWS]
+        data = spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
         rows = data.x
         x = model.model.scaling(torch.from_numpy(np.ascontiguousarray(rows)).to(model.device))[None]
         if not model.model.classes:
             x_hat = torch.from_numpy(model.reconstruct(rows, data.labels)).to(model.device)
             return -float((model.model.scaling(x_hat)[None] - x).square().sum(-1).mean())
-        view = make_view(self.config, self.schema, model.model)
+        view = make_view(self.config, self.schema, model.model, self._some(NEIGHBOUR_ROWS))
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.train.seed)
             y, again = (model.model.encode(each).y for each in (x, view(x)))
@@ -725,6 +730,12 @@ class _Job:
         for number, note in enumerate(self.notes, 1):
             shown[f"note {number}"] = note
         return card(self.title, about.summary, shown, measured, f"aae info -c {self.folder}")
+
+
+def spaced(rows: Data, count: int) -> Data:
+    """At most so many rows, at even distances."""
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), count)).astype(np.int64)]
+    return replace(some, x=np.ascontiguousarray(some.x[:]))
 
 
 def _tensor(rows: Data) -> tuple[Tensor, Tensor | None]:

@@ -119,12 +119,28 @@ def test_shift_is_a_share_of_the_side():
     assert 1.5 < (columns - 14).abs().max() <= 2.01
 
 
+NOWHERE = torch.zeros(0, 5)
+
+
 def test_feature_views_swap_in_values_of_other_rows():
     torch.manual_seed(0)
     x = torch.arange(40.0).view(1, 40, 1).repeat(1, 1, 5)
-    view = feature_view(0.0, 0.3)(x)
+    view = feature_view(0.0, 0.3, 0, NOWHERE)(x)
     changed = view != x
     assert 0.2 < changed.float().mean() < 0.4
     assert set(view.unique().tolist()) <= set(range(40))
-    noisy = feature_view(0.1, 0.0)(x)
+    noisy = feature_view(0.1, 0.0, 0, NOWHERE)(x)
     assert (noisy - x).std().item() == pytest.approx(0.1, rel=0.2)
+
+
+def test_feature_views_move_towards_near_rows():
+    torch.manual_seed(0)
+    ends = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 9.0], [1.0, 9.0], [0.0, 99.0]])
+    x = ends[:4].repeat(2, 50, 1)
+    moved = feature_view(0.0, 0.0, 1, ends)(x)  # each finds itself and the one beside it
+    assert torch.equal(moved[..., 1], x[..., 1])
+    steps = (moved - x)[..., 0].abs()
+    assert 0.3 < (steps == 0).float().mean() < 0.7
+    assert steps[steps > 0].mean().item() == pytest.approx(0.5, abs=0.05)
+    assert steps.max() < 1
+    assert feature_view(0.0, 0.0, 99, ends)(x).shape == x.shape

@@ -133,3 +133,20 @@ def test_a_cuda_graph_does_what_the_call_does():
     for _ in range(5):
         replay()
     assert total.item() == 6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_random_numbers_can_be_drawn_after_a_recording_that_breaks_off():
+    total = torch.zeros(3, device="cuda")
+
+    def call():
+        total.add_(torch.rand(3, device="cuda"))
+        total.cpu()  # waits for the device, which no recording can
+
+    recorder = CudaRecorder()
+    recorder.warm(call)
+    with pytest.raises(RuntimeError):
+        recorder.record(call)
+    call()
+    assert total.isfinite().all()

@@ -79,3 +79,26 @@ def test_sizes_are_found_unless_they_are_nearly_equal():
     assert merged_shares(groups, np.array([0.3, 0.22, 0.24, 0.24]), 2).tolist() == [0.5, 0.5]
     np.testing.assert_allclose(merged_shares(groups, np.array([0.5, 0.3, 0.1, 0.1]), 2), [0.8, 0.2])
     assert merged_shares(groups, np.array([0.5, 0.5, 0, 0]), 2).tolist() == [1, 0]
+
+
+def information(joint: np.ndarray, groups: np.ndarray) -> float:
+    one_hot = np.eye(groups.max() + 1)[groups]
+    table = one_hot.T @ joint @ one_hot
+    usual = table.sum(1)[:, None] * table.sum(0)
+    return float((table[table > 0] * np.log(table[table > 0] / usual[table > 0])).sum())
+
+
+def test_no_move_of_a_single_cluster_would_tell_more_of_its_view():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        joint = random.random((9, 9)) ** 4
+        joint = (joint + joint.T) / (2 * joint.sum())
+        groups = merge_clusters(joint, joint.sum(1), 3)
+        assert set(groups) == {0, 1, 2}
+        best = information(joint, groups)
+        for i in range(9):
+            for other in range(3):
+                moved = groups.copy()
+                moved[i] = other
+                if len(set(moved)) == 3:
+                    assert information(joint, moved) < best + 1e-9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -39,4 +41,11 @@ def _main(
 
 def main() -> None:
     """The ``aae`` executable."""
+    for number in range(3):  # a stream that came closed leads nowhere, lest the next file to be opened take its number
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # characters that a locale lacks
     app()

@@ -84,7 +84,8 @@ def frame(debug: bool = False) -> Iterator[None]:
     previous = _terminate_as_exception()
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         _silence_stdout()
         raise typer.Exit(0) from None
@@ -140,7 +141,7 @@ def _terminate_as_exception() -> Any:
 
 def _silence_stdout() -> None:
     """Keep the interpreter from failing once more when it flushes stdout at exit."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
 

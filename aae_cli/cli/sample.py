@@ -131,7 +131,7 @@ def command(
             print(target)
         elif output != "-":
             report.say(f"wrote {len(samples.x)} samples to {output}")
-        if image and kind == "png" and output != "-" and not quiet and sys.stdout.isatty():
+        if image and kind == "png" and output != "-" and not quiet and sys.stdout is not None and sys.stdout.isatty():
             from ..report import preview
 
             preview(samples.x[: 4 * samples.columns], model.schema, samples.columns)

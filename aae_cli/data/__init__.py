@@ -34,7 +34,10 @@ __all__ = [
 ]
 
 FORMATS = ("csv", "tsv", "parquet", "npz", "npy", "idx", "images", "png", "jpg", "bmp", "gif", "webp", "tiff")
-_TELLING = "csv, tsv (also .gz), parquet, npz, npy, idx (also .gz), a folder of images, an image file, - for stdin"
+_TELLING = (
+    "csv, tsv (also .gz), parquet (or a folder of its shards), npz, npy, idx (also .gz), a folder of images, "
+    "an image file, - for stdin"
+)
 _PICKLES = {"pkl", "pickle", "pt", "pth", "joblib", "p"}
 _IMAGES = {"png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "image"}
 
@@ -78,7 +81,14 @@ def read(
             refuse_options(name, columns, label_column)
             raw = read_named(*named)
         else:
-            raw = _read_path(source, name, format and format.lower(), label_column, columns, like)
+            at, key = _locate(source)
+            form = (format and format.lower()) or _form(at)
+            if form == "parquet" and isinstance(at, Path):
+                from . import parts
+
+                if parts.needs_spool(at, name):
+                    return parts.spooled(at, name, label_column, columns, like, kind)
+            raw = _read_path(at, key, name, form, label_column, columns, like)
         return finish(raw, like, kind)
 
 
@@ -182,23 +192,22 @@ def read_row(
 
 
 def _read_path(
-    source: str,
+    at: Path | Pipe,
+    key: str | None,
     name: str,
-    format: str | None,
+    form: str,
     label_column: str | None,
     columns: Sequence[str] | None,
     like: Schema | None,
 ) -> Raw:
     from . import arrays, images, raw, tables
 
-    at, key = _locate(source)
     where: Where = io.BytesIO(at.everything()) if isinstance(at, Pipe) else at
-    if isinstance(where, Path) and where.is_dir():
-        if format not in (None, "images"):
-            raise DataError(f"{name} is a folder, not a file of the format {format}")
+    if isinstance(where, Path) and where.is_dir() and form != "parquet":
+        if form != "images":
+            raise DataError(f"{name} is a folder, not a file of the format {form}")
         raw.refuse_options(name, columns, label_column)
         return images.read_folder(where, name, like)
-    form = format or _form(at)
     if key is not None and form != "npz":
         raise DataError(f"{name}: only .npz files have keys, and one row is chosen only with --style-from")
     if form in ("csv", "tsv"):
@@ -247,7 +256,9 @@ def _form(where: Path | Pipe) -> str:
     """The format of a file, a folder or a pipe."""
     if isinstance(where, Pipe):
         return "csv"
-    return "images" if where.is_dir() else _format_of(where)
+    if where.is_dir():
+        return "parquet" if any(where.glob("*.parquet")) else "images"
+    return _format_of(where)
 
 
 def _format_of(path: Path) -> str:

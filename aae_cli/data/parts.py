@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -15,9 +18,9 @@ import numpy as np
 from ..errors import DataError
 from .arrays import read_npy_header
 from .files import Pipe, read_up_to, streamed
-from .raw import Raw
-from .tables import read_frame, read_text_table, sound_parquet, spoken_header
-from .types import Schema
+from .raw import Kind, Raw, encode_labels, finish
+from .tables import parquet_files, read_frame, read_text_table, sound_parquet, spoken_header
+from .types import MAP_FROM, Data, Schema
 
 FIRST, PIECE, LINE = 2**20, 2**24, 2**28
 """Bytes: of the first piece, small so that results start early; of the others; and the most that one line may take."""
@@ -35,7 +38,9 @@ def divides(where: Path | Pipe, form: str) -> bool:
         return False
     if isinstance(where, Pipe):
         return len(where.peek(FIRST)) >= FIRST
-    return where.is_file() and where.stat().st_size > (PIECE if form == "parquet" else FIRST)
+    if form == "parquet":
+        return sum(file.stat().st_size for file in parquet_files(where)) > PIECE
+    return where.is_file() and where.stat().st_size > FIRST
 
 
 def divide(
@@ -144,10 +149,78 @@ def _parquet(
     import polars as pl
 
     with sound_parquet(name):
-        scan = pl.scan_parquet(where)
+        scan = pl.scan_parquet(parquet_files(where))
         total = int(scan.select(pl.len()).collect().item())
         rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
     for start in range(0, max(total, 1), rows):
         with sound_parquet(name):
             frame = scan.slice(start, rows).collect()
         yield partial(read_frame, frame, name, label_column, columns, like), 0
+
+
+def needs_spool(where: Path | Pipe, name: str) -> bool:
+    """Whether the values of Parquet files are too many to be kept in memory."""
+    import polars as pl
+
+    if isinstance(where, Pipe):
+        return False
+    with sound_parquet(name):
+        scan = pl.scan_parquet(parquet_files(where))
+        return int(scan.select(pl.len()).collect().item()) * len(scan.collect_schema()) * 4 >= MAP_FROM
+
+
+def spooled(
+    where: Path,
+    name: str,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+    like: Schema | None,
+    kind: Kind | None,
+) -> Data:
+    """All rows of Parquet files, decoded once into a temporary file without a name (in $TMPDIR) that is mapped into memory.
+
+    Raises:
+        DataError: what ``read_frame`` and ``finish`` raise, or no room for the temporary file.
+    """
+    rows, dtype = 0, np.dtype(np.float32)
+    first: Raw | None = None
+    names: dict[str, int] = {}
+    codes: list[np.ndarray] = []
+    with tempfile.TemporaryFile() as file:
+        for make, lines in _parquet(where, name, label_column, columns, like):
+            try:
+                raw = replace(make(), ids=None)
+                if first is None:
+                    first = raw
+                    pixels = raw.values.dtype == np.uint8 and finish(raw, like, kind).schema.kind == "image"
+                    dtype = raw.values.dtype if pixels else dtype
+                values = raw.values
+                if values.dtype != dtype:
+                    values = finish(replace(raw, labels=None), None, "table").x
+            except DataError as error:
+                raise moved(error, rows, lines) from error
+            if values.dtype != dtype:
+                raise DataError(f"{name} holds {dtype} first and {raw.values.dtype} from row {rows + 1}")
+            with _room(name):
+                file.write(np.ascontiguousarray(values).data)
+            rows += len(values)
+            if raw.labels is not None:
+                codes.append(np.array([names.setdefault(label or "", len(names)) for label in raw.labels], np.int32))
+        with _room(name):
+            file.flush()
+        assert first is not None
+        mapped = np.memmap(file, dtype, "r+", 0, (rows, first.values.shape[1]))
+    data = finish(replace(first, values=mapped, labels=None), like, kind)
+    classes, found = encode_labels(list(names), len(names), name) if codes else (None, None)
+    if classes is None:
+        return data
+    return replace(data, labels=classes[np.concatenate(codes)], schema=data.schema.with_classes(found))
+
+
+@contextmanager
+def _room(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"{name} is decoded into {tempfile.gettempdir()}, and that failed: {error.strerror}"
+        raise DataError(what, "set TMPDIR to a folder with room") from error

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
@@ -124,6 +125,14 @@ def sound_parquet(name: str) -> Iterator[None]:
         raise DataError(f"{name} is not a sound Parquet file: {clean(str(error).splitlines()[0], 160)}") from error
 
 
+def parquet_files(where: Path) -> list[Path]:
+    """The shards of a table, in the order of their names: the file itself, or the Parquet files of a folder."""
+    files = sorted(where.glob("*.parquet")) if where.is_dir() else [where]
+    if not files:
+        raise DataError(f"{clean(where)} is a folder without Parquet files")
+    return files
+
+
 def read_parquet(
     where: Where,
     name: str,
@@ -131,11 +140,11 @@ def read_parquet(
     columns: Sequence[str] | None = None,
     like: Schema | None = None,
 ) -> Raw:
-    """A Parquet file; arguments and errors are those of ``read_frame``."""
+    """A Parquet file, or a folder of them; arguments and errors are those of ``read_frame``."""
     import polars as pl
 
     with sound_parquet(name):
-        frame = pl.read_parquet(where)
+        frame = pl.read_parquet(parquet_files(where) if isinstance(where, Path) else where)
     return read_frame(frame, name, label_column, columns, like)
 
 

@@ -35,7 +35,7 @@ def case(rows: int, features: int, width: int, clusters: int, steps: int) -> dic
 
     before = megabytes()
     from aae_cli.batches import Batches
-    from aae_cli.build import adapt, build_model, build_objective, build_view, set_scaling
+    from aae_cli.build import NEIGHBOUR_ROWS, adapt, build_model, build_objective, build_view, set_scaling
     from aae_cli.config import resolve
     from aae_cli.data.types import Schema
     from aae_cli.engine import Callbacks, Engine, Schedule
@@ -63,7 +63,7 @@ def case(rows: int, features: int, width: int, clusters: int, steps: int) -> dic
         model.scaling,
         batch_size=config.train.batch_size,
         seeds=[0],
-        view=build_view(config, schema, model),
+        view=build_view(config, schema, model, x[:NEIGHBOUR_ROWS]),
         want_view=True,
     )
     schedule = Schedule(steps, 1)

@@ -118,6 +118,29 @@ def test_a_closed_stderr_does_not_stop_a_training(shell, tmp_path):
     assert (tmp_path / "runs/gaussian/model.safetensors").is_file()
 
 
+def test_results_for_a_closed_stdout_are_refused(shell, quick, tmp_path):
+    closed = shell(f"aae cluster mnist-mini:test -c {quick} >&-", tmp_path)
+    closed.refused(1, "stdout is closed", "-o FILE")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_files_are_written_whatever_streams_are_closed(closed, shell, quick, tmp_path):
+    done = shell(f"aae cluster mnist-mini:test -c {quick} -o out.csv {closed}", tmp_path)
+    assert done.code == 0
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0].startswith("id,cluster") and len(lines) == 1001
+
+
+def test_errors_do_not_turn_to_stdout_where_stderr_is_closed(shell, quick, tmp_path):
+    done = shell(f"aae cluster nowhere.csv -c {quick} 2>&-", tmp_path)
+    assert (done.code, done.out, done.err) == (1, "", "")
+
+
+def test_characters_that_a_locale_lacks_are_replaced(shell, quick, tmp_path):
+    done = shell(f"aae info -c {quick}", tmp_path, PYTHONUTF8="0", PYTHONIOENCODING="ascii:strict").ok()
+    assert "image 1 ? 28 ? 28" in done.out
+
+
 def test_help_and_version_are_fast_and_import_no_torch(shell, tmp_path):
     done = shell("aae --help && aae train -h >/dev/null && aae --version", tmp_path).ok()
     for command in ("train", "sample", "embed", "cluster", "classify", "evaluate", "presets", "info"):

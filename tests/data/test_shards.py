@@ -1,0 +1,119 @@
+"""A folder of Parquet files is one table; one too large for memory is decoded into a mapped file: the same rows."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from aae_cli import load, read, train
+from aae_cli.data import head, parts, pieces
+from aae_cli.errors import DataError
+
+SMALL = [
+    "train.epochs=2",
+    "train.min_steps=0",
+    "encoder.hidden=[16]",
+    "decoder.hidden=[16]",
+    "adversaries.z.hidden=[8]",
+]
+
+
+def shards(folder, frame: pl.DataFrame, count: int = 3):
+    folder.mkdir()
+    for number, part in enumerate(frame.iter_slices(-(-len(frame) // count))):
+        part.write_parquet(folder / f"part-{number}.parquet")
+    (folder / "_SUCCESS").touch()
+    return str(folder)
+
+
+@pytest.fixture
+def frame():
+    random = np.random.default_rng(0)
+    columns = {f"f{i}": random.normal(size=100) for i in range(4)}
+    labels = random.choice(np.array(["b", "a", None], dtype=object), 100)
+    return pl.DataFrame({**columns, "whole": np.arange(100), "label": labels.tolist()})
+
+
+@pytest.fixture
+def spooled(monkeypatch):
+    monkeypatch.setattr(parts, "MAP_FROM", 1)
+    monkeypatch.setattr(parts, "ROWS", 30)
+
+
+def test_a_folder_of_shards_is_their_rows_in_order(frame, tmp_path):
+    whole = tmp_path / "whole.parquet"
+    frame.write_parquet(whole)
+    expected, data = read(str(whole)), read(shards(tmp_path / "shards", frame))
+    assert np.array_equal(data.x, expected.x)
+    assert data.label_names == expected.label_names
+    assert data.schema == expected.schema
+
+
+def test_decoded_rows_are_those_in_memory(frame, tmp_path, spooled, monkeypatch):
+    source = shards(tmp_path / "shards", frame)
+    data = read(source)
+    assert isinstance(data.x, np.memmap)
+    monkeypatch.setattr(parts, "MAP_FROM", 1e9)
+    expected = read(source)
+    assert not isinstance(expected.x, np.memmap)
+    assert np.array_equal(data.x, expected.x)
+    assert data.schema == expected.schema
+    assert data.label_names == expected.label_names
+    assert np.array_equal(data.labels, expected.labels)
+
+
+def test_decoded_pixels_stay_bytes(tmp_path, spooled):
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 64), dtype=np.uint8)
+    frame = pl.DataFrame({f"p{i}": pixels[:, i] for i in range(64)})
+    data = read(shards(tmp_path / "shards", frame))
+    assert isinstance(data.x, np.memmap) and data.x.dtype == np.uint8
+    assert data.schema.kind == "image"
+    assert data.labels is None
+    assert np.array_equal(data.x, pixels)
+    table = read(str(tmp_path / "shards"), kind="table")
+    assert table.x.dtype == np.float32 and np.array_equal(table.x, pixels)
+
+
+def test_training_on_decoded_rows_is_training_on_rows_in_memory(frame, tmp_path, spooled, monkeypatch):
+    source = shards(tmp_path / "shards", frame)
+    spool = train("gaussian", source, tmp_path / "a", SMALL, device="cpu")
+    monkeypatch.setattr(parts, "MAP_FROM", 1e9)
+    memory = train("gaussian", source, tmp_path / "b", SMALL, device="cpu")
+    x = read(source).x
+    assert np.array_equal(load(spool.folder).embed(x), load(memory.folder).embed(x))
+
+
+def test_shards_come_in_pieces(frame, tmp_path, monkeypatch):
+    source = shards(tmp_path / "shards", frame)
+    monkeypatch.setattr(parts, "PIECE", 800)
+    own = [len(piece) for piece in pieces(source)]
+    assert sum(own) == 100 and len(own) > 1
+    assert len(head(source)) == own[0]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_missing_value_is_named_by_its_row(frame, tmp_path, large, monkeypatch):
+    if large:
+        monkeypatch.setattr(parts, "MAP_FROM", 1)
+        monkeypatch.setattr(parts, "ROWS", 30)
+    bad = frame.with_columns(pl.when(pl.col("whole") == 76).then(None).otherwise(pl.col("f1")).alias("f1"))
+    with pytest.raises(DataError, match="row 77, column f1"):
+        read(shards(tmp_path / "shards", bad))
+
+
+def test_shards_of_other_columns_are_refused(frame, tmp_path):
+    source = shards(tmp_path / "shards", frame)
+    frame.select("f0", "label").write_parquet(tmp_path / "shards" / "part-9.parquet")
+    with pytest.raises(DataError, match="shards"):
+        read(source)
+
+
+def test_a_folder_without_shards_is_refused(tmp_path):
+    with pytest.raises(DataError, match="without Parquet files"):
+        read(str(tmp_path), format="parquet")
+
+
+def test_a_full_disk_is_named(frame, tmp_path, spooled, monkeypatch):
+    source = shards(tmp_path / "shards", frame)
+    monkeypatch.setattr(parts.tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b"))  # noqa: SIM115
+    with pytest.raises(DataError, match="No space left"):
+        read(source)
