@@ -67,7 +67,7 @@ def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, 
     """A step towards a near row, Gaussian noise, and a share ``swap`` of features from other rows.
 
     Args:
-        noise: std (features are standardised).
+        noise: length, as a share of the distance to the farthest of the ``neighbours``; without them, the std.
         neighbours: a row moves a random part of the way towards one of its so many nearest in ``reference``, 0 = not.
         reference: (M, D) rows, in the networks' units.
 
@@ -78,8 +78,11 @@ def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, 
     nearest = min(neighbours + 1, len(reference))  # a row that is in the reference finds itself among them
 
     def view(x: Tensor) -> Tensor:
+        std: float | Tensor = noise
         if neighbours:
-            some = (reference_square - 2 * x @ reference.T).topk(nearest, largest=False, sorted=False).indices
+            square = reference_square - 2 * x @ reference.T + x.square().sum(-1, keepdim=True)
+            near, some = square.topk(nearest, largest=False, sorted=False)
+            std = noise * (near.amax(-1, keepdim=True).clamp(min=0) / x.shape[-1]).sqrt()
             chosen = world.draw(partial(torch.randint, nearest), (*x.shape[:2], 1), x.device)
             part = world.draw(torch.rand, (*x.shape[:2], 1), x.device)
             x = x + part * (reference[some.gather(-1, chosen).squeeze(-1)] - x)
@@ -87,6 +90,6 @@ def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, 
         offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
         rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
         swapped = torch.where(world.draw(torch.rand, x.shape, x.device) < swap, x[..., rows, :], x)
-        return swapped + noise * world.draw(torch.randn, x.shape, x.device)
+        return swapped + std * world.draw(torch.randn, x.shape, x.device)
 
     return view

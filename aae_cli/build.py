@@ -24,6 +24,7 @@ from .priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
 from .world import ALONE, World
 
 TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 256
+TABLE_RESTARTS, TABLE_RESTART_ROWS = 5, 10_000
 BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
@@ -63,6 +64,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     y = values["code"]["y"]
     if y is not None and y["classes"] == "auto":
         y["classes"] = classes
+    if y is not None and y["sizes"] == "auto":
+        y["sizes"] = "found" if schema.kind == "table" else "equal"
     if y is not None and y["overcluster"] > 1:
         y["overcluster"] = max(y["overcluster"], -(-FINE_LEAST // y["classes"]))
     if y is not None and config.phases.semi_supervised is not None and y["classes"] < classes:
@@ -81,7 +84,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         values["phases"]["reconstruction"]["weight"] = 1.0 if schema.kind == "table" else 0.003
     semi = values["phases"]["semi_supervised"]
     if semi is not None and semi["weight"] == "auto":
-        semi["weight"] = round(0.2 + 2 * (rows if used is None else used) / rows, 6)
+        share = (rows if used is None else used) / rows
+        semi["weight"] = 1.0 if schema.kind == "table" else round(0.2 + 2 * share, 6)
     bounded = values["data"]["scaling"] == "unit"
     if values["decoder"]["output"] == "auto" or (values["decoder"]["output"] == "sigmoid" and not bounded):
         values["decoder"]["output"] = "sigmoid" if bounded else "linear"
@@ -94,6 +98,13 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
                 body["hidden"] = [min(width, most) for width in body["hidden"]]
         if _needs_view(config):
             notes.append("views of a row are made by feature noise and swaps: image augmentation is off for tables")
+    if values["train"]["restarts"] == "auto":
+        again = schema.kind == "table" and rows <= TABLE_RESTART_ROWS and y is not None and y["overcluster"] > 1
+        values["train"]["restarts"] = TABLE_RESTARTS if again else 1
+        if again:
+            notes.append(
+                f"{TABLE_RESTARTS} models at once, as {rows} rows are quick: a label-free score keeps the best"
+            )
     batch_size = min(config.train.batch_size, max(2, rows // BATCHES_PER_EPOCH_LEAST))
     if batch_size < config.train.batch_size:
         notes.append(f"batch size {batch_size} instead of {config.train.batch_size} for {rows} rows")

@@ -96,14 +96,16 @@ class YCode(_Section):
     """q(y|x): a softmax over ``classes`` (auto = the number of label classes).
 
     ``overcluster``: training starts without labels, with this many times ``classes`` clusters (more where that would be
-    fewer than 30); at ``train.merge_at`` they are merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
-    ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal).
+    fewer than 30); at ``train.merge_at`` they are merged into ``classes``, by how often second views cross between them and
+    by labels, where some may be used.
+    ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal);
+    auto = equal on images, found on tables.
     Ours, not the paper's.
     """
 
     classes: Annotated[int, Field(ge=2, le=100_000)] | Literal["auto"] = "auto"
     overcluster: Annotated[int, Field(ge=1, le=64)] = 1
-    sizes: Literal["equal", "found"] = "equal"
+    sizes: Literal["auto", "equal", "found"] = "auto"
     batch_norm: bool = False
 
 
@@ -223,7 +225,8 @@ class Regularisation(_Section):
 class SemiSupervised(_Section):
     """Cross-entropy of q(y|x) on a labelled batch.
 
-    ``weight``: auto = 0.2 + 2·(share of labelled rows): a handful must not outweigh what all the other rows say.
+    ``weight``: auto = 1 on tables; on images 0.2 + 2·(share of labelled rows), as a handful must not outweigh what all the
+    other rows say.
     """
 
     weight: NonNegative | Literal["auto"] = 1.0
@@ -269,8 +272,9 @@ class Augment(_Section):
     ``elastic`` (std of smooth displacements, as a share of the side).
 
     ``rows``: every training row is such a view, in every phase, as if there were more rows.
-    Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none), Gaussian feature ``noise``
-    (in standard deviations), and a share ``swap`` of features taken from other rows.
+    Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none), Gaussian ``noise`` (its length
+    as a share of the distance to these rows; without them, its std in standardised features), and a share ``swap`` of
+    features taken from other rows.
     """
 
     rows: bool = False
@@ -279,8 +283,8 @@ class Augment(_Section):
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     shear: NonNegative = 0.15
     elastic: Fraction = 0.0
-    neighbours: Annotated[int, Field(ge=0, le=1000)] = 10
-    noise: NonNegative = 0.3
+    neighbours: Annotated[int, Field(ge=0, le=1000)] = 5
+    noise: NonNegative = 0.5
     swap: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
@@ -288,9 +292,10 @@ class Train(_Section):
     """``min_steps`` raises the epochs of small data. ``lr_drops``: epochs after which rates are divided by 10.
 
     ``lr_decay``: share of training after which rates fall linearly to 0 (1 = never). ``init_std``: weights ~ N(0, std²)
-    (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best. ``ema``: decay of the
-    averaged weights that are saved (0 = off). ``merge_at``: share of the epochs after which ``code.y.overcluster``ed
-    clusters are merged. ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
+    (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best; auto = 5 for clusters of
+    a table of at most 10,000 rows, else 1. ``ema``: decay of the averaged weights that are saved (0 = off). ``merge_at``:
+    share of the epochs after which ``code.y.overcluster``ed clusters are merged. ``precision``: of matrix products; auto =
+    tf32 on CUDA, else fp32.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10**9)] = 50
@@ -299,7 +304,7 @@ class Train(_Section):
     lr_drops: tuple[Annotated[int, Field(ge=1)], ...] = ()
     lr_decay: Fraction = 1.0
     init_std: Positive | None = None
-    restarts: Annotated[int, Field(ge=1, le=1024)] = 1
+    restarts: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     merge_at: Annotated[float, Field(gt=0, lt=1)] = 0.5

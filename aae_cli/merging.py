@@ -120,7 +120,7 @@ def _moved(table: np.ndarray, a: int, b: int, towards: np.ndarray, itself: float
 
 
 def _information(rows: np.ndarray, a: int, b: int) -> float:
-    """What rows and columns a and b of a symmetric table add to its mutual information, in nats; ``rows`` (2, K) are a, b."""
+    """What rows and columns a and b, ``rows`` (2, K), of a symmetric table add to its mutual information, in nats."""
     cells, sums = xlogy(rows, rows), rows.sum(1)
     twice = cells[0, a] + cells[1, b] + cells[0, b] + cells[1, a]
     return float(2 * cells.sum() - twice - 2 * xlogy(sums, sums).sum())

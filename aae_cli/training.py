@@ -326,7 +326,7 @@ def plan_training(config: Config, splits: Splits, device: str, seeds: Sequence[i
     summary = f"{len(rows)} rows, {used} labels used, {c.train.epochs} epochs, {steps} steps"
     if len(labelled) > 1:
         summary += f", {len(labelled)} seeds at once"
-    if c.train.restarts > 1:
+    if int(c.train.restarts) > 1:
         summary += f", {c.train.restarts} restarts"
     return Plan(adapted, where, reason, precision, context, labelled, summary)
 
@@ -452,7 +452,7 @@ class _Job:
     def _build(self, stage: int) -> Engine:
         self.stage = stage
         config, plan, rows = self.stages[stage], self.plan, self.splits.train
-        restarts = config.train.restarts
+        restarts = int(config.train.restarts)
         model_seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
         models = len(model_seeds)
         torch.manual_seed(config.train.seed + stage)
@@ -664,7 +664,7 @@ class _Job:
         return float(-(mean * mean.log()).sum() - cross)
 
     def _finish(self, engine: Engine, seconds: float) -> list[Run]:
-        seeds, restarts = list(self.plan.labelled), self.config.train.restarts
+        seeds, restarts = list(self.plan.labelled), int(self.config.train.restarts)
         runs = []
         for number, seed in enumerate(seeds):
             folder = self.folder / f"seed-{seed}" if len(seeds) > 1 else self.folder

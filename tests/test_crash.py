@@ -25,6 +25,7 @@ SMALL = [
     "train.batch_size=20",
     "code.y.overcluster=2",
 ]
+KILLS = int(os.environ.get("AAE_KILLS", "4"))
 # Saves at every step, so that kills fall into all stages of writing.
 PROGRAM = """
 import sys, aae_cli.training as t
@@ -46,12 +47,12 @@ def start(data: Path, run: Path, how: str, epochs: int) -> subprocess.Popen:
     return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(60 * KILLS)
 def test_kills_at_any_moment_leave_a_whole_checkpoint_and_the_same_end(data, tmp_path):
-    whole = train("clustering", str(data), tmp_path / "whole", [*SMALL, "train.epochs=60"], device="cpu")
+    whole = train("clustering", str(data), tmp_path / "whole", [*SMALL, f"train.epochs={15 * KILLS}"], device="cpu")
     run, how, moment = tmp_path / "killed", "start", random.Random(0)
-    for _ in range(4):
-        process = start(data, run, how, 60)
+    for _ in range(KILLS):
+        process = start(data, run, how, 15 * KILLS)
         deadline = time.monotonic() + 60
         while not (run / STATE).is_file() and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.01)
@@ -62,7 +63,7 @@ def test_kills_at_any_moment_leave_a_whole_checkpoint_and_the_same_end(data, tmp
         assert (run / STATE).is_file()
         read_header(run)  # whole, whenever it is looked at
         how = "resume"
-    process = start(data, run, how, 60)
+    process = start(data, run, how, 15 * KILLS)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 0 or b"has run its" in error, error
     ours, theirs = load_file(run / MODEL), load_file(whole.folder / MODEL)

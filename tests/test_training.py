@@ -426,7 +426,7 @@ def test_more_epochs_after_merging_leave_the_merge_where_it_was(tmp_path, first)
 def test_merging_keeps_every_cluster_and_finds_the_groups(tmp_path):
     run = fit("clustering", blobs(), tmp_path / "run", "code.y.classes=3", "train.epochs=200", "data.validation=0")
     model = load(run.folder, "cpu")
-    assert model.model.encoder.groups.shape == (1, 9)
+    assert model.model.encoder.groups.shape == (1, 30)
     assert model.config.train.epochs == 200 and model.config.code.y.classes == 3
     assert sorted(model.model.encoder.groups.unique().tolist()) == [0, 1, 2]
     assert model.y(blobs().x).shape == (300, 3)
@@ -480,6 +480,28 @@ def test_reconstruction_weighs_more_on_tables():
     image, table = Schema("image", (1, 4, 4), 0.0, 1.0), Schema("table", (4,), integer=(False,) * 4)
     weights = [adapt(resolve("clustering"), s, 100, True).config.phases.reconstruction.weight for s in (image, table)]
     assert weights == [0.003, 1.0]
+
+
+def test_small_tables_are_clustered_several_times_over():
+    from aae_cli.build import adapt
+    from aae_cli.config import resolve
+
+    image = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
+    table = Schema("table", (4,), integer=(False,) * 4, classes=("a", "b", "c"))
+
+    def adapted(preset: str, schema: Schema, rows: int = 200):
+        return adapt(resolve(preset), schema, rows, True, 100).config
+
+    assert adapted("semi-supervised", table).train.restarts == 5
+    assert adapted("semi-supervised", image).train.restarts == 1
+    assert adapted("gaussian", table).train.restarts == 1
+    assert adapted("semi-supervised", table, 20_000).train.restarts == 1
+    assert adapt(resolve("clustering", ["train.restarts=1"]), table, 200, True).config.train.restarts == 1
+    assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["equal", "found"]
+    assert adapted("semi-supervised", table).phases.semi_supervised.weight == 1.0
+    y = adapted("semi-supervised", table).code.y
+    assert (y.classes, y.overcluster) == (3, 10)  # at least 30 fine clusters
+    assert adapted("clustering", table).code.y.overcluster == 3
 
 
 @pytest.mark.parametrize("sizes", ["equal", "found"])
