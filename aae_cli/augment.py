@@ -86,10 +86,11 @@ def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, 
             chosen = world.draw(partial(torch.randint, nearest), (*x.shape[:2], 1), x.device)
             part = world.draw(torch.rand, (*x.shape[:2], 1), x.device)
             x = x + part * (reference[some.gather(-1, chosen).squeeze(-1)] - x)
-        # One random rotation of the batch gives every swapped feature a value that some other row really has.
-        offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
-        rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
-        swapped = torch.where(world.draw(torch.rand, x.shape, x.device) < swap, x[..., rows, :], x)
-        return swapped + std * world.draw(torch.randn, x.shape, x.device)
+        if swap:
+            # One random rotation of the batch gives every swapped feature a value that some other row really has.
+            offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
+            rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
+            x = torch.where(world.draw(torch.rand, x.shape, x.device) < swap, x[..., rows, :], x)
+        return x + std * world.draw(torch.randn, x.shape, x.device)
 
     return view

@@ -97,7 +97,9 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
             for body in bodies:
                 body["hidden"] = [min(width, most) for width in body["hidden"]]
         if _needs_view(config):
-            notes.append("views of a row are made by feature noise and swaps: image augmentation is off for tables")
+            notes.append(
+                "views of a row lie between it and near rows, with noise: image augmentation is off for tables"
+            )
     if values["train"]["restarts"] == "auto":
         again = schema.kind == "table" and rows <= TABLE_RESTART_ROWS and y is not None and y["overcluster"] > 1
         values["train"]["restarts"] = TABLE_RESTARTS if again else 1

@@ -285,7 +285,7 @@ class Augment(_Section):
     elastic: Fraction = 0.0
     neighbours: Annotated[int, Field(ge=0, le=1000)] = 5
     noise: NonNegative = 0.5
-    swap: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    swap: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Train(_Section):
