@@ -382,6 +382,10 @@ def representation_dims(header: Header) -> int:
     return dims + int(y.classes) if y is not None and header.config.decoder.input == "concat" else dims
 
 
+ADDED = ("encoder.share",)
+"""Tensors that checkpoints of older versions lack, and can do without."""
+
+
 def load(path: str | Path, device: str = "auto") -> Autoencoder:
     """Load a run folder or a model.safetensors file.
 
@@ -395,7 +399,10 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
         # Nothing is allocated before the file is known to hold as much as its config says.
         raise CheckpointError(f"{file} holds fewer weights than its config says", "the file is damaged or was edited")
     model = build_model(header.config, header.schema)
-    expected = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
+    lacking = {name: value for name, value in model.state_dict().items() if name in ADDED and name not in found}
+    expected = {
+        name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items() if name not in lacking
+    }
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             ours, theirs = (
@@ -409,7 +416,7 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise CheckpointError(f"{file}: {name} holds values that are not finite", "train again")
-    model.load_state_dict(tensors, assign=True)
+    model.load_state_dict({**tensors, **lacking}, assign=True)
     model.requires_grad_(False)
     groups = model.encoder.groups
     if groups is not None and not bool(((groups >= 0) & (groups < model.classes)).all()):

@@ -255,7 +255,6 @@ def _train(
     folder = _choose_folder(title, output, resume, force) if main or resume else Path(os.devnull)
 
     started = time.perf_counter()
-    torch.set_flush_denormal(True)  # moments of weights that no longer learn would cost a CPU twice the time
     if isinstance(data, Data):
         splits, notes = split(data, config.data.validation, config.train.seed), data.notes
     else:
@@ -269,6 +268,7 @@ def _train(
     world = join(plan.device)
     _require_shares(plan.config, world)
     job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter, metrics, world)
+    torch.set_flush_denormal(True)  # moments of weights that no longer learn would cost a CPU twice the time
     try:
         with torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []):
             return job.run(resume, started)

@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 # Picture, row of reproduce.py, and the command that draws it; CKPT, DATA and OUT stand for paths.
 FIGURES = [
-    ("style-grid", "supervised", "sample -c CKPT --style-grid --rows 10 -o OUT"),
+    ("style-grid", "supervised", "sample -c CKPT --style-grid -o OUT"),
     ("cluster-members", "clusters-16", "cluster DATA -c CKPT --plot OUT -o TABLE"),
     ("map-100-labels", "map-100", "embed DATA -c CKPT --plot OUT -o TABLE"),
     ("map-no-labels", "map-none", "embed DATA -c CKPT --plot OUT -o TABLE"),
@@ -47,6 +49,9 @@ def main() -> None:
         }
         words = [meanings.get(word, word) for word in command.split()]
         subprocess.run([sys.executable, "-m", "aae_cli", *words, "-q"], check=True)
+        with Image.open(picture) as image:  # 128 colours are enough, and small enough to be committed
+            small = image.convert("RGB").quantize(128)
+        small.save(picture, optimize=True)
         print(picture)
 
 

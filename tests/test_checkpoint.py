@@ -54,3 +54,16 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     save_tensors(tmp_path / "m.safetensors", state, "aae", model.header.to_json())
     with pytest.raises(AaeError, match=r"encoder\.y\.0\.bias holds values that are not finite"):
         load(tmp_path / "m.safetensors")
+
+
+def test_a_checkpoint_from_before_sizes_were_found_is_read(tmp_path):
+    model = load(OLD / "format-1.safetensors", "cpu")
+    state = dict(model.model.state_dict())
+    del state["encoder.share"]
+    save_tensors(tmp_path / "m.safetensors", state, "aae", model.header.to_json())
+    older = load(tmp_path / "m.safetensors", "cpu")
+    np.testing.assert_array_equal(older.classify(ROWS), model.classify(ROWS))
+    del state["encoder.groups"]
+    save_tensors(tmp_path / "m.safetensors", state, "aae", model.header.to_json())
+    with pytest.raises(CheckpointError, match=r"encoder\.groups is nothing"):
+        load(tmp_path / "m.safetensors", "cpu")
