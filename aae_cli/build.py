@@ -15,7 +15,7 @@ from . import phases as ph
 from .adversary import Adversary
 from .augment import View, feature_view, image_view
 from .config import Adversary as AdversaryConfig
-from .config import Config, Optimizer, validate
+from .config import Config, Optimizer, map_without_labels, validate
 from .data.types import Schema
 from .errors import DataError
 from .model import AAE, Encoder
@@ -25,6 +25,7 @@ from .world import ALONE, World
 
 TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 256
 TABLE_RESTARTS, TABLE_RESTART_ROWS = 5, 10_000
+HEADS, ROWS_A_HEAD = 20, 30
 BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
@@ -63,7 +64,7 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         raise DataError(f"the labels name {classes} class", "at least 2 are needed")
     y = values["code"]["y"]
     if y is not None and y["classes"] == "auto":
-        y["classes"] = classes
+        y["classes"] = min(HEADS, max(2, rows // ROWS_A_HEAD)) if map_without_labels(config) else classes
     if y is not None and y["sizes"] == "auto":
         y["sizes"] = "found" if schema.kind == "table" else "equal"
     if y is not None and y["overcluster"] > 1:

@@ -93,7 +93,8 @@ class DataConfig(_Section):
 
 
 class YCode(_Section):
-    """q(y|x): a softmax over ``classes`` (auto = the number of label classes).
+    """q(y|x): a softmax over ``classes`` (auto = the number of label classes; of a map without labels, 20 heads, or one for
+    30 rows where that is fewer).
 
     ``overcluster``: training starts without labels, with this many times ``classes`` clusters (more where that would be
     fewer than 30); at ``train.merge_at`` they are merged into ``classes``, by how often second views cross between them and
@@ -335,6 +336,11 @@ class Config(_Section):
         return self
 
 
+def map_without_labels(c: Config) -> bool:
+    """Section 7 with learned cluster heads and nothing to name them."""
+    return c.decoder.input == "heads" and c.decoder.heads.learned and not c.uses_labels
+
+
 def _contradictions(c: Config) -> Iterator[str]:
     y, z, phases = c.code.y, c.code.z, c.phases
     if y is None and z is None:
@@ -387,7 +393,7 @@ def _contradictions(c: Config) -> Iterator[str]:
             yield f"phases.{name} needs code.y"
     if y is not None and y.overcluster > 1 and (phases.consistency is None or phases.information is None):
         yield "code.y.overcluster needs phases.consistency (views tell what to merge) and phases.information"
-    if y is not None and y.classes == "auto" and not c.uses_labels:
+    if y is not None and y.classes == "auto" and not c.uses_labels and not map_without_labels(c):
         yield "code.y.classes=auto needs data.labels; give the number of clusters (-k N)"
 
 

@@ -502,6 +502,8 @@ def test_small_tables_are_clustered_several_times_over():
     y = adapted("semi-supervised", table).code.y
     assert (y.classes, y.overcluster) == (3, 10)  # at least 30 fine clusters
     assert adapted("clustering", table).code.y.overcluster == 3
+    assert [adapted("dim-reduction", table, rows).code.y.classes for rows in (40, 150, 600, 5000)] == [2, 5, 20, 20]
+    assert adapt(resolve("dim-reduction", ["code.y.classes=12"]), table, 150, True).config.code.y.classes == 12
 
 
 @pytest.mark.parametrize("sizes", ["equal", "found"])
