@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 DIRECTIONS = {
     "reconstruction-error": "lower is better",
@@ -30,9 +31,20 @@ DIRECTIONS = {
 
 def to_stderr(text: str) -> None:
     """A line for a person; a closed stderr is no reason to fail."""
-    if sys.stderr is not None:  # print would turn to stdout
-        with suppress(OSError, ValueError):
-            print(text, file=sys.stderr, flush=True)
+    if sys.stderr is None:  # print would turn to stdout
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Lead a stream that nobody reads nowhere: the interpreter would fail once more when it flushes it at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
 
 
 class Reporter:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import AaeError, CheckpointError, DataError, UsageError
-from ..report import to_stderr
+from ..report import silence, to_stderr
 
 if TYPE_CHECKING:
     from ..checkpoint import Header
@@ -87,7 +87,7 @@ def frame(debug: bool = False) -> Iterator[None]:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        silence(sys.stdout)
         raise typer.Exit(0) from None
     except AaeError as error:
         if debug:
@@ -101,7 +101,7 @@ def frame(debug: bool = False) -> Iterator[None]:
     except OSError as error:
         if debug:
             raise
-        _silence_stdout()
+        silence(sys.stdout)
         to_stderr(f"aae: {_visible(str(error.filename or 'stdout'))}: {error.strerror or error}")
         raise typer.Exit(1) from None
     except MemoryError:
@@ -137,13 +137,6 @@ def _terminate_as_exception() -> Any:
         return signal.signal(signal.SIGTERM, stop)
     except ValueError:  # not the main thread
         return None
-
-
-def _silence_stdout() -> None:
-    """Keep the interpreter from failing once more when it flushes stdout at exit."""
-    with suppress(OSError, ValueError, AttributeError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
 
 
 def _visible(text: str) -> str:

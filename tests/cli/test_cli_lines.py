@@ -111,7 +111,7 @@ def test_a_reader_that_never_reads_ends_with_0(shell, quick):
 def test_a_closed_stderr_does_not_stop_a_training(shell, tmp_path):
     """`aae train 2>&1 | head` and the like: nobody reads on, but the run is finished and saved."""
     train = f"aae train -p gaussian --data digits --epochs 1 {' '.join(small('z'))} -v"
-    script = f"{train} 2> >(head -1 >/dev/null) > out; echo $?"
+    script = f"unset PYTHONUNBUFFERED; {train} 2> >(head -1 >/dev/null) > out; echo $?"
     done = shell(script, tmp_path)
     assert done.out == "0\n"
     assert (tmp_path / "out").read_text() == "runs/gaussian\n"
