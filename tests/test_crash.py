@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("AAE_KILLS", "4"))
 PROGRAM = """
 import sys, aae_cli.training as t
 from functools import partial
-t.Engine = partial(t.Engine, save_every=0.0, log_every=0.0)
+t.Engine = partial(t.Engine, save_every=EVERY, log_every=0.0)
 t.train("clustering", sys.argv[1], sys.argv[2], sys.argv[4:], device="cpu", resume=sys.argv[3] == "resume")
 """
 
@@ -42,8 +42,9 @@ def data(tmp_path) -> Path:
     return tmp_path / "x.npy"
 
 
-def start(data: Path, run: Path, how: str, epochs: int) -> subprocess.Popen:
-    command = [sys.executable, "-c", PROGRAM, str(data), str(run), how, *SMALL, f"train.epochs={epochs}"]
+def start(data: Path, run: Path, how: str, epochs: int, save_every: float = 0.0) -> subprocess.Popen:
+    program = PROGRAM.replace("EVERY", str(save_every))
+    command = [sys.executable, "-c", program, str(data), str(run), how, *SMALL, f"train.epochs={epochs}"]
     return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
@@ -63,7 +64,7 @@ def test_kills_at_any_moment_leave_a_whole_checkpoint_and_the_same_end(data, tmp
         assert (run / STATE).is_file()
         read_header(run)  # whole, whenever it is looked at
         how = "resume"
-    process = start(data, run, how, 15 * KILLS)
+    process = start(data, run, how, 15 * KILLS, save_every=60.0)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 0 or b"has run its" in error, error
     ours, theirs = load_file(run / MODEL), load_file(whole.folder / MODEL)
@@ -137,7 +138,16 @@ def test_a_file_size_limit_leaves_what_was_there(data, tmp_path):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     program = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     program += "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
-    command = [sys.executable, "-c", program + PROGRAM, str(data), str(run), "resume", *SMALL, "train.epochs=3"]
+    command = [
+        sys.executable,
+        "-c",
+        program + PROGRAM.replace("EVERY", "0.0"),
+        str(data),
+        str(run),
+        "resume",
+        *SMALL,
+        "train.epochs=3",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode
     assert "cannot write" in done.stderr and "File too large" in done.stderr
