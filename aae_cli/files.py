@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -51,6 +51,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """What a process that was killed while it wrote these files left beside them. Call it where no other one can write."""
+    for name in names:
+        for path in folder.glob(f".{name}-????????{Path(name).suffix}"):
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -40,7 +40,7 @@ from .device import autocast, choose_device
 from .engine import Callbacks, Engine, Schedule
 from .errors import AaeError, CheckpointError, TrainingError, UsageError
 from .evaluation import evaluate, name_clusters
-from .files import locked, make_folder, write_whole
+from .files import locked, make_folder, remove_leftovers, write_whole
 from .graph import CudaRecorder
 from .inference import Autoencoder
 from .merging import ROWS as COUPLING_ROWS
@@ -407,6 +407,8 @@ class _Job:
         if self.world.main and not resume:
             make_folder(self.folder)
         with locked(self.folder) if self.world.main else nullcontext():
+            if self.world.main:
+                remove_leftovers(self.folder, (STATE, MODEL, METRICS, CONFIG, "samples.png", "README.md"))
             return self._run(engine or self._resume(), resume, started)
 
     def _run(self, engine: Engine, resume: bool, started: float) -> list[Run]:

@@ -97,6 +97,21 @@ def test_a_lock_dies_with_its_process(tmp_path):
         pass
 
 
+def test_what_a_killed_save_left_behind_is_removed(data, tmp_path):
+    from aae_cli.files import whole_file
+
+    run = tmp_path / "run"
+    interrupted(data, run)
+    (run / ".mine-12345678.safetensors").touch()
+    with whole_file(run / STATE) as temporary:
+        left = run / f"{temporary.name[:-20]}abcdefgh.safetensors"
+        assert len(left.name) == len(temporary.name)
+        left.touch()
+        temporary.write_bytes((run / STATE).read_bytes())
+    train("clustering", str(data), run, [*SMALL, "train.epochs=3"], device="cpu", resume=True)
+    assert not left.exists() and (run / ".mine-12345678.safetensors").exists()
+
+
 def interrupted(data: Path, run: Path) -> None:
     """A run that could be resumed: finished, and then asked for more epochs."""
     train("clustering", str(data), run, [*SMALL, "train.epochs=2"], device="cpu")
