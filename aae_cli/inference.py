@@ -399,10 +399,9 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
         # Nothing is allocated before the file is known to hold as much as its config says.
         raise CheckpointError(f"{file} holds fewer weights than its config says", "the file is damaged or was edited")
     model = build_model(header.config, header.schema)
-    lacking = {name: value for name, value in model.state_dict().items() if name in ADDED and name not in found}
-    expected = {
-        name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items() if name not in lacking
-    }
+    state = model.state_dict()
+    lacking = {name: state.pop(name) for name in ADDED if name in state and name not in found}
+    expected = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             ours, theirs = (

@@ -652,7 +652,7 @@ class _Job:
         """
         data = spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
         rows = data.x
-        x = model.model.scaling(torch.from_numpy(np.ascontiguousarray(rows)).to(model.device))[None]
+        x = model.model.scaling(torch.from_numpy(rows).to(model.device))[None]
         if not model.model.classes:
             x_hat = torch.from_numpy(model.reconstruct(rows, data.labels)).to(model.device)
             return -float((model.model.scaling(x_hat)[None] - x).square().sum(-1).mean())

@@ -3,18 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
+from test_mapped import SMALL
 
 from aae_cli import load, read, train
 from aae_cli.data import head, parts, pieces
 from aae_cli.errors import DataError
-
-SMALL = [
-    "train.epochs=2",
-    "train.min_steps=0",
-    "encoder.hidden=[16]",
-    "decoder.hidden=[16]",
-    "adversaries.z.hidden=[8]",
-]
 
 
 def shards(folder, frame: pl.DataFrame, count: int = 3):
