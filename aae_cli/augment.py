@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +13,11 @@ from torch.nn import functional as F
 
 from .world import ALONE, World
 
-View = Callable[[Tensor], Tensor]
+
+class View(Protocol):
+    """A random map (R, B, D) → (R, B, D). ``parts``: sizes of the batches that follow each other along B, None for one."""
+
+    def __call__(self, x: Tensor, parts: Sequence[int] | None = None) -> Tensor: ...
 
 
 ELASTIC_NODES = 5  # a side of the coarse lattice of displacements
@@ -35,32 +40,41 @@ def image_view(
         shift: largest shift as a share of the side. rotation: largest angle in degrees. scale: largest relative change.
             shear: largest ratio. elastic: std of smooth displacements (after Simard et al. 2003), as a share of the side.
         outside: (D,) what lies beyond the border, in the networks' units.
-
-    Returns:
-        a map (R, B, D) → (R, B, D).
     """
-    nodes = torch.eye(ELASTIC_NODES**2, device=outside.device).view(-1, 1, ELASTIC_NODES, ELASTIC_NODES)
-    surfaces = F.interpolate(nodes, shape[1:], mode="bicubic", align_corners=True).flatten(1)  # (nodes², H·W)
+    channels, height, width = shape
+    device = outside.device
+    # Where a pixel is looked up: an affine map of its place in [−1, 1]², and a sum of smooth surfaces: one product.
+    y, x = torch.meshgrid(_centres(height, device), _centres(width, device), indexing="ij")
+    nodes = torch.eye(ELASTIC_NODES**2, device=device).view(-1, 1, ELASTIC_NODES, ELASTIC_NODES)
+    surfaces = F.interpolate(nodes, (height, width), mode="bicubic", align_corners=True).flatten(1)  # (nodes², H·W)
+    place = torch.cat([torch.stack([x.flatten(), y.flatten(), torch.ones_like(x).flatten()]), surfaces])
+    place = place[: 3 + ELASTIC_NODES**2 * bool(elastic)]
+    # Lengths are shares of a side, which is 2 here.
+    bounds = torch.tensor([math.radians(rotation), shear, scale, scale, 2 * shift, 2 * shift], device=device)
+    quarters = torch.tensor([0.0, -1.0, 1.0, 0.0], device=device) * (math.pi / 2)
+    dark = not bool(outside.any())
 
-    def view(x: Tensor) -> Tensor:
-        images = (x - outside).reshape(-1, *shape)
-        draws = (world.draw(torch.rand, (*x.shape[:2], 6), x.device) * 2 - 1).view(-1, 6).unbind(1)
-        angle = draws[0] * math.radians(rotation)
-        size_x, size_y = 1 + draws[1] * scale, 1 + draws[2] * scale
-        lean = draws[3] * shear
-        cos, sin = angle.cos(), angle.sin()
-        # Rotation · shear · scaling; grid coordinates run over [−1, 1], so a whole side is 2.
-        first = torch.stack([cos * size_x, (cos * lean - sin) * size_y, 2 * shift * draws[4]], -1)
-        second = torch.stack([sin * size_x, (sin * lean + cos) * size_y, 2 * shift * draws[5]], -1)
-        theta = torch.stack([first, second], 1)
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    def view(x: Tensor, parts: Sequence[int] | None = None) -> Tensor:
+        images = (x if dark else x - outside).reshape(-1, channels, height, width)
+        draws = (world.draw(torch.rand, (*x.shape[:2], 6), device, parts) * (2 * bounds) - bounds).view(-1, 6)
+        # Rotation · shear · scaling; columns are where the axes go.
+        right, down = (draws[:, :1] + quarters).cos().split(2, 1)  # (cos, sin) and (−sin, cos)
+        sizes = draws[:, 2:4] + 1
+        columns = [right * sizes[:, :1], torch.addcmul(down, right, draws[:, 1:2]) * sizes[:, 1:], draws[:, 4:]]
+        way = torch.stack(columns, -1)  # (images, 2, 3)
         if elastic:
-            heights = 2 * elastic * world.draw(torch.randn, (*x.shape[:2], 2, ELASTIC_NODES**2), x.device)
-            grid = grid + (heights @ surfaces).view(-1, 2, *shape[1:]).permute(0, 2, 3, 1)
-        moved = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
-        return moved.reshape(x.shape) + outside
+            normal = world.draw(torch.randn, (*x.shape[:2], 2, ELASTIC_NODES**2), device, parts)
+            way = torch.cat([way, (2 * elastic * normal).view(-1, 2, ELASTIC_NODES**2)], -1)
+        grid = (way @ place).view(-1, 2, height, width).permute(0, 2, 3, 1)
+        moved = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False).reshape(x.shape)
+        return moved if dark else moved + outside
 
     return view
+
+
+def _centres(count: int, device: torch.device) -> Tensor:
+    """Middles of so many equal parts of [−1, 1]."""
+    return (2 * torch.arange(count, device=device) + 1) / count - 1
 
 
 def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, world: World = ALONE) -> View:
@@ -71,26 +85,25 @@ def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, 
         neighbours: a row moves a random part of the way towards one of its so many nearest in ``reference``, 0 = not.
         reference: (M, D) rows, in the networks' units.
 
-    Returns:
-        a map (R, B, D) → (R, B, D). Of several processes, each swaps among its own rows.
+    Of several processes, each swaps among its own rows.
     """
     reference_square = reference.square().sum(-1)
     nearest = min(neighbours + 1, len(reference))  # a row that is in the reference finds itself among them
 
-    def view(x: Tensor) -> Tensor:
+    def view(x: Tensor, parts: Sequence[int] | None = None) -> Tensor:
         std: float | Tensor = noise
         if neighbours:
             square = reference_square - 2 * x @ reference.T + x.square().sum(-1, keepdim=True)
             near, some = square.topk(nearest, largest=False, sorted=False)
             std = noise * (near.amax(-1, keepdim=True).clamp(min=0) / x.shape[-1]).sqrt()
-            chosen = world.draw(partial(torch.randint, nearest), (*x.shape[:2], 1), x.device)
-            part = world.draw(torch.rand, (*x.shape[:2], 1), x.device)
+            chosen = world.draw(partial(torch.randint, nearest), (*x.shape[:2], 1), x.device, parts)
+            part = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts)
             x = x + part * (reference[some.gather(-1, chosen).squeeze(-1)] - x)
         if swap:
             # One random rotation of the batch gives every swapped feature a value that some other row really has.
             offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
             rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
-            x = torch.where(world.draw(torch.rand, x.shape, x.device) < swap, x[..., rows, :], x)
-        return x + std * world.draw(torch.randn, x.shape, x.device)
+            x = torch.where(world.draw(torch.rand, x.shape, x.device, parts) < swap, x[..., rows, :], x)
+        return x + std * world.draw(torch.randn, x.shape, x.device, parts)
 
     return view

@@ -121,16 +121,21 @@ class Batches:
 
     def batch(self, rows: Tensor) -> Batch:
         """The batch of these rows. Draws random numbers where there are views, or labelled rows."""
-        x = self.scaling(self.raw(rows))
-        view = self.view(x) if self.view is not None and self.want_view else None
-        if self.view is not None and self.augment_rows:
-            x = self.view(x)
-        labelled = targets = None
+        wanted, targets = rows, None
         if self.labelled_size:
             shape = (len(self.seeds), self.labelled_size // self.world.size)
             some = self.world.draw(partial(torch.randint, self.labelled.shape[1]), shape, self.x.device)
             chosen = self.labelled.gather(1, some)
-            labelled, targets = self.scaling(self.raw(chosen)), self.all_labels[chosen]
-            if self.view is not None and self.augment_labelled:
-                labelled = self.view(labelled)
-        return Batch(x, self.labels[self.models, rows], view, labelled, targets)
+            wanted, targets = torch.cat([rows, chosen], 1), self.all_labels[chosen]
+        x, labelled = self.scaling(self.raw(wanted)).tensor_split([rows.shape[1]], 1)
+        asked: dict[str, Tensor] = {}
+        if self.view is not None:
+            asked |= {"view": x} if self.want_view else {}
+            asked |= {"x": x} if self.augment_rows else {}
+            asked |= {"labelled": labelled} if self.augment_labelled and self.labelled_size else {}
+        made = {"x": x} | ({"labelled": labelled} if self.labelled_size else {})
+        if self.view is not None and asked:
+            parts = [each.shape[1] for each in asked.values()]
+            views = self.view(torch.cat(list(asked.values()), 1), parts)
+            made |= dict(zip(asked, views.split(parts, 1), strict=True))
+        return Batch(labels=self.labels[self.models, rows], targets=targets, **made)

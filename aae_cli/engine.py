@@ -123,15 +123,23 @@ class Engine:
         self._since_log = 0
         # What a step needs to know beside its rows: numbers, or places on the device that a recorded step reads.
         self._progress: float | Tensor = 0.0
-        self._forget: float | Tensor = 0.0
+        self._clock: Tensor | None = None
+        self._clocks, self._clocked = torch.empty(0), (-1, schedule)
         self._advance: Callable[[Tensor], None] = self._whole_step
         self._record_steps()
 
     def _record_steps(self) -> None:
         if self.recorder is not None:
-            device = next(self.model.parameters()).device
-            self._progress, self._forget = torch.zeros((), device=device), torch.zeros((), device=device)
+            self._clock = torch.zeros(1 + len(self._groups), device=next(self.model.parameters()).device)
+            self._progress, *rates = self._clock.unbind()
+            for group, rate in zip(self._groups, rates, strict=True):
+                group["lr"] = rate
             self._advance = Replayed(self._whole_step, self.recorder, self._not_recorded)
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        """Of all optimisers' parameters, in the order of :attr:`base_rates`."""
+        return [group for optimizer in self.objective.optimizers.values() for group in optimizer.param_groups]
 
     def _not_recorded(self, reason: str) -> None:
         self.callbacks.note(f"the step cannot be recorded as one CUDA graph ({reason}): running it kernel by kernel")
@@ -152,6 +160,8 @@ class Engine:
             while self.step < steps:
                 self._set_clock()
                 self._advance(self.source.rows(self.step))
+                if self.ema and (self.step + 1) % AVERAGE_EVERY == 0:
+                    self._average()
                 self.step += 1
                 self._since_log += 1
 
@@ -181,27 +191,29 @@ class Engine:
         """Everything that a step does on the device; nothing here may wait for it."""
         losses = self.objective.step(self.source.batch(rows), self._progress)
         self._count(losses)
-        if self.ema and (self.recorder is not None or (self.step + 1) % AVERAGE_EVERY == 0):
-            self._average()
 
     def _set_clock(self) -> None:
-        factor = self.schedule.factor(self.step)
-        for name, optimizer in self.objective.optimizers.items():
-            for group, rate in zip(optimizer.param_groups, self.base_rates[name], strict=True):
-                group["lr"] = _put(group["lr"], rate * factor)
-        self._progress = _put(self._progress, self.step / self.schedule.steps)
-        # Early on, the average forgets faster, so that it does not start from noise.
-        keep = min(self.ema, (1 + self.step) / (10 + self.step))
-        self._forget = _put(self._forget, 1 - keep if self.recorder is not None else 1 - keep**AVERAGE_EVERY)
+        if self._clock is None:
+            self._progress, *rates = self._times(self.step)
+            for group, rate in zip(self._groups, rates, strict=True):
+                group["lr"] = _put(group["lr"], rate)
+            return
+        epoch, position = divmod(self.step, self.schedule.steps_per_epoch)
+        if self._clocked != (epoch, self.schedule):  # an epoch's at a time: each step then copies on the device
+            first = self.step - position
+            times = [self._times(step) for step in range(first, first + self.schedule.steps_per_epoch)]
+            self._clocks, self._clocked = torch.tensor(times).to(self._clock), (epoch, self.schedule)
+        self._clock.copy_(self._clocks[position])
+
+    def _times(self, step: int) -> list[float]:
+        """What a step needs to know beside its rows: the share of training done, and each group's learning rate."""
+        factor = self.schedule.factor(step)
+        return [step / self.schedule.steps, *(rate * factor for rates in self.base_rates.values() for rate in rates)]
 
     def _average(self) -> None:
-        averages, current = self._moving
-        if isinstance(self._forget, Tensor):
-            towards = torch._foreach_sub(current, averages)
-            torch._foreach_mul_(towards, self._forget)
-            torch._foreach_add_(averages, towards)
-        else:
-            torch._foreach_lerp_(averages, current, self._forget)
+        # Early on, the average forgets faster, so that it does not start from noise.
+        keep = min(self.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(*self._moving, 1 - keep**AVERAGE_EVERY)
 
     def restart_average(self) -> None:
         """Begin the averages anew at the model's weights, where those were changed from outside."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .adversary import Adversary, generator_gradient
+from .graph import Branch
 from .model import AAE, Codes, separation
 from .world import ALONE, Unit, World
 
@@ -52,6 +53,7 @@ class Forward:
         codes: what the encoder said of each stream.
         progress: share of training done, 0 to 1.
         fooling: code part → (detached codes that collect the discriminator's gradient, their logits), joint only.
+        judged: where those gradients come from; None where the discriminators were no part of this pass.
     """
 
     model: AAE
@@ -60,6 +62,7 @@ class Forward:
     progress: float | Tensor
     joint: bool
     fooling: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    judged: Branch | None = None
 
     @classmethod
     def run(cls, model: AAE, batch: Batch, streams: Sequence[Stream], progress: float | Tensor, joint: bool) -> Forward:
@@ -157,7 +160,9 @@ class Fool:
         name = f"regularisation.{self.part}.generator"
         weight = self.weight * forward.ramp(self.ramp)
         if self.part in forward.fooling:
-            fake, fake_logits = forward.fooling.pop(self.part)
+            if forward.judged is not None:
+                forward.judged.reach()
+            fake, fake_logits = forward.fooling[self.part]
             assert fake.grad is not None
             gradient = generator_gradient(fake.grad, fake_logits)
             loss = F.softplus(-fake_logits).mean(1)
@@ -277,25 +282,33 @@ class Phase:
         self.parameters = list(parameters)
         order: list[Stream] = ["x", "view", "labelled"]
         self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
+        # Of terms on one forward pass, each is a branch of its own, backwards too.
+        device = self.parameters[0].device if not self.units else torch.device("cpu")
+        self.own = Branch(device)
+        self.branches = [Branch(device) for _ in self.terms[1:]]
 
     def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
         losses: Named = {}
 
         def total() -> Tensor:
             objectives = []
-            for term in self.terms:
-                objective, named = term(forward)
+            for term, branch in zip(self.terms, [None, *self.branches], strict=True):
+                with branch.begin() if branch else nullcontext():
+                    objective, named = term(forward)
                 objectives.append(objective)
                 losses.update(named)
+            for branch in self.branches:
+                branch.join()
             return torch.stack(objectives).sum()
 
         for unit in self.units:
             total = partial(unit, total)
         with autocast:
             objective = total()
-        targets = [*self.parameters, *(fake for fake, _ in forward.fooling.values())]
+        collecting = [fake for fake, _ in forward.fooling.values() if fake.grad is None]
         self.optimizer.zero_grad(set_to_none=True)
-        objective.backward(inputs=targets)
+        objective.backward(inputs=[*self.parameters, *collecting])
+        self.own.mark()
         self.optimizer.step()
         return losses
 
@@ -328,8 +341,14 @@ class Objective:
         losses: Named = {}
         if self.joint:
             forward = self._forward(batch, self.streams, progress)
-            for phase in self.phases:
-                losses |= phase.step(forward, self.autocast)
+            *beside, last = self.phases
+            for phase in beside:
+                forward.judged = phase.own
+                with phase.own.begin():
+                    losses |= phase.step(forward, self.autocast)
+            losses |= last.step(forward, self.autocast)
+            for phase in beside:
+                phase.own.join()
         else:
             for phase in self.phases:
                 losses |= phase.step(self._forward(batch, phase.streams, progress), self.autocast)

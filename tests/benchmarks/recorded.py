@@ -2,7 +2,7 @@
 
 python tests/benchmarks/recorded.py [--device auto] [--batches 100,1000] [--models 1,8] [--steps N] [--json FILE]
 
-On a GPU each case is timed as one recorded CUDA graph and kernel by kernel; the labelled batch is as large as the other.
+On a GPU each case is timed as one recorded CUDA graph and kernel by kernel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def build(batch: int, models: int, device: torch.device, precision: str, recorde
     """What the second stage of ``aae train --preset semi-supervised`` runs, without a run folder."""
     torch.manual_seed(0)
     schema = Schema("image", (1, 28, 28), 0.0, 255.0, (True,), classes=tuple("0123456789"))
-    settings = [f"train.batch_size={batch}", f"phases.semi_supervised.batch_size={batch}", "train.min_steps=0"]
+    settings = [f"train.batch_size={batch}", "train.min_steps=0"]
     config = adapt(resolve("semi-supervised", settings, {}), schema, ROWS, True, 100).config
     x = torch.randint(0, 256, (ROWS, 784), dtype=torch.uint8)
     labels = torch.randint(10, (ROWS,))
@@ -48,7 +48,7 @@ def build(batch: int, models: int, device: torch.device, precision: str, recorde
         model.scaling,
         batch_size=batch,
         seeds=list(range(models)),
-        labelled_size=batch,
+        labelled_size=config.phases.semi_supervised.batch_size,
         view=build_view(config, schema, model, x[:0].to(device)),
         want_view=True,
         augment_labelled=True,
