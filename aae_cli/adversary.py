@@ -47,6 +47,8 @@ class Adversary(nn.Module):
         self.world = ALONE
         extra = (labels + 1 if labels else 0) + content
         self.discriminator = MLP(models, [prior.dims + extra, *hidden], 1, init_std=init_std)
+        self.sign: Tensor
+        self.register_buffer("sign", torch.tensor([[-1.0], [1.0]]), persistent=False)
 
     def logits(
         self,
@@ -91,11 +93,9 @@ class Adversary(nn.Module):
         twice = None if content is None else content.repeat(1, 2, 1)
         rows = fake.shape[1]
         logits = self.logits(both, labels.repeat(1, 2) if self.labels else None, twice, [rows, rows])
-        real_logits, fake_logits = logits.chunk(2, 1)
-        loss = F.softplus(-real_logits).mean(1) + F.softplus(fake_logits).mean(1)
-        if fake.requires_grad:
-            loss = loss + SLOPE_FLOOR * fake_logits.mean(1)
-        return loss, fake_logits
+        wrong = logits.unflatten(1, (2, rows)) * self.sign  # how real codes look, and how fake prior samples do
+        loss = (F.softplus(wrong) + SLOPE_FLOOR * wrong).sum((1, 2)) / rows
+        return loss, logits[:, rows:]
 
     def generator_loss(self, fake: Tensor, labels: Tensor, content: Tensor | None = None) -> Tensor:
         """−log D(fake): (R, B, n) → (R,)."""
@@ -110,5 +110,6 @@ def generator_gradient(fake_gradient: Tensor, fake_logits: Tensor) -> Tensor:
     Args:
         fake_gradient: (R, B, n). fake_logits: (R, B).
     """
-    ratio = -torch.sigmoid(-fake_logits) / (torch.sigmoid(fake_logits) + SLOPE_FLOOR)
+    real = torch.sigmoid(fake_logits)
+    ratio = (real - 1) / (real + SLOPE_FLOOR)
     return fake_gradient * ratio.unsqueeze(-1)

@@ -316,7 +316,7 @@ def build_objective(
     if c.information is not None and c.information.weight:
         ours.append(ph.Information(c.information.weight, c.information.balance, c.information.ramp, world))
 
-    encoder = list(model.encoder.parameters())
+    encoder = [p for p in model.encoder.parameters() if p.requires_grad]
     rest = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("encoder.")]
     judges = list(adversaries.parameters())
     joint = c.schedule == "joint"

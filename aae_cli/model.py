@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -30,7 +30,7 @@ class Codes:
     y_logits: Tensor | None
     z: Tensor | None
 
-    @property
+    @cached_property
     def y(self) -> Tensor | None:
         """q(y|x): (R, B, K), rows sum to 1."""
         return None if self.y_logits is None else self.y_logits.float().softmax(-1)
@@ -87,7 +87,8 @@ class Encoder(nn.Module):
         self.body = MLP(models, sizes, batch_norm=batch_norm, init_std=init_std)
 
         def head(outputs: int, normalised: bool) -> nn.Module:
-            linear = Linear(models, sizes[-1], outputs, init_std if init_std is not None else sizes[-1] ** -0.5)
+            std = init_std if init_std is not None else sizes[-1] ** -0.5
+            linear = Linear(models, sizes[-1], outputs, std, normalised)
             return nn.Sequential(linear, BatchNorm(models, outputs)) if normalised else linear
 
         self.classes = classes

@@ -21,13 +21,16 @@ class Linear(nn.Module):
 
     Args:
         init_std: weights ~ N(0, init_std²), as the paper has it (0.01); None for He initialisation.
+        normalised: batch norm follows, which takes any bias out again: it is not trained.
     """
 
-    def __init__(self, models: int, inputs: int, outputs: int, init_std: float | None = None) -> None:
+    def __init__(
+        self, models: int, inputs: int, outputs: int, init_std: float | None = None, normalised: bool = False
+    ) -> None:
         super().__init__()
         std = init_std if init_std is not None else (2.0 / max(inputs, 1)) ** 0.5
         self.weight = nn.Parameter(torch.randn(models, inputs, outputs) * std)
-        self.bias = nn.Parameter(torch.zeros(models, 1, outputs))
+        self.bias = nn.Parameter(torch.zeros(models, 1, outputs), requires_grad=not normalised)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias, x, self.weight)
@@ -100,13 +103,14 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes):
-            layers.append(Linear(models, inputs, outputs, init_std))
+            layers.append(Linear(models, inputs, outputs, init_std, batch_norm))
             if batch_norm:
                 layers.append(BatchNorm(models, outputs))
             layers.append(nn.ReLU())
         if last is not None:
             # A He factor of 1 keeps the variance of a layer that no ReLU follows.
-            layers.append(Linear(models, sizes[-1], last, init_std if init_std is not None else sizes[-1] ** -0.5))
+            std = init_std if init_std is not None else sizes[-1] ** -0.5
+            layers.append(Linear(models, sizes[-1], last, std, batch_norm_last))
             if batch_norm_last:
                 layers.append(BatchNorm(models, last))
         self.layers = nn.Sequential(*layers)

@@ -70,6 +70,7 @@ class Forward:
         sizes = [x.shape[1] for x in inputs]
         codes = model.encode(torch.cat(inputs, 1) if len(inputs) > 1 else inputs[0], parts=sizes)
         parts = codes.split(sizes) if len(inputs) > 1 else [codes]
+        _ = parts[0].y  # what several branches need is made before them
         return cls(model, batch, dict(zip(streams, parts, strict=True)), progress, joint)
 
     def content(self, adversary: Adversary) -> Tensor | None:
@@ -112,7 +113,7 @@ class Reconstruction:
         model, batch, codes = forward.model, forward.batch, forward.codes["x"]
         label = model.one_hot(batch.labels) if model.decoder_input == "label" else None
         x_hat = model.decode(codes.y, codes.z, label)
-        loss = 0.5 * (x_hat - batch.x).square().sum(-1).mean(1)
+        loss = F.mse_loss(x_hat, batch.x, reduction="none").sum((1, 2)) * (0.5 / x_hat.shape[1])
         return self.weight * loss, {"reconstruction": loss}
 
 
@@ -251,8 +252,7 @@ class Information:
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         logits = forward.codes["x"].y_logits
         assert logits is not None
-        log_y = logits.float().log_softmax(-1)
-        y = log_y.exp()
+        y, log_y = forward.codes["x"].part("y"), logits.float().log_softmax(-1)
         mean = self.world.mean(y.mean(1))
         share = forward.model.encoder.share
         usual = 0.0 if share is None else (share * share.shape[1]).clamp(min=1e-3).log()
@@ -282,7 +282,7 @@ class Phase:
         self.parameters = list(parameters)
         order: list[Stream] = ["x", "view", "labelled"]
         self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
-        # Of terms on one forward pass, each is a branch of its own, backwards too.
+        # Each term is a branch of its own, and so is its way back.
         device = self.parameters[0].device if not self.units else torch.device("cpu")
         self.own = Branch(device)
         self.branches = [Branch(device) for _ in self.terms[1:]]
