@@ -28,6 +28,7 @@ TABLE_RESTARTS, TABLE_RESTART_ROWS = 5, 10_000
 HEADS, ROWS_A_HEAD = 20, 30
 BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
+ROWS_A_FINE = 60
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 
 
@@ -68,7 +69,9 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     if y is not None and y["sizes"] == "auto":
         y["sizes"] = "found" if schema.kind == "table" else "equal"
     if y is not None and y["overcluster"] > 1:
-        y["overcluster"] = max(y["overcluster"], -(-FINE_LEAST // y["classes"]))
+        fewest, asked = min(3, y["overcluster"]), y["overcluster"] * y["classes"]
+        fine = min(max(asked, FINE_LEAST), max(FINE_LEAST, rows // ROWS_A_FINE))
+        y["overcluster"] = max(fewest, -(-fine // y["classes"]))
     if y is not None and config.phases.semi_supervised is not None and y["classes"] < classes:
         raise DataError(f"the data has {classes} classes and code.y.classes is {y['classes']}", "leave it at auto")
     if config.decoder.input == "heads" and not config.decoder.heads.learned:
@@ -84,9 +87,13 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     if values["phases"]["reconstruction"]["weight"] == "auto":
         values["phases"]["reconstruction"]["weight"] = 1.0 if schema.kind == "table" else 0.003
     semi = values["phases"]["semi_supervised"]
+    used = rows if used is None else used
     if semi is not None and semi["weight"] == "auto":
-        share = (rows if used is None else used) / rows
-        semi["weight"] = 1.0 if schema.kind == "table" else round(0.2 + 2 * share, 6)
+        semi["weight"] = 1.0 if schema.kind == "table" else round(0.2 + 2 * used / rows, 6)
+    if semi is not None and semi["batch_size"] == "auto":
+        semi["batch_size"] = 100 * max(1, min(round(used / 10_000), 2 * config.train.batch_size // 100))
+    if values["train"]["merge_at"] == "auto":
+        values["train"]["merge_at"] = 0.2 if semi is not None and used > rows / 2 else 0.5
     bounded = values["data"]["scaling"] == "unit"
     if values["decoder"]["output"] == "auto" or (values["decoder"]["output"] == "sigmoid" and not bounded):
         values["decoder"]["output"] = "sigmoid" if bounded else "linear"

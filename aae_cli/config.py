@@ -97,7 +97,7 @@ class YCode(_Section):
     30 rows where that is fewer).
 
     ``overcluster``: training starts without labels, with this many times ``classes`` clusters (more where that would be
-    fewer than 30); at ``train.merge_at`` they are merged into ``classes``, by how often second views cross between them and
+    fewer than 30, fewer, but not below 3, where each would have less than 60 rows); at ``train.merge_at`` they are merged into ``classes``, by how often second views cross between them and
     by labels, where some may be used.
     ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal);
     auto = equal on images, found on tables.
@@ -227,12 +227,12 @@ class SemiSupervised(_Section):
     """Cross-entropy of q(y|x) on a labelled batch.
 
     ``weight``: auto = 1 on tables; on images 0.2 + 2·(share of labelled rows), as a handful must not outweigh what all the
-    other rows say.
+    other rows say. ``batch_size``: labelled rows a step; auto = 100 for every 10,000 labels, from 100 to twice the batch.
     """
 
     weight: NonNegative | Literal["auto"] = 1.0
     ramp: Fraction = 0.0
-    batch_size: Annotated[int, Field(ge=1, le=10**9)] = 100
+    batch_size: Annotated[int, Field(ge=1, le=10**9)] | Literal["auto"] = "auto"
     augment: bool = False
     optimizer: Optimizer | None = None
 
@@ -295,8 +295,8 @@ class Train(_Section):
     ``lr_decay``: share of training after which rates fall linearly to 0 (1 = never). ``init_std``: weights ~ N(0, std²)
     (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best; auto = 5 for clusters of
     a table of at most 10,000 rows, else 1. ``ema``: decay of the averaged weights that are saved (0 = off). ``merge_at``:
-    share of the epochs after which ``code.y.overcluster``ed clusters are merged. ``precision``: of matrix products; auto =
-    tf32 on CUDA, else fp32.
+    share of the epochs after which ``code.y.overcluster``ed clusters are merged; auto = 0.5, or 0.2 where most rows have
+    labels. ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10**9)] = 50
@@ -308,7 +308,7 @@ class Train(_Section):
     restarts: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    merge_at: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    merge_at: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = "auto"
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
 
 

@@ -281,7 +281,7 @@ def _require_shares(config: Config, world: World) -> None:
     semi = config.phases.semi_supervised
     sizes = {"train.batch_size": config.train.batch_size}
     if semi is not None:
-        sizes["phases.semi_supervised.batch_size"] = semi.batch_size
+        sizes["phases.semi_supervised.batch_size"] = int(semi.batch_size)
     for key, size in sizes.items():
         if size % world.size:
             whole = -(-size // world.size) * world.size
@@ -363,7 +363,7 @@ def stages(config: Config, first: int | None = None) -> list[Config]:
     if y is None or y.overcluster == 1:
         return [config]
     if first is None:
-        first = min(max(1, round(epochs * config.train.merge_at)), epochs - 1)
+        first = min(max(1, round(epochs * float(config.train.merge_at))), epochs - 1)
     if first < 1:
         return [config]
     values = config.model_dump()
@@ -472,7 +472,7 @@ class _Job:
             model.scaling,
             batch_size=config.train.batch_size,
             seeds=model_seeds,
-            labelled_size=semi.batch_size if semi else 0,
+            labelled_size=int(semi.batch_size) if semi else 0,
             view=build_view(config, self.schema, model, self._some(NEIGHBOUR_ROWS), self.world),
             want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),

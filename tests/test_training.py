@@ -482,6 +482,20 @@ def test_reconstruction_weighs_more_on_tables():
     assert weights == [0.003, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("used", "batch_size", "merge_at"), [(100, 100, 0.5), (1000, 100, 0.5), (20_000, 200, 0.5), (54_000, 500, 0.2)]
+)
+def test_many_labels_have_large_batches_and_come_in_early(used, batch_size, merge_at):
+    from aae_cli.build import adapt
+    from aae_cli.config import resolve
+
+    schema = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b"))
+    config = adapt(resolve("semi-supervised"), schema, 54_000, True, used).config
+    assert config.phases.semi_supervised is not None
+    assert (config.phases.semi_supervised.batch_size, config.train.merge_at) == (batch_size, merge_at)
+    assert config.train.batch_size == 250
+
+
 def test_small_tables_are_clustered_several_times_over():
     from aae_cli.build import adapt
     from aae_cli.config import resolve
@@ -502,6 +516,8 @@ def test_small_tables_are_clustered_several_times_over():
     y = adapted("semi-supervised", table).code.y
     assert (y.classes, y.overcluster) == (3, 10)  # at least 30 fine clusters
     assert adapted("clustering", table).code.y.overcluster == 3
+    ten = Schema("image", (1, 4, 4), 0.0, 1.0, classes=tuple("0123456789"))
+    assert [adapted("semi-supervised", ten, rows).code.y.overcluster for rows in (200, 3000, 50_000)] == [3, 5, 10]
     assert [adapted("dim-reduction", table, rows).code.y.classes for rows in (40, 150, 600, 5000)] == [2, 5, 20, 20]
     assert adapt(resolve("dim-reduction", ["code.y.classes=12"]), table, 150, True).config.code.y.classes == 12
 
