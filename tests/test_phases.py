@@ -235,3 +235,25 @@ def test_adversarial_views_are_harder_than_random_moves_of_the_same_length():
         assert hard > random
     hard.sum().backward()
     assert all(p.grad is not None for p in model.encoder.y.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_terms_side_by_side_on_a_gpu_give_the_losses_of_one_after_the_other(schedule):
+    c = config(schedule, consistency={"weight": 1.0}, information={"weight": 0.1})
+    runs = []
+    for aside in (False, True):
+        torch.manual_seed(0)
+        model = build_model(c, SCHEMA, 2).cuda()
+        objective = build_objective(c, model, 3)
+        for phase in objective.phases:
+            for branch in () if aside else (phase.own, *phase.branches):
+                branch.stream = branch.event = None
+        torch.manual_seed(1)
+        on_cpu = batch(2)
+        on_gpu = Batch(*(value.cuda() for value in vars(on_cpu).values()))
+        runs.append([objective.step(on_gpu, 0.5) for _ in range(5)])
+    for one, other in zip(*runs, strict=True):
+        for name, loss in one.items():
+            torch.testing.assert_close(loss, other[name], rtol=2e-3, atol=1e-4)
