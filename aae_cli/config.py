@@ -97,8 +97,8 @@ class YCode(_Section):
     30 rows where that is fewer).
 
     ``overcluster``: training starts without labels, with this many times ``classes`` clusters (more where that would be
-    fewer than 30, fewer, but not below 3, where each would have less than 60 rows); at ``train.merge_at`` they are merged into ``classes``, by how often second views cross between them and
-    by labels, where some may be used.
+    fewer than 30; fewer, but at least 3 times, where each would have less than 60 rows); at ``train.merge_at`` they are
+    merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
     ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal);
     auto = equal on images, found on tables.
     Ours, not the paper's.
