@@ -28,7 +28,7 @@ from digit_reader import DigitReader
 from aae_cli import Run, __version__, evaluate, load, read, train_seeds
 from aae_cli.config import resolve
 from aae_cli.data import named_test
-from aae_cli.errors import AaeError
+from aae_cli.errors import AaeError, Interrupted
 from aae_cli.report import Reporter, choose_reporter
 from aae_cli.training import read_splits
 
@@ -345,6 +345,8 @@ def main() -> None:
             continue
         try:
             line = run_row(row, arguments)
+        except Interrupted as error:
+            sys.exit(f"{row.name}: {error.what}; rows that are done are kept")
         except (AaeError, RuntimeError) as error:  # one row that fails must not take the others with it
             failed.append(row.name)
             print(f"{row.name}: {error}", file=sys.stderr)
