@@ -26,6 +26,7 @@ from .model import AAE, Codes, separation
 from .world import ALONE, Unit, World
 
 Stream = Literal["x", "view", "labelled"]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class HeadSeparation:
     """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η."""
 
     streams: tuple[Stream, ...] = ("x",)
+    aside = False  # it moves W_C, as the reconstruction does: one after the other
 
     def __init__(self, weight: float, eta: float) -> None:
         self.weight, self.eta = weight, eta
@@ -283,9 +285,9 @@ class Phase:
         order: list[Stream] = ["x", "view", "labelled"]
         self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
         # Each term is a branch of its own, and so is its way back.
-        device = self.parameters[0].device if not self.units else torch.device("cpu")
+        device = self.parameters[0].device if not self.units else CPU
         self.own = Branch(device)
-        self.branches = [Branch(device) for _ in self.terms[1:]]
+        self.branches = [Branch(device if getattr(term, "aside", True) else CPU) for term in self.terms[1:]]
 
     def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
         losses: Named = {}

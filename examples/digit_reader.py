@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from aae_cli.augment import image_view
@@ -37,16 +35,14 @@ class DigitReader:
         ).to(device)
         x = torch.from_numpy(np.ascontiguousarray(data.x)).to(device)
         labels = torch.from_numpy(data.labels).to(device)
-        view: Callable[[Tensor], Tensor] = image_view(
-            (1, 28, 28), 0.06, 8.0, 0.08, 0.1, 0.01, torch.zeros(784, device=device)
-        )
+        view = image_view((1, 28, 28), 0.06, 8.0, 0.08, 0.1, 0.01, torch.zeros(784, device=device))
         steps = len(x) // batch_size
         optimizer = torch.optim.Adam(network.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * steps)
         network.train()
         for _ in range(epochs):
             for rows in torch.randperm(len(x), device=device)[: steps * batch_size].view(steps, batch_size):
-                loss = F.cross_entropy(network(view(x[rows].float() / 255)), labels[rows])
+                loss = F.cross_entropy(network(view(x[rows].float()[None] / 255)[0]), labels[rows])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
