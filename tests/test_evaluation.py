@@ -61,3 +61,13 @@ def test_a_probe_finds_what_is_there_and_nothing_else():
     assert _probe(shifted, sides, 0) > 95
     ring = same * (1 + 4 * sides[:, None])  # no linear boundary
     assert _probe(ring, sides, 0) > 80
+
+
+def test_codes_on_threads_inside_the_prior_do_not_pass_for_it():
+    random = np.random.default_rng(0)
+    prior = random.normal(size=(1500, 2)) * [1.0, 0.2]
+    which = np.repeat([0, 1], 1500)
+    threads, fits = (random.normal(size=(1500, 2)) * [1.0, width] for width in (0.01, 0.2))
+    told = [_probe(np.concatenate([codes, prior]), which, 0, 5) for codes in (threads, fits)]
+    assert told[0] > 70
+    assert told[1] == pytest.approx(50, abs=5)
