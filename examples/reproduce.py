@@ -255,7 +255,7 @@ def table(lines: list[dict[str, Any]]) -> str:
             epochs = f"--epochs {line['epochs']}" if line["share_of_epochs"] != 1 else ""
             settings = " ".join(f"--set {setting}" for setting in line["settings"])
             command = "`" + " ".join(part for part in (row.command, epochs, settings) if part) + "`"
-            minutes = f"{line['training_seconds'] / 60:.1f}"
+            minutes = f"{line['training_seconds'] / 60:.1f}" if line["training_seconds"] is not None else "–"
             out.append(
                 f"| {row.what}, {unit} | {paper} | {mark}{spread(values, digits)}{mark} | {len(values)} "
                 f"| {line['epochs']} | {minutes} | {command} |"
