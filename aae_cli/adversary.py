@@ -94,8 +94,10 @@ class Adversary(nn.Module):
         rows = fake.shape[1]
         logits = self.logits(both, labels.repeat(1, 2) if self.labels else None, twice, [rows, rows])
         wrong = logits.unflatten(1, (2, rows)) * self.sign  # how real codes look, and how fake prior samples do
-        loss = (F.softplus(wrong) + SLOPE_FLOOR * wrong).sum((1, 2)) / rows
-        return loss, logits[:, rows:]
+        losses = F.softplus(wrong)
+        if fake.requires_grad:
+            losses = losses + SLOPE_FLOOR * wrong
+        return losses.sum((1, 2)) / rows, logits[:, rows:]
 
     def generator_loss(self, fake: Tensor, labels: Tensor, content: Tensor | None = None) -> Tensor:
         """−log D(fake): (R, B, n) → (R,)."""

@@ -86,8 +86,10 @@ class Batches:
         index: Tensor | None = None,
     ) -> None:
         self.x, self.scaling, self.batch_size, self.seeds = x, scaling, batch_size, list(seeds)
-        self.view, self.want_view, self.augment_labelled = view, want_view, augment_labelled
-        self.labelled_size, self.augment_rows = labelled_size, augment_rows
+        self.view, self.labelled_size = view, labelled_size
+        wanted = {"view": want_view, "x": augment_rows, "labelled": augment_labelled and labelled_size > 0}
+        # Part of a batch that is a view → the rows that it is a view of.
+        self.viewed = {name: "x" if name == "view" else name for name, here in wanted.items() if here}
         self.world, self.index, self.count = world, index, len(x) if index is None else len(index)
         self.steps_per_epoch = max(1, self.count // batch_size)
         rows = torch.from_numpy(np.stack(labelled)).to(x.device)  # (R, L)
@@ -128,14 +130,9 @@ class Batches:
             chosen = self.labelled.gather(1, some)
             wanted, targets = torch.cat([rows, chosen], 1), self.all_labels[chosen]
         x, labelled = self.scaling(self.raw(wanted)).tensor_split([rows.shape[1]], 1)
-        asked: dict[str, Tensor] = {}
-        if self.view is not None:
-            asked |= {"view": x} if self.want_view else {}
-            asked |= {"x": x} if self.augment_rows else {}
-            asked |= {"labelled": labelled} if self.augment_labelled and self.labelled_size else {}
-        made = {"x": x} | ({"labelled": labelled} if self.labelled_size else {})
-        if self.view is not None and asked:
-            parts = [each.shape[1] for each in asked.values()]
-            views = self.view(torch.cat(list(asked.values()), 1), parts)
-            made |= dict(zip(asked, views.split(parts, 1), strict=True))
-        return Batch(labels=self.labels[self.models, rows], targets=targets, **made)
+        streams = {"x": x, "labelled": labelled} if self.labelled_size else {"x": x}
+        if self.view is not None and self.viewed:
+            seen = [streams[source] for source in self.viewed.values()]
+            parts = [each.shape[1] for each in seen]
+            streams |= dict(zip(self.viewed, self.view(torch.cat(seen, 1), parts).split(parts, 1), strict=True))
+        return Batch(labels=self.labels[self.models, rows], targets=targets, **streams)

@@ -28,7 +28,7 @@ TABLE_RESTARTS, TABLE_RESTART_ROWS = 5, 10_000
 HEADS, ROWS_A_HEAD = 20, 30
 BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
-ROWS_A_FINE = 60
+ROWS_A_FINE = 60  # on average, in each of them
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 
 
@@ -69,9 +69,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     if y is not None and y["sizes"] == "auto":
         y["sizes"] = "found" if schema.kind == "table" else "equal"
     if y is not None and y["overcluster"] > 1:
-        fewest, asked = min(3, y["overcluster"]), y["overcluster"] * y["classes"]
-        fine = min(max(asked, FINE_LEAST), max(FINE_LEAST, rows // ROWS_A_FINE))
-        y["overcluster"] = max(fewest, -(-fine // y["classes"]))
+        fine = max(FINE_LEAST, min(y["overcluster"] * y["classes"], rows // ROWS_A_FINE))
+        y["overcluster"] = max(min(3, y["overcluster"]), -(-fine // y["classes"]))
     if y is not None and config.phases.semi_supervised is not None and y["classes"] < classes:
         raise DataError(f"the data has {classes} classes and code.y.classes is {y['classes']}", "leave it at auto")
     if config.decoder.input == "heads" and not config.decoder.heads.learned:

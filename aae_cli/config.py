@@ -232,7 +232,7 @@ class SemiSupervised(_Section):
 
     weight: NonNegative | Literal["auto"] = 1.0
     ramp: Fraction = 0.0
-    batch_size: Annotated[int, Field(ge=1, le=10**9)] | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=10**9)] | Literal["auto"] = 100
     augment: bool = False
     optimizer: Optimizer | None = None
 

@@ -87,8 +87,7 @@ class Encoder(nn.Module):
         self.body = MLP(models, sizes, batch_norm=batch_norm, init_std=init_std)
 
         def head(outputs: int, normalised: bool) -> nn.Module:
-            std = init_std if init_std is not None else sizes[-1] ** -0.5
-            linear = Linear(models, sizes[-1], outputs, std, normalised)
+            linear = Linear(models, sizes[-1], outputs, init_std, normalised, gain=1.0)
             return nn.Sequential(linear, BatchNorm(models, outputs)) if normalised else linear
 
         self.classes = classes

@@ -22,13 +22,20 @@ class Linear(nn.Module):
     Args:
         init_std: weights ~ N(0, init_std²), as the paper has it (0.01); None for He initialisation.
         normalised: batch norm follows, which takes any bias out again: it is not trained.
+        gain: He's factor, 2 before a ReLU; 1 keeps the variance of a layer that none follows.
     """
 
     def __init__(
-        self, models: int, inputs: int, outputs: int, init_std: float | None = None, normalised: bool = False
+        self,
+        models: int,
+        inputs: int,
+        outputs: int,
+        init_std: float | None = None,
+        normalised: bool = False,
+        gain: float = 2.0,
     ) -> None:
         super().__init__()
-        std = init_std if init_std is not None else (2.0 / max(inputs, 1)) ** 0.5
+        std = init_std if init_std is not None else (gain / max(inputs, 1)) ** 0.5
         self.weight = nn.Parameter(torch.randn(models, inputs, outputs) * std)
         self.bias = nn.Parameter(torch.zeros(models, 1, outputs), requires_grad=not normalised)
 
@@ -108,9 +115,7 @@ class MLP(nn.Module):
                 layers.append(BatchNorm(models, outputs))
             layers.append(nn.ReLU())
         if last is not None:
-            # A He factor of 1 keeps the variance of a layer that no ReLU follows.
-            std = init_std if init_std is not None else sizes[-1] ** -0.5
-            layers.append(Linear(models, sizes[-1], last, std, batch_norm_last))
+            layers.append(Linear(models, sizes[-1], last, init_std, batch_norm_last, gain=1.0))
             if batch_norm_last:
                 layers.append(BatchNorm(models, last))
         self.layers = nn.Sequential(*layers)

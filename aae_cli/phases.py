@@ -10,11 +10,12 @@ Losses are (R,), one a model; their sum is differentiated, so models never mix.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -94,18 +95,25 @@ class Forward:
 Named = dict[str, Tensor]
 
 
-class Term(Protocol):
-    """A loss on one batch. Returns the (R,) objective to differentiate, and (R,) losses to report by name."""
+class Term(ABC):
+    """A loss on one batch. Returns the (R,) objective to differentiate, and (R,) losses to report by name.
 
-    streams: tuple[Stream, ...]
+    Attributes:
+        streams: what the encoder must have seen.
+        needs_view: whether the batch must carry a second view, where that is not among the streams.
+        aside: whether it may run beside the other terms of its phase: no, where it moves what another moves directly.
+    """
 
+    streams: tuple[Stream, ...] = ("x",)
+    needs_view = False
+    aside = True
+
+    @abstractmethod
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]: ...
 
 
-class Reconstruction:
+class Reconstruction(Term):
     """½‖x − x̂‖² summed over features, mean over the batch."""
-
-    streams: tuple[Stream, ...] = ("x",)
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
@@ -118,11 +126,10 @@ class Reconstruction:
         return self.weight * loss, {"reconstruction": loss}
 
 
-class HeadSeparation:
+class HeadSeparation(Term):
     """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η."""
 
-    streams: tuple[Stream, ...] = ("x",)
-    aside = False  # it moves W_C, as the reconstruction does: one after the other
+    aside = False  # it moves W_C, as the reconstruction does
 
     def __init__(self, weight: float, eta: float) -> None:
         self.weight, self.eta = weight, eta
@@ -132,10 +139,8 @@ class HeadSeparation:
         return self.weight * loss, {"heads": loss}
 
 
-class Discriminate:
+class Discriminate(Term):
     """Regularisation phase (a): the discriminator of one code part."""
-
-    streams: tuple[Stream, ...] = ("x",)
 
     def __init__(self, part: str, adversary: Adversary) -> None:
         self.part, self.adversary = part, adversary
@@ -150,10 +155,8 @@ class Discriminate:
         return loss, {f"regularisation.{self.part}.discriminator": loss}
 
 
-class Fool:
+class Fool(Term):
     """Regularisation phase (b): the encoder as the generator of one code part."""
-
-    streams: tuple[Stream, ...] = ("x",)
 
     def __init__(self, part: str, adversary: Adversary, weight: float, ramp: float) -> None:
         self.part, self.adversary, self.weight, self.ramp = part, adversary, weight, ramp
@@ -174,7 +177,7 @@ class Fool:
         return weight * loss, {name: loss}
 
 
-class SemiSupervised:
+class SemiSupervised(Term):
     """Section 5: cross-entropy of q(y|x) on labelled rows."""
 
     streams: tuple[Stream, ...] = ("labelled",)
@@ -189,7 +192,7 @@ class SemiSupervised:
         return self.weight * forward.ramp(self.ramp) * loss, {"semi_supervised": loss}
 
 
-class Consistency:
+class Consistency(Term):
     """Cross-entropy from the stop-gradient q(y|x) to q(y|view)."""
 
     streams: tuple[Stream, ...] = ("x", "view")
@@ -202,14 +205,13 @@ class Consistency:
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
-class AdversarialConsistency:
+class AdversarialConsistency(Term):
     """Consistency where it is hardest: cross-entropy from the stop-gradient q(y|x) to q(y|view + r).
 
     r is the virtual adversarial direction of Miyato et al. (arXiv:1704.03976), taken at the view, of length ``radius``
     times the distance from x to the nearest other row of the batch (after Hu et al., arXiv:1702.08720).
     """
 
-    streams: tuple[Stream, ...] = ("x",)
     needs_view = True
 
     def __init__(self, weight: float, ramp: float, radius: float) -> None:
@@ -240,13 +242,11 @@ def nearest_distance(x: Tensor) -> Tensor:
     return distance.masked_fill(itself, torch.inf).amin(-1).clamp(min=0).sqrt()
 
 
-class Information:
+class Information(Term):
     """−(balance·H(mean y) − mean H(y)) over the batch, in nats.
 
     Where clusters were merged, H(mean y) gives way to −KL(mean y ‖ their shares): equal sizes would tear classes apart.
     """
-
-    streams: tuple[Stream, ...] = ("x",)
 
     def __init__(self, weight: float, balance: float, ramp: float, world: World = ALONE) -> None:
         self.weight, self.balance, self.ramp, self.world = weight, balance, ramp, world
@@ -287,15 +287,16 @@ class Phase:
         # Each term is a branch of its own, and so is its way back.
         device = self.parameters[0].device if not self.units else CPU
         self.own = Branch(device)
-        self.branches = [Branch(device if getattr(term, "aside", True) else CPU) for term in self.terms[1:]]
+        apart = [False, *(term.aside for term in self.terms[1:])]
+        self.branches = [Branch(device if each else CPU) for each in apart]
 
     def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
         losses: Named = {}
 
         def total() -> Tensor:
             objectives = []
-            for term, branch in zip(self.terms, [None, *self.branches], strict=True):
-                with branch.begin() if branch else nullcontext():
+            for term, branch in zip(self.terms, self.branches, strict=True):
+                with branch.begin():
                     objective, named = term(forward)
                 objectives.append(objective)
                 losses.update(named)
@@ -332,7 +333,7 @@ class Objective:
         streams = [stream for phase in self.phases for stream in phase.streams]
         self.streams: list[Stream] = list(dict.fromkeys(streams))
         terms = [term for phase in self.phases for term in phase.terms]
-        self.needs_view = "view" in self.streams or any(getattr(term, "needs_view", False) for term in terms)
+        self.needs_view = "view" in self.streams or any(term.needs_view for term in terms)
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
