@@ -49,6 +49,20 @@ def test_reproduce_runs_each_row_once_and_figures_draw_from_it(tmp_path):
     assert (tmp_path / "pictures" / "prior-gaussian.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_reader_of_generated_digits_learns_to_read(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from digit_reader import DigitReader\n"
+        "from aae_cli import read\n"
+        "reader, test = DigitReader.train(read('mnist-mini'), 'cpu', epochs=1), read('mnist-mini:test')\n"
+        "print((reader(test.x) != test.labels).mean())"
+    )
+    command = [sys.executable, "-c", code, str(ROOT / "examples")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.2
+
+
 def readme_commands() -> list[list[str]]:
     blocks = re.findall(r"```(?:sh|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
