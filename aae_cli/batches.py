@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -66,7 +66,12 @@ class Batches:
         seeds: one a model.
         world: processes that share each batch; the sizes above are of the whole batch.
         index: (N,) which rows of x are meant, where x is mapped from a file and holds others too; None for all.
+
+    Attributes:
+        linear: x (R, B, D) → probabilities (R, B, K) that batches carry along, where it is set.
     """
+
+    linear: Callable[[Tensor], Tensor] | None = None
 
     def __init__(
         self,
@@ -121,6 +126,12 @@ class Batches:
         """Rows by number, in the file's units."""
         return self.x[rows if self.index is None else self.index[rows]]
 
+    def some_labelled(self, count: int) -> tuple[Tensor, Tensor]:
+        """At most so many labelled rows of each model, (R, L, D) in the networks' units, and their labels, (R, L)."""
+        chosen = np.linspace(0, self.labelled.shape[1] - 1, min(count, self.labelled.shape[1])).astype(np.int64)
+        rows = self.labelled[:, torch.from_numpy(chosen).to(self.labelled.device)]
+        return self.scaling(self.raw(rows)), self.all_labels[rows]
+
     def batch(self, rows: Tensor) -> Batch:
         """The batch of these rows. Draws random numbers where there are views, or labelled rows."""
         wanted, targets = rows, None
@@ -130,9 +141,10 @@ class Batches:
             chosen = self.labelled.gather(1, some)
             wanted, targets = torch.cat([rows, chosen], 1), self.all_labels[chosen]
         x, labelled = self.scaling(self.raw(wanted)).tensor_split([rows.shape[1]], 1)
+        linear = None if self.linear is None else self.linear(x)
         streams = {"x": x, "labelled": labelled} if self.labelled_size else {"x": x}
         if self.view is not None and self.viewed:
             seen = [streams[source] for source in self.viewed.values()]
             parts = [each.shape[1] for each in seen]
             streams |= dict(zip(self.viewed, self.view(torch.cat(seen, 1), parts).split(parts, 1), strict=True))
-        return Batch(labels=self.labels[self.models, rows], targets=targets, **streams)
+        return Batch(labels=self.labels[self.models, rows], targets=targets, linear=linear, **streams)

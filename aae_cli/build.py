@@ -29,6 +29,7 @@ HEADS, ROWS_A_HEAD = 20, 30
 BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
 ROWS_A_FINE = 60  # on average, in each of them
+LINEAR_SHARE = 0.5  # of a linear classifier in what a table's consistency term teaches
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 
 
@@ -88,7 +89,9 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     semi = values["phases"]["semi_supervised"]
     used = rows if used is None else used
     if semi is not None and semi["weight"] == "auto":
-        semi["weight"] = 1.0 if schema.kind == "table" else round(0.2 + 2 * used / rows, 6)
+        semi["weight"] = 0.2 if schema.kind == "table" else round(0.2 + 2 * used / rows, 6)
+    if semi is not None and semi["linear"] == "auto":
+        semi["linear"] = LINEAR_SHARE if schema.kind == "table" and config.phases.consistency is not None else 0.0
     if semi is not None and semi["batch_size"] == "auto":
         semi["batch_size"] = 100 * max(1, min(round(used / 10_000), 2 * config.train.batch_size // 100))
     if values["train"]["merge_at"] == "auto":
@@ -314,11 +317,11 @@ def build_objective(
         semi.append(ph.SemiSupervised(float(c.semi_supervised.weight), c.semi_supervised.ramp))
     ours: list[ph.Term] = []
     if c.consistency is not None and c.consistency.weight:
-        k = c.consistency
+        k, linear = c.consistency, float(c.semi_supervised.linear) if c.semi_supervised else 0.0
         if k.radius:
-            ours.append(ph.AdversarialConsistency(k.weight, k.ramp, k.radius))
+            ours.append(ph.AdversarialConsistency(k.weight, k.ramp, k.radius, linear))
         else:
-            ours.append(ph.Consistency(k.weight, k.ramp))
+            ours.append(ph.Consistency(k.weight, k.ramp, linear))
     if c.information is not None and c.information.weight:
         ours.append(ph.Information(c.information.weight, c.information.balance, c.information.ramp, world))
 

@@ -38,6 +38,7 @@ class Batch:
         x: (R, B, D). labels: (R, B) int64, −1 for unlabelled.
         view: (R, B, D) a second view of x, where a term asks for one.
         labelled: (R, B', D) rows of the semi-supervised phase, and their ``targets`` (R, B') int64.
+        linear: (R, B, K) what a linear classifier of the labelled rows says of x, where a term asks for it.
     """
 
     x: Tensor
@@ -45,6 +46,7 @@ class Batch:
     view: Tensor | None = None
     labelled: Tensor | None = None
     targets: Tensor | None = None
+    linear: Tensor | None = None
 
 
 @dataclass
@@ -193,15 +195,19 @@ class SemiSupervised(Term):
 
 
 class Consistency(Term):
-    """Cross-entropy from the stop-gradient q(y|x) to q(y|view)."""
+    """Cross-entropy from the stop-gradient q(y|x) to q(y|view).
+
+    Args:
+        linear: share of the batch's linear classifier in what is taught, in place of q(y|x).
+    """
 
     streams: tuple[Stream, ...] = ("x", "view")
 
-    def __init__(self, weight: float, ramp: float) -> None:
-        self.weight, self.ramp = weight, ramp
+    def __init__(self, weight: float, ramp: float, linear: float = 0.0) -> None:
+        self.weight, self.ramp, self.linear = weight, ramp, linear
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        loss = cross_entropy(forward.codes["x"], forward.codes["view"]).mean(1)
+        loss = cross_entropy(taught(forward, self.linear), forward.codes["view"]).mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
@@ -214,24 +220,33 @@ class AdversarialConsistency(Term):
 
     needs_view = True
 
-    def __init__(self, weight: float, ramp: float, radius: float) -> None:
-        self.weight, self.ramp, self.radius = weight, ramp, radius
+    def __init__(self, weight: float, ramp: float, radius: float, linear: float = 0.0) -> None:
+        self.weight, self.ramp, self.radius, self.linear = weight, ramp, radius, linear
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        own, batch, model = forward.codes["x"], forward.batch, forward.model
+        target, batch, model = taught(forward, self.linear), forward.batch, forward.model
         assert batch.view is not None
         view = batch.view.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(cross_entropy(own, model.encode(view)).sum(), view)
+        (slope,) = torch.autograd.grad(cross_entropy(target, model.encode(view)).sum(), view)
         length = self.radius * nearest_distance(batch.x)
         r = length.unsqueeze(-1) * F.normalize(slope.float(), dim=-1)
-        loss = cross_entropy(own, model.encode(batch.view + r)).mean(1)
+        loss = cross_entropy(target, model.encode(batch.view + r)).mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
-def cross_entropy(target: Codes, view: Codes) -> Tensor:
-    """From the stop-gradient q(y|x) to q(y|view), in nats: (R, B)."""
+def taught(forward: Forward, linear: float) -> Tensor:
+    """What the views of a batch are taught: (R, B, K), the stop-gradient q(y|x) and a share of the linear classifier."""
+    own = forward.codes["x"].part("y").detach()
+    if not linear:
+        return own
+    assert forward.batch.linear is not None
+    return own.lerp(forward.batch.linear, linear)
+
+
+def cross_entropy(target: Tensor, view: Codes) -> Tensor:
+    """From target (R, B, K) to q(y|view), in nats: (R, B)."""
     assert view.y_logits is not None
-    return -(target.part("y").detach() * view.y_logits.float().log_softmax(-1)).sum(-1)
+    return -(target * view.y_logits.float().log_softmax(-1)).sum(-1)
 
 
 def nearest_distance(x: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ from .evaluation import evaluate, name_clusters
 from .files import locked, make_folder, remove_leftovers, write_whole
 from .graph import CudaRecorder
 from .inference import Autoencoder
+from .linear import LinearClassifiers
 from .merging import ROWS as COUPLING_ROWS
 from .merging import coupling, label_clusters, merge_clusters, merged_shares
 from .model import AAE, pick_model
@@ -480,6 +481,8 @@ class _Job:
             world=self.world,
             index=None if index is None else index.to(plan.device),
         )
+        if semi is not None and semi.linear:
+            self.batches.linear = LinearClassifiers(*self.batches.some_labelled(SCORE_ROWS), model.classes)
         self.model = model
         schedule = Schedule(
             config.train.epochs, self.batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay
@@ -532,13 +535,12 @@ class _Job:
 
     @torch.no_grad()
     def _labelled_codes(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:
-        """q(y|x) of the first labelled rows of each model, (R, L, K), and their labels, (R, L)."""
-        rows = self.batches.labelled
-        rows = rows[:, torch.randperm(rows.shape[1])[:SCORE_ROWS].to(rows.device)]
+        """q(y|x) of some labelled rows of each model, (R, L, K), and their labels, (R, L)."""
+        x, labels = self.batches.some_labelled(SCORE_ROWS)
         model.eval()
-        y = model.encode(model.scaling(self.batches.raw(rows))).part("y")
+        y = model.encode(x).part("y")
         model.train()
-        return y.cpu().numpy(), self.batches.all_labels[rows].cpu().numpy()
+        return y.cpu().numpy(), labels.cpu().numpy()
 
     # --- on the way ---------------------------------------------------------------------------------------------------
 
