@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +118,18 @@ def cluster_agreement(c: Context) -> Metrics:
         "hungarian-accuracy": 100 * float(table[rows, columns].sum() / max(len(labels), 1)),
         "clusters-used": float(len(np.unique(clusters))),
     }
+
+
+def agreement(clusterings: Sequence[np.ndarray]) -> list[float]:
+    """How far each clustering of the same rows agrees with the others: mean normalised mutual information, in 0 … 1.
+
+    Args:
+        clusterings: (N,) cluster numbers each, at least two of them.
+    """
+    from sklearn.metrics import normalized_mutual_info_score
+
+    table = [[normalized_mutual_info_score(one, other) for other in clusterings] for one in clusterings]
+    return [(sum(row) - row[i]) / (len(row) - 1) for i, row in enumerate(table)]
 
 
 def neighbour_accuracy(c: Context) -> Metrics:

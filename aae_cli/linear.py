@@ -1,5 +1,6 @@
-"""Linear classifiers of the labelled rows, whose word the consistency term passes on: on tables few labels tell most that way.
+"""Linear classifiers of the labelled rows, whose word the consistency term passes on.
 
+On tables a few labels say most through a plane that parts them.
 Ours, not the paper's.
 """
 

@@ -39,7 +39,7 @@ from .data.types import Data, Mapped
 from .device import autocast, choose_device
 from .engine import Callbacks, Engine, Schedule
 from .errors import AaeError, CheckpointError, TrainingError, UsageError
-from .evaluation import evaluate, name_clusters
+from .evaluation import agreement, evaluate, name_clusters
 from .files import locked, make_folder, remove_leftovers, write_whole
 from .graph import CudaRecorder
 from .inference import Autoencoder
@@ -646,13 +646,22 @@ class _Job:
         header = replace(model.header, cluster_labels=names, training={"cluster_sizes": sizes} if sizes else {})
         return Autoencoder(model.model, header, model.device)
 
-    def _score(self, model: Autoencoder) -> float:
-        """A label-free score of one restart on rows held out of training; higher is better.
+    def _scores(self, candidates: Sequence[Autoencoder]) -> tuple[float, ...]:
+        """A label-free score of each restart on rows held out of training; higher is better.
 
-        With categories: the information that they carry through a second view, H(mean y) − CE(q(y|x), q(y|view)).
-        Without: −reconstruction error.
+        With categories: the information that they carry through a second view, as a share of log K, and how far they agree
+        with those of the other restarts (mean normalised mutual information). Without: −reconstruction error.
         """
         data = spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
+        scores = [self._score(candidate, data) for candidate in candidates]
+        if candidates[0].model.classes:
+            most = math.log(candidates[0].model.classes)
+            agreed = agreement([candidate.cluster(data.x)[0] for candidate in candidates])
+            scores = [score / most + also for score, also in zip(scores, agreed, strict=True)]
+        return tuple(scores)
+
+    def _score(self, model: Autoencoder, data: Data) -> float:
+        """What categories say through a second view, H(mean y) − CE(q(y|x), q(y|view)); else −reconstruction error."""
         rows = data.x
         x = model.model.scaling(torch.from_numpy(rows).to(model.device))[None]
         if not model.model.classes:
@@ -687,7 +696,7 @@ class _Job:
         scores: tuple[float, ...] = ()
         chosen = 0
         if len(candidates) > 1:
-            scores = tuple(self._score(candidate) for candidate in candidates)
+            scores = self._scores(candidates)
             chosen = max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)
             said = ", ".join(f"{score:.3f}" for score in scores)
             self.reporter.say(f"label-free scores of the restarts: {said}; keeping number {chosen + 1}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli.evaluation import _probe, name_clusters, parzen_log_likelihood
+from aae_cli.evaluation import _probe, agreement, name_clusters, parzen_log_likelihood
 
 
 def test_the_surest_labelled_row_names_a_cluster():
@@ -14,6 +14,13 @@ def test_the_surest_labelled_row_names_a_cluster():
     labels = np.array([3, 1, 4, 2, -1])  # the surest row of cluster 1 is unlabelled: it cannot name it
     assert name_clusters(y, labels).tolist() == [3, 4]
     assert name_clusters(y, np.full(5, -1)).tolist() == [-1, -1]
+
+
+def test_clusterings_that_others_share_agree_most():
+    one = np.repeat([0, 1, 2], 18)
+    renamed, unlike = np.array([2, 0, 1])[one], np.tile([0, 1, 2], 18)
+    assert agreement([one, renamed, unlike]) == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
+    assert agreement([one, renamed]) == pytest.approx([1.0, 1.0])
 
 
 def test_parzen_is_the_log_of_a_mean_of_gaussians():
