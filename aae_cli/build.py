@@ -29,7 +29,7 @@ HEADS, ROWS_A_HEAD = 20, 30
 BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
 ROWS_A_FINE = 60  # on average, in each of them
-LINEAR_SHARE = 0.5  # of a linear classifier in what a table's consistency term teaches
+LINEAR_SHARE = 0.75  # of a linear classifier in what a table's consistency term teaches
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 
 
@@ -110,6 +110,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
             notes.append(
                 "views of a row lie between it and near rows, with noise: image augmentation is off for tables"
             )
+        if semi is not None and semi["linear"]:
+            notes.append(f"a linear classifier of the labelled rows has a {semi['linear']:.0%} say in what views teach")
     if values["train"]["restarts"] == "auto":
         again = schema.kind == "table" and rows <= TABLE_RESTART_ROWS and y is not None and y["overcluster"] > 1
         values["train"]["restarts"] = TABLE_RESTARTS if again else 1

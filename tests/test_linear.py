@@ -23,6 +23,14 @@ def test_it_says_what_logistic_regression_says(classes):
         torch.testing.assert_close(said[r], torch.from_numpy(wanted).float(), atol=1e-4, rtol=1e-3)
 
 
+def test_restarts_that_share_their_rows_share_the_classifier():
+    x, labels = torch.randn(3, 20, 4), torch.randint(2, (3, 20))
+    x[1], labels[1] = x[0], labels[0]
+    both = LinearClassifiers(x, labels, 2)
+    assert torch.equal(both.weight[1], both.weight[0])
+    assert not torch.equal(both.weight[2], both.weight[0])
+
+
 @pytest.mark.parametrize("present", [[1], [0, 3], [0, 2, 3]])
 def test_classes_without_a_label_get_nothing(present):
     x = torch.randn(1, 30, 4)

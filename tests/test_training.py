@@ -512,7 +512,7 @@ def test_small_tables_are_clustered_several_times_over():
     assert adapted("semi-supervised", table, 20_000).train.restarts == 1
     assert adapt(resolve("clustering", ["train.restarts=1"]), table, 200, True).config.train.restarts == 1
     assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["equal", "found"]
-    assert [adapted("semi-supervised", schema).phases.semi_supervised.linear for schema in (image, table)] == [0, 0.5]
+    assert [adapted("semi-supervised", schema).phases.semi_supervised.linear for schema in (image, table)] == [0, 0.75]
     assert adapted("semi-supervised", table).phases.semi_supervised.weight == 0.2
     y = adapted("semi-supervised", table).code.y
     assert (y.classes, y.overcluster) == (3, 10)  # at least 30 fine clusters
