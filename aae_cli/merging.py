@@ -15,6 +15,7 @@ from scipy.special import xlogy
 from torch import Tensor
 
 from .augment import View
+from .evaluation import agreement
 from .model import AAE
 
 ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
@@ -143,10 +144,44 @@ def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: 
     step /= step.sum(1, keepdims=True).clip(min=1e-12)
     votes = np.linalg.solve(np.eye(len(share)) - 0.9 * step, votes)
     votes /= votes.sum(1, keepdims=True).clip(min=1e-12)
+    return _by_votes(votes)
+
+
+def _by_votes(votes: np.ndarray) -> np.ndarray:
+    """The group that each cluster has most votes for, (F, K) → (F,), save that every group gets at least one cluster."""
     result = votes.argmax(1)
     own, taken = linear_sum_assignment(-votes.T)
     result[taken] = own
     return result
+
+
+def consensus(fine: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Groups of several models' fine clusters that agree as well as they can: rows vote with the groups they are in.
+
+    Groups are numbered as in the model that agrees most with the others; each fine cluster then goes where most votes of
+    its rows go. A mistake that one model makes is outvoted by the others.
+
+    Args:
+        fine: (R, N) the fine cluster of each row in each model. groups: (R, F) the group of each fine cluster, all in use.
+
+    Returns:
+        (R, F) int64, each model's groups numbered alike.
+    """
+    size, rows = groups.max() + 1, np.arange(fine.shape[1])
+    found = np.take_along_axis(groups, fine, 1)
+    agreed = agreement(list(found)) if len(found) > 1 else [1.0]
+    reference = found[int(np.argmax(agreed))]
+    votes = np.zeros((fine.shape[1], size))
+    for own in found:
+        shared = np.zeros((size, size))
+        np.add.at(shared, (own, reference), 1)
+        votes[rows, linear_sum_assignment(-shared)[1][own]] += 1
+    result = []
+    for own in fine:
+        of_fine = np.zeros((groups.shape[1], size))
+        np.add.at(of_fine, own, votes)
+        result.append(_by_votes(of_fine))
+    return np.stack(result)
 
 
 def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
