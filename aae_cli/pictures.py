@@ -136,7 +136,8 @@ def sample_sheet(model: Autoencoder, seed: int = 0) -> bytes:
         return image_grid(samples.x, model.schema, samples.columns)
     samples = model.sample(500, generator=generator)
     columns = model.schema.columns or ("feature 0", "feature 1")
-    first = np.argsort(-samples.x.var(0) / (np.abs(samples.x).mean(0) + 1e-9))[:2]
+    x = samples.x.astype(np.float64)  # squares of single precision may not fit
+    first = np.argsort(-x.var(0) / (np.abs(x).mean(0) + 1e-9))[:2]
     names = None if samples.labels is None else [model.classes[i] if i >= 0 else "" for i in samples.labels]
     chosen = samples.x[:, first] if samples.x.shape[1] > 1 else samples.x
     return scatter(chosen, names, "samples: " + " against ".join(columns[i] for i in first[::-1] if i < len(columns)))

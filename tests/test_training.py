@@ -183,10 +183,12 @@ def test_clusters_are_named_by_labels_though_they_never_saw_any(table):
     assert table.metrics == {}  # nothing was held out
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_constant_and_huge_columns_do_no_harm(tmp_path):
     data = blobs(100)
-    x = np.column_stack([data.x, np.full(100, 7.0), np.arange(100) + 1e7]).astype(np.float32)
-    schema = Schema("table", (6,), integer=(False,) * 6, columns=tuple("abcdef"))
+    odd = [np.full(100, 7.0), np.arange(100) + 1e7, np.linspace(-1, 1, 100) * 1e37]
+    x = np.column_stack([data.x, *odd]).astype(np.float32)
+    schema = Schema("table", (7,), integer=(False,) * 7, columns=tuple("abcdefg"))
     run = fit("gaussian", Data(x, schema, name="odd"), tmp_path / "run")
     samples = load(run.folder, "cpu").sample(10).x
     assert np.isfinite(samples).all()
