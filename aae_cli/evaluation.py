@@ -123,13 +123,20 @@ def cluster_agreement(c: Context) -> Metrics:
 def agreement(clusterings: Sequence[np.ndarray]) -> list[float]:
     """How far each clustering of the same rows agrees with the others: mean normalised mutual information, in 0 … 1.
 
+    One that puts all rows together says nothing, and agrees with none.
+
     Args:
         clusterings: (N,) cluster numbers each, at least two of them.
     """
     from sklearn.metrics import normalized_mutual_info_score
 
-    table = [[normalized_mutual_info_score(one, other) for other in clusterings] for one in clusterings]
-    return [(sum(row) - row[i]) / (len(row) - 1) for i, row in enumerate(table)]
+    said = [len(np.unique(own)) > 1 for own in clusterings]
+    result = []
+    for i, one in enumerate(clusterings):
+        others = [other for j, other in enumerate(clusterings) if j != i and said[i] and said[j]]
+        total = sum(normalized_mutual_info_score(one, other) for other in others)
+        result.append(float(total) / (len(clusterings) - 1))
+    return result
 
 
 def neighbour_accuracy(c: Context) -> Metrics:

@@ -155,33 +155,28 @@ def _by_votes(votes: np.ndarray) -> np.ndarray:
     return result
 
 
-def consensus(fine: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def consensus(y: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Groups of several models' fine clusters that agree as well as they can: rows vote with the groups they are in.
 
     Groups are numbered as in the model that agrees most with the others; each fine cluster then goes where most votes of
     its rows go. A mistake that one model makes is outvoted by the others.
 
     Args:
-        fine: (R, N) the fine cluster of each row in each model. groups: (R, F) the group of each fine cluster, all in use.
+        y: (R, N, F) q(y|x) of the same rows in each model. groups: (R, F) the group of each fine cluster, all in use.
 
     Returns:
         (R, F) int64, each model's groups numbered alike.
     """
-    size, rows = groups.max() + 1, np.arange(fine.shape[1])
-    found = np.take_along_axis(groups, fine, 1)
-    agreed = agreement(list(found)) if len(found) > 1 else [1.0]
+    size, rows = groups.max() + 1, np.arange(y.shape[1])
+    found = [(own @ np.eye(size, dtype=y.dtype)[which]).argmax(1) for own, which in zip(y, groups, strict=True)]
+    agreed = agreement(found) if len(found) > 1 else [1.0]
     reference = found[int(np.argmax(agreed))]
-    votes = np.zeros((fine.shape[1], size))
-    for own in found:
+    votes = np.zeros((y.shape[1], size))
+    for each in found:
         shared = np.zeros((size, size))
-        np.add.at(shared, (own, reference), 1)
-        votes[rows, linear_sum_assignment(-shared)[1][own]] += 1
-    result = []
-    for own in fine:
-        of_fine = np.zeros((groups.shape[1], size))
-        np.add.at(of_fine, own, votes)
-        result.append(_by_votes(of_fine))
-    return np.stack(result)
+        np.add.at(shared, (each, reference), 1)
+        votes[rows, linear_sum_assignment(-shared)[1][each]] += 1
+    return np.stack([_by_votes(own.T @ votes) for own in y])
 
 
 def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:

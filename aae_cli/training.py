@@ -521,9 +521,9 @@ class _Job:
             groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
             restarts = int(self.config.train.restarts)
             if restarts > 1:
-                fine = self._fine_clusters(trained)
+                y = self._codes(trained)
                 several = [slice(first, first + restarts) for first in range(0, len(groups), restarts)]
-                groups = [own for each in several for own in consensus(fine[each], np.stack(groups[each]))]
+                groups = [own for each in several for own in consensus(y[each], np.stack(groups[each]))]
         else:
             y, labels = self._labelled_codes(trained)
             groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
@@ -539,15 +539,15 @@ class _Job:
         return following
 
     @torch.no_grad()
-    def _fine_clusters(self, model: AAE) -> np.ndarray:
-        """(R, N) the cluster that each model puts some training rows in."""
+    def _codes(self, model: AAE) -> np.ndarray:
+        """q(y|x) of some training rows in each model, (R, N, K)."""
         model.eval()
         found = [
-            model.encode(model.scaling(rows).expand(model.models, -1, -1)).part("y").argmax(-1)
+            model.encode(model.scaling(rows).expand(model.models, -1, -1)).part("y").cpu()
             for rows in self._some(COUPLING_ROWS).split(ROWS_AT_ONCE)
         ]
         model.train()
-        return torch.cat(found, 1).cpu().numpy()
+        return torch.cat(found, 1).float().numpy()
 
     @torch.no_grad()
     def _labelled_codes(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ def test_clusterings_that_others_share_agree_most():
     renamed, unlike = np.array([2, 0, 1])[one], np.tile([0, 1, 2], 18)
     assert agreement([one, renamed, unlike]) == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
     assert agreement([one, renamed]) == pytest.approx([1.0, 1.0])
+    assert agreement([one, np.zeros(54), np.zeros(54), renamed]) == pytest.approx([1 / 3, 0, 0, 1 / 3])
 
 
 def test_parzen_is_the_log_of_a_mean_of_gaussians():
