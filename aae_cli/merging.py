@@ -19,6 +19,7 @@ from .evaluation import agreement
 from .model import AAE
 
 ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
+FAINT = 1e-3  # weight of a row's other clusters beside the one that it is surest of, in a vote
 EQUAL = 0.01  # share of log K: merged clusters whose sizes are this close to equal ones are taken for equal
 
 
@@ -159,7 +160,7 @@ def consensus(y: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Groups of several models' fine clusters that agree as well as they can: rows vote with the groups they are in.
 
     Groups are numbered as in the model that agrees most with the others; each fine cluster then goes where most votes of
-    its rows go. A mistake that one model makes is outvoted by the others.
+    its rows go, and one without rows where its probabilities say. A mistake that one model makes is outvoted by the others.
 
     Args:
         y: (R, N, F) q(y|x) of the same rows in each model. groups: (R, F) the group of each fine cluster, all in use.
@@ -167,7 +168,7 @@ def consensus(y: np.ndarray, groups: np.ndarray) -> np.ndarray:
     Returns:
         (R, F) int64, each model's groups numbered alike.
     """
-    size, rows = groups.max() + 1, np.arange(y.shape[1])
+    size, numbers = groups.max() + 1, np.arange(y.shape[1])
     found = [(own @ np.eye(size, dtype=y.dtype)[which]).argmax(1) for own, which in zip(y, groups, strict=True)]
     agreed = agreement(found) if len(found) > 1 else [1.0]
     reference = found[int(np.argmax(agreed))]
@@ -175,8 +176,9 @@ def consensus(y: np.ndarray, groups: np.ndarray) -> np.ndarray:
     for each in found:
         shared = np.zeros((size, size))
         np.add.at(shared, (each, reference), 1)
-        votes[rows, linear_sum_assignment(-shared)[1][each]] += 1
-    return np.stack([_by_votes(own.T @ votes) for own in y])
+        votes[numbers, linear_sum_assignment(-shared)[1][each]] += 1
+    surest = [np.eye(y.shape[2])[own.argmax(1)] for own in y]
+    return np.stack([_by_votes((rows + FAINT * own).T @ votes) for rows, own in zip(surest, y, strict=True)])
 
 
 def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
