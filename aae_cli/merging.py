@@ -15,11 +15,9 @@ from scipy.special import xlogy
 from torch import Tensor
 
 from .augment import View
-from .evaluation import agreement
 from .model import AAE
 
 ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
-FAINT = 1e-3  # weight of a row's other clusters beside the one that it is surest of, in a vote
 EQUAL = 0.01  # share of log K: merged clusters whose sizes are this close to equal ones are taken for equal
 
 
@@ -145,40 +143,10 @@ def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: 
     step /= step.sum(1, keepdims=True).clip(min=1e-12)
     votes = np.linalg.solve(np.eye(len(share)) - 0.9 * step, votes)
     votes /= votes.sum(1, keepdims=True).clip(min=1e-12)
-    return _by_votes(votes)
-
-
-def _by_votes(votes: np.ndarray) -> np.ndarray:
-    """The group that each cluster has most votes for, (F, K) → (F,), save that every group gets at least one cluster."""
     result = votes.argmax(1)
     own, taken = linear_sum_assignment(-votes.T)
     result[taken] = own
     return result
-
-
-def consensus(y: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Groups of several models' fine clusters that agree as well as they can: rows vote with the groups they are in.
-
-    Groups are numbered as in the model that agrees most with the others; each fine cluster then goes where most votes of
-    its rows go, and one without rows where its probabilities say. A mistake that one model makes is outvoted by the others.
-
-    Args:
-        y: (R, N, F) q(y|x) of the same rows in each model. groups: (R, F) the group of each fine cluster, all in use.
-
-    Returns:
-        (R, F) int64, each model's groups numbered alike.
-    """
-    size, numbers = groups.max() + 1, np.arange(y.shape[1])
-    found = [(own @ np.eye(size, dtype=y.dtype)[which]).argmax(1) for own, which in zip(y, groups, strict=True)]
-    agreed = agreement(found) if len(found) > 1 else [1.0]
-    reference = found[int(np.argmax(agreed))]
-    votes = np.zeros((y.shape[1], size))
-    for each in found:
-        shared = np.zeros((size, size))
-        np.add.at(shared, (each, reference), 1)
-        votes[numbers, linear_sum_assignment(-shared)[1][each]] += 1
-    surest = [np.eye(y.shape[2])[own.argmax(1)] for own in y]
-    return np.stack([_by_votes((rows + FAINT * own).T @ votes) for rows, own in zip(surest, y, strict=True)])
 
 
 def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:

@@ -45,7 +45,7 @@ from .graph import CudaRecorder
 from .inference import Autoencoder
 from .linear import LinearClassifiers
 from .merging import ROWS as COUPLING_ROWS
-from .merging import ROWS_AT_ONCE, consensus, coupling, label_clusters, merge_clusters, merged_shares
+from .merging import coupling, label_clusters, merge_clusters, merged_shares
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
@@ -519,11 +519,6 @@ class _Job:
         classes = self.model.classes
         if self.config.phases.semi_supervised is None:
             groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
-            restarts = int(self.config.train.restarts)
-            if restarts > 1:
-                y = self._codes(trained)
-                several = [slice(first, first + restarts) for first in range(0, len(groups), restarts)]
-                groups = [own for each in several for own in consensus(y[each], np.stack(groups[each]))]
         else:
             y, labels = self._labelled_codes(trained)
             groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
@@ -537,17 +532,6 @@ class _Job:
         following.seconds = engine.seconds
         self.reporter.say(f"{joint.shape[1]} clusters merged into {classes}")
         return following
-
-    @torch.no_grad()
-    def _codes(self, model: AAE) -> np.ndarray:
-        """q(y|x) of some training rows in each model, (R, N, K)."""
-        model.eval()
-        found = [
-            model.encode(model.scaling(rows).expand(model.models, -1, -1)).part("y").cpu()
-            for rows in self._some(COUPLING_ROWS).split(ROWS_AT_ONCE)
-        ]
-        model.train()
-        return torch.cat(found, 1).float().numpy()
 
     @torch.no_grad()
     def _labelled_codes(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:

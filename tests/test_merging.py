@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from aae_cli.merging import consensus, coupling, label_clusters, merge_clusters, merged_shares
+from aae_cli.merging import coupling, label_clusters, merge_clusters, merged_shares
 from aae_cli.model import AAE, Encoder, gather_logits
 
 
@@ -26,29 +26,6 @@ def test_merging_weighs_crossings_by_size():
     joint[0, 1] = joint[1, 0] = 0.08
     joint[2, 3] = joint[3, 2] = 0.01
     assert merge_clusters(joint, joint.sum(1), 3).tolist() == [0, 1, 2, 2]
-
-
-def test_a_mistake_of_one_model_is_outvoted_and_groups_are_numbered_alike():
-    y = np.stack([np.eye(6)[np.repeat(np.arange(6), 10)]] * 3)
-    right, renamed = np.array([0, 0, 1, 1, 2, 2]), np.array([1, 1, 2, 2, 0, 0])
-    wrong = np.array([0, 0, 1, 2, 2, 2])  # one fine cluster in the wrong group
-    groups = consensus(y, np.stack([renamed, wrong, right]))
-    assert (groups == groups[0]).all()
-    assert [len(set(groups[0][i : i + 2])) for i in (0, 2, 4)] == [1, 1, 1]
-    assert len(set(groups[0])) == 3
-
-
-def test_a_consensus_may_be_of_one_model_alone():
-    groups = np.array([[1, 0, 1, 2]])
-    assert (consensus(np.eye(4)[None, [0, 1, 2, 3, 0]], groups) == groups).all()
-
-
-def test_clusters_that_no_row_is_surest_of_vote_too():
-    groups = np.array([[0, 0, 1, 1, 1]] * 2)
-    y = np.full((2, 10, 5), 0.01)
-    y[:, :5, 0], y[:, 5:, 2] = 0.7, 0.7
-    y[:, :5, 1], y[:, 5:, 3:] = 0.2, 0.1  # clusters 1, 3 and 4 come second, if at all
-    assert (consensus(y, groups) == groups).all()
 
 
 def test_every_group_is_kept_when_nothing_is_crossed():
