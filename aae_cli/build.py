@@ -91,7 +91,7 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     if semi is not None and semi["weight"] == "auto":
         semi["weight"] = 0.2 if schema.kind == "table" else round(0.2 + 2 * used / rows, 6)
     if semi is not None and semi["linear"] == "auto":
-        semi["linear"] = LINEAR_SHARE if schema.kind == "table" and config.phases.consistency is not None else 0.0
+        semi["linear"] = LINEAR_SHARE if schema.kind == "table" and _needs_view(config) else 0.0
     if semi is not None and semi["batch_size"] == "auto":
         semi["batch_size"] = 100 * max(1, min(round(used / 10_000), 2 * config.train.batch_size // 100))
     if values["train"]["merge_at"] == "auto":

@@ -6,6 +6,7 @@ All errors are in %, accuracies in %, log-likelihoods in nats. Everything runs o
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -130,13 +131,11 @@ def agreement(clusterings: Sequence[np.ndarray]) -> list[float]:
     """
     from sklearn.metrics import normalized_mutual_info_score
 
-    said = [len(np.unique(own)) > 1 for own in clusterings]
-    result = []
-    for i, one in enumerate(clusterings):
-        others = [other for j, other in enumerate(clusterings) if j != i and said[i] and said[j]]
-        total = sum(normalized_mutual_info_score(one, other) for other in others)
-        result.append(float(total) / (len(clusterings) - 1))
-    return result
+    total = np.zeros(len(clusterings))
+    telling = [i for i, own in enumerate(clusterings) if len(np.unique(own)) > 1]
+    for i, j in itertools.combinations(telling, 2):
+        total[[i, j]] += normalized_mutual_info_score(clusterings[i], clusterings[j])
+    return (total / (len(clusterings) - 1)).tolist()
 
 
 def neighbour_accuracy(c: Context) -> Metrics:

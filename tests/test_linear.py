@@ -65,5 +65,4 @@ def test_few_labels_of_a_table_without_clusters_tell_more_with_it(tmp_path):
         flags = {"data.labels": 24, "data.validation": 0}
         run = train("semi-supervised", Data(x, schema, y), tmp_path / share, settings, flags=flags)
         right[share] = float((load(run.folder).classify(x).argmax(1) == y).mean())
-    print(right)
     assert right["0.9"] > right["0"] + 0.02, right

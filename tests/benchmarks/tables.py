@@ -54,7 +54,9 @@ def neighbours(points: np.ndarray, labels: np.ndarray) -> float:
     return float(cross_val_score(KNeighborsClassifier(5), points, labels, cv=5).mean())
 
 
-def ours(data: Data, labels: np.ndarray, seeds: list[int], folder: Path, settings: list[str]) -> dict[str, list[float]]:
+def ours(
+    data: Data, labels: np.ndarray, seeds: list[int], folder: Path, presets: list[str], settings: list[str]
+) -> dict[str, list[float]]:
     x, classes = data.x, len(data.schema.classes or ())
 
     def run(preset: str, **flags: object) -> list[Run]:
@@ -74,20 +76,23 @@ def ours(data: Data, labels: np.ndarray, seeds: list[int], folder: Path, setting
         return runs
 
     result: dict[str, list[float]] = {}
-    runs = run("clustering", code__y__classes=classes)
-    result["cluster ARI"] = [adjusted_rand_score(labels, load(run.folder).cluster(x)[0]) for run in runs]
-    runs = run("dim-reduction")
-    result["2-D 5-NN accuracy"] = [neighbours(load(run.folder).embed(x), labels) for run in runs]
-    runs = run("semi-supervised", data__labels="10%")
-    result["10 % labels accuracy"], result["logistic accuracy"] = [], []
-    features = scaled(data)
-    for one in runs:
-        known = np.zeros(len(labels), dtype=bool)
-        known[choose_labelled(labels, "10%", classes, one.seed)] = True
-        predicted = load(one.folder).classify(x).argmax(1)
-        result["10 % labels accuracy"].append(float((predicted == labels)[~known].mean()))
-        logistic = LogisticRegression(max_iter=5000).fit(features[known], labels[known])
-        result["logistic accuracy"].append(float(logistic.score(features[~known], labels[~known])))
+    if "clustering" in presets:
+        runs = run("clustering", code__y__classes=classes)
+        result["cluster ARI"] = [adjusted_rand_score(labels, load(run.folder).cluster(x)[0]) for run in runs]
+    if "dim-reduction" in presets:
+        runs = run("dim-reduction")
+        result["2-D 5-NN accuracy"] = [neighbours(load(run.folder).embed(x), labels) for run in runs]
+    if "semi-supervised" in presets:
+        runs = run("semi-supervised", data__labels="10%")
+        result["10 % labels accuracy"], result["logistic accuracy"] = [], []
+        features = scaled(data)
+        for one in runs:
+            known = np.zeros(len(labels), dtype=bool)
+            known[choose_labelled(labels, "10%", classes, one.seed)] = True
+            predicted = load(one.folder).classify(x).argmax(1)
+            result["10 % labels accuracy"].append(float((predicted == labels)[~known].mean()))
+            logistic = LogisticRegression(max_iter=5000).fit(features[known], labels[known])
+            result["logistic accuracy"].append(float(logistic.score(features[~known], labels[~known])))
     return result
 
 
@@ -123,9 +128,10 @@ def classics(data: Data, labels: np.ndarray, seeds: list[int]) -> dict[str, list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--presets", default="clustering,dim-reduction,semi-supervised")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--set", action="append", default=[], help="a.b=value for every preset")
+    parser.add_argument("--set", action="append", default=[], help="a.b=value for each of the presets")
     arguments = parser.parse_args()
     results: dict[str, dict[str, list[float]]] = {}
     for name in arguments.sets.split(","):
@@ -133,7 +139,7 @@ def main() -> None:
             data = read(str(write(name, Path(folder))), kind="table" if name == "digits-table" else None)
             assert data.labels is not None
             seeds = list(range(arguments.seeds))
-            results[name] = ours(data, data.labels, seeds, Path(folder), arguments.set)
+            results[name] = ours(data, data.labels, seeds, Path(folder), arguments.presets.split(","), arguments.set)
             results[name] |= classics(data, data.labels, seeds)
         for key, values in results[name].items():
             print(f"{name:<14} {key:<34} {np.mean(values):.3f} ± {np.std(values):.3f}", flush=True)
