@@ -231,7 +231,7 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Te
     std = (square / len(numbers) - mean.square()).clamp(min=0).sqrt()
     if schema.kind == "image":  # one spread for all pixels: a border that never changes must not be blown up
         std = std.square().mean().sqrt().expand_as(std).clone()
-    std = torch.where(std > 1e-8 * (mean_of_some.abs() + 1e-30), std, torch.ones_like(std))
+    std = torch.where(std > 1e-8 * (mean_of_some.abs() + 1e-30), std, 0)
     shift.copy_(mean + mean_of_some)
     scale.copy_(std)
 
