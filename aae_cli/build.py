@@ -30,6 +30,7 @@ BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
 ROWS_A_FINE = 60  # on average, in each of them
 LINEAR_SHARE = 0.75  # of a linear classifier in what a table's consistency term teaches
+NEIGHBOUR_WEIGHT = 3.0  # of the embedding of a table's neighbours in a map
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 
 
@@ -86,14 +87,19 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         notes.append("columns are standardised: a table has no pixel range")
     if values["phases"]["reconstruction"]["weight"] == "auto":
         values["phases"]["reconstruction"]["weight"] = 1.0 if schema.kind == "table" else 0.003
+    if values["encoder"]["dropout"] == "auto":
+        values["encoder"]["dropout"] = 0.0 if schema.kind == "table" else 0.2
     semi = values["phases"]["semi_supervised"]
     used = rows if used is None else used
     if semi is not None and semi["weight"] == "auto":
         semi["weight"] = 0.2 if schema.kind == "table" else round(0.2 + 2 * used / rows, 6)
     if semi is not None and semi["linear"] == "auto":
-        semi["linear"] = LINEAR_SHARE if schema.kind == "table" and _needs_view(config) else 0.0
+        semi["linear"] = LINEAR_SHARE if schema.kind == "table" and config.phases.consistency else 0.0
     if semi is not None and semi["batch_size"] == "auto":
         semi["batch_size"] = 100 * max(1, min(round(used / 10_000), 2 * config.train.batch_size // 100))
+    near = values["phases"]["neighbour_embedding"]
+    if near is not None and near["weight"] == "auto":
+        near["weight"] = NEIGHBOUR_WEIGHT if schema.kind == "table" else 0.0
     if values["train"]["merge_at"] == "auto":
         values["train"]["merge_at"] = 0.2 if semi is not None and used > rows / 2 else 0.5
     bounded = values["data"]["scaling"] == "unit"
@@ -131,7 +137,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
 
 
 def _needs_view(config: Config) -> bool:
-    return config.phases.consistency is not None
+    p = config.phases
+    return p.consistency is not None or (p.neighbour_embedding is not None and p.neighbour_embedding.weight != 0)
 
 
 def build_prior(config: AdversaryConfig, dims: int) -> Prior:
@@ -180,7 +187,7 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
         noise_dims=z.noise_dims if z else 0,
         posterior_std=z.std if z else None,
         noise=config.encoder.noise,
-        dropout=config.encoder.dropout,
+        dropout=float(config.encoder.dropout),
         batch_norm=config.encoder.batch_norm,
         batch_norm_y=y.batch_norm if y else False,
         batch_norm_z=z.batch_norm if z else False,
@@ -324,6 +331,10 @@ def build_objective(
             ours.append(ph.AdversarialConsistency(k.weight, k.ramp, k.radius, linear))
         else:
             ours.append(ph.Consistency(k.weight, k.ramp, linear))
+    if c.neighbour_embedding is not None and c.neighbour_embedding.weight:
+        reconstruction.append(
+            ph.NeighbourEmbedding(float(c.neighbour_embedding.weight), c.neighbour_embedding.ramp, world)
+        )
     if c.information is not None and c.information.weight:
         ours.append(ph.Information(c.information.weight, c.information.balance, c.information.ramp, world))
 

@@ -129,12 +129,15 @@ class Code(_Section):
 
 
 class Encoder(_Section):
-    """``noise``: std of Gaussian noise added to the input, ``dropout``: share of inputs set to 0; in training only."""
+    """``noise``: std of Gaussian noise added to the input, ``dropout``: share of inputs set to 0; in training only.
+
+    dropout: auto = 0.2 on images, 0 on tables.
+    """
 
     hidden: Widths = (1000, 1000)
     batch_norm: bool = False
     noise: NonNegative = 0.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.0
 
 
 class Heads(_Section):
@@ -252,6 +255,16 @@ class Consistency(_Section):
     ramp: Fraction = 0.0
 
 
+class NeighbourEmbedding(_Section):
+    """In the representation, a view lies nearer to its row than views of other rows do. Ours, not the paper's.
+
+    ``weight``: auto = 3 on tables, 0 on images.
+    """
+
+    weight: NonNegative | Literal["auto"] = 0.0
+    ramp: Fraction = 0.0
+
+
 class Information(_Section):
     """−(balance·H(mean y) − mean H(y)) over a batch: every cluster in use, each point sure. Ours, not the paper's."""
 
@@ -268,6 +281,7 @@ class Phases(_Section):
     regularisation: Regularisation = Regularisation()
     semi_supervised: SemiSupervised | None = None
     consistency: Consistency | None = None
+    neighbour_embedding: NeighbourEmbedding | None = None
     information: Information | None = None
 
 

@@ -21,6 +21,7 @@ from .errors import DataError, UsageError
 from .inference import Autoencoder
 
 PROBE_ROWS = 4000
+PARZEN_HELD, PARZEN_SOME = 1000, 100_000  # rows to choose σ on; samples for its coarse search
 
 
 @dataclass(frozen=True)
@@ -241,16 +242,38 @@ def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) 
         (S, N) log densities in nats, float64.
     """
     total, count = torch.full((len(sigmas), len(x)), -math.inf, dtype=torch.float64, device=x.device), 0
-    x_square = x.square().sum(1)
     for chunk in samples:
-        # Squared distances by one matrix product; float64 from here, as exp(−d²/2σ²) spans hundreds of nats.
-        distance = (x_square[:, None] + chunk.square().sum(1) - 2 * x @ chunk.T).clamp(min=0)
+        # −d²/2 is x·s − s²/2 − x²/2: one matrix product; the last term is the same for all samples, so it comes at the end.
+        closeness = torch.addmm(chunk.square().sum(1) * -0.5, x, chunk.T)
         for index, sigma in enumerate(sigmas.tolist()):
-            scores = torch.logsumexp(distance * (-0.5 / sigma**2), 1).double()
+            scores = torch.logsumexp(closeness / sigma**2, 1).double()
             total[index] = torch.logaddexp(total[index], scores)
         count += len(chunk)
-    log_normaliser = 0.5 * x.shape[1] * torch.log(2 * math.pi * sigmas.double().square())
-    return total - math.log(max(count, 1)) - log_normaliser.to(x.device)[:, None]
+    variance = sigmas.double().square().to(x.device)[:, None]
+    own = x.double().square().sum(1) / (2 * variance)
+    return total - own - math.log(max(count, 1)) - 0.5 * x.shape[1] * torch.log(2 * math.pi * variance)
+
+
+def parzen_width(score: Callable[[int, Tensor], Tensor], samples: int) -> float:
+    """The width σ of most likely held-out rows, to a percent or so.
+
+    A coarse search with a part of the samples, as the best width shrinks but slowly as they grow; then a parabola through
+    the best three of a finer search with all of them, for the likelihood is nearly one in log σ.
+
+    Args:
+        score: mean log-likelihood (S,) of the held-out rows with so many samples and widths (S,).
+    """
+    coarse = torch.logspace(math.log10(0.03), 0, 12)
+    some = min(samples, PARZEN_SOME)
+    best = int(score(some, coarse).argmax())
+    step = math.log(float(coarse[1] / coarse[0])) / 2
+    logs = math.log(float(coarse[best])) + step * torch.arange(-4 if some < samples else -2, 3)
+    values = score(samples, logs.exp()).double()
+    best = min(max(int(values.argmax()), 1), len(logs) - 2)
+    left, middle, right = values[best - 1 : best + 2].tolist()
+    bend = left - 2 * middle + right
+    offset = 0.5 * (left - right) / bend if bend < 0 else 0.0
+    return math.exp(float(logs[best]) + step * min(max(offset, -1), 1))
 
 
 def log_likelihood(c: Context) -> Metrics:
@@ -267,29 +290,26 @@ def log_likelihood(c: Context) -> Metrics:
         x = torch.as_tensor(x).to(device)
         return (x.float() - low) / span if schema.kind == "image" else c.model.model.scaling(x)
 
-    def draws() -> Iterator[Tensor]:
+    def draws(count: int) -> Iterator[Tensor]:
         # Pixels within their range; columns of a table stay standardised.
-        for x in c.model.draws(c.samples, c.seed):
+        for x in c.model.draws(count, c.seed):
             yield unit(c.model.model.scaling.invert(x)).clamp(0, 1) if schema.kind == "image" else x
 
-    def score(x: np.ndarray, sigmas: Tensor) -> Tensor:
+    def score(x: np.ndarray, count: int, sigmas: Tensor) -> Tensor:
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")  # TensorFloat-32 would blur distances by more than a nat
         try:
-            return parzen_log_likelihood(draws(), unit(x), sigmas)
+            return parzen_log_likelihood(draws(count), unit(x), sigmas)
         finally:
             torch.set_float32_matmul_precision(precision)
 
-    held = validation.x[:1000]
-    sigmas = torch.logspace(math.log10(0.03), math.log10(1.0), 12)
-    best = int(score(held, sigmas).mean(1).argmax())
-    fine = torch.linspace(float(sigmas[max(best - 1, 0)]), float(sigmas[min(best + 1, len(sigmas) - 1)]), 17)
-    sigma = fine[int(score(held, fine).mean(1).argmax())]
-    scores = score(rows.x, sigma[None])[0]
+    held = validation.x[:PARZEN_HELD]
+    sigma = parzen_width(lambda count, sigmas: score(held, count, sigmas).mean(1), c.samples)
+    scores = score(rows.x, c.samples, torch.tensor([sigma]))[0]
     return {
         "log-likelihood": float(scores.mean()),
         "log-likelihood-error": float(scores.std() / len(scores) ** 0.5) if len(scores) > 1 else 0.0,
-        "log-likelihood-sigma": float(sigma),
+        "log-likelihood-sigma": sigma,
         "log-likelihood-samples": float(c.samples),
     }
 

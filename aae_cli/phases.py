@@ -82,8 +82,17 @@ class Forward:
         if not adversary.content:
             return None
         if self.model.decoder_input == "label":
-            return self.model.one_hot(self.batch.labels)
+            return self.label
         return self.codes["x"].part("y").detach()
+
+    def represented(self, stream: Stream) -> Tensor:
+        """What the decoder is given for a stream: (R, B, m)."""
+        return self.model.represent(self.codes[stream].y, self.codes[stream].z, self.label)
+
+    @property
+    def label(self) -> Tensor | None:
+        """One-hot labels of the batch, (R, B, C), where the decoder is given them."""
+        return self.model.one_hot(self.batch.labels) if self.model.decoder_input == "label" else None
 
     def ramp(self, share: float) -> float | Tensor:
         """0 → 1 over the first ``share`` of training."""
@@ -122,8 +131,7 @@ class Reconstruction(Term):
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         model, batch, codes = forward.model, forward.batch, forward.codes["x"]
-        label = model.one_hot(batch.labels) if model.decoder_input == "label" else None
-        x_hat = model.decode(codes.y, codes.z, label)
+        x_hat = model.decode(codes.y, codes.z, forward.label)
         loss = F.mse_loss(x_hat, batch.x, reduction="none").sum((1, 2)) * (0.5 / x_hat.shape[1])
         return self.weight * loss, {"reconstruction": loss}
 
@@ -255,6 +263,28 @@ def nearest_distance(x: Tensor) -> Tensor:
     distance = square.unsqueeze(1) + square.unsqueeze(2) - 2 * x @ x.transpose(1, 2)
     itself = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
     return distance.masked_fill(itself, torch.inf).amin(-1).clamp(min=0).sqrt()
+
+
+class NeighbourEmbedding(Term):
+    """In the representation r, a row's view lies nearer to it than the views of the batch's other rows do, in nats.
+
+    −log softmax of −log(1 + ‖r_i − r_j′‖²) over j, at j = i: t-SNE as contrastive learning (InfoNC-t-SNE, Damrich et al.,
+    arXiv:2206.01816), where views of a table's row lie towards its neighbours.
+    """
+
+    streams: tuple[Stream, ...] = ("x", "view")
+    aside = False  # it moves W_C, as the reconstruction does
+
+    def __init__(self, weight: float, ramp: float, world: World = ALONE) -> None:
+        self.weight, self.ramp, self.world = weight, ramp, world
+
+    def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
+        r, view = (forward.represented(stream).float() for stream in self.streams)
+        # Differences, no matrix product: TensorFloat-32 would blur distances between near codes.
+        square = (r.unsqueeze(2) - self.world.gather(view).unsqueeze(1)).square().sum(-1)
+        own = (r - view).square().sum(-1)
+        loss = (own.log1p() + (-square.log1p()).logsumexp(-1)).mean(1)
+        return self.weight * forward.ramp(self.ramp) * loss, {"neighbours": loss}
 
 
 class Information(Term):

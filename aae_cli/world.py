@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,15 @@ class World:
     def mean(self, value: Tensor) -> Tensor:
         """Mean over the processes, through which gradients flow."""
         return value if self.size == 1 else _Sum.apply(value) / self.size
+
+    def gather(self, value: Tensor) -> Tensor:
+        """The rows (R, B, …) of all processes, one after the other: (R, B·size, …), through which gradients flow."""
+        if self.size == 1:
+            return value
+        models, rows, *rest = value.shape
+        own = value.new_zeros(models, self.size, rows, *rest)
+        own[:, self.rank] = value
+        return cast(Tensor, _Sum.apply(own)).flatten(1, 2)
 
     def sums(self, value: Tensor) -> Tensor:
         """Sum over the processes, without gradients."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli.evaluation import _probe, agreement, name_clusters, parzen_log_likelihood
+from aae_cli.evaluation import _probe, agreement, name_clusters, parzen_log_likelihood, parzen_width
 
 
 def test_the_surest_labelled_row_names_a_cluster():
@@ -52,6 +52,21 @@ def test_parzen_comes_near_the_true_density():
     got = parzen_log_likelihood(iter(samples.split(10_000)), x, torch.tensor([0.15])).mean().item()
     truth = torch.distributions.Normal(0, 1).log_prob(x).sum(1).mean().item()
     assert got == pytest.approx(truth, abs=0.04)
+
+
+@pytest.mark.parametrize("some", [400, 4000])
+def test_parzen_width_is_the_best_of_a_dense_grid(some, monkeypatch):
+    monkeypatch.setattr("aae_cli.evaluation.PARZEN_SOME", some)  # coarse search with a tenth of the samples, or with all
+    torch.manual_seed(0)
+    samples, x = torch.randn(4000, 5) * 0.3, torch.randn(500, 5) * 0.3
+
+    def score(count, sigmas):
+        return parzen_log_likelihood(iter(samples[:count].split(1000)), x, sigmas).mean(1)
+
+    grid = torch.logspace(math.log10(0.03), 0, 300)
+    width = parzen_width(score, len(samples))
+    assert width == pytest.approx(float(grid[score(4000, grid).argmax()]), rel=0.03)
+    assert score(4000, torch.tensor([width])) > score(4000, grid).max() - 0.002
 
 
 def test_far_rows_underflow_to_small_not_to_nan():

@@ -16,6 +16,7 @@ from aae_cli.phases import (
     Forward,
     HeadSeparation,
     Information,
+    NeighbourEmbedding,
     Reconstruction,
     SemiSupervised,
     nearest_distance,
@@ -68,6 +69,23 @@ def test_reconstruction_is_half_the_summed_square():
     expected = sum(0.5 * ((x_hat[0, i] - b.x[0, i]) ** 2).sum().item() for i in range(5)) / 5
     assert named["reconstruction"].item() == pytest.approx(expected, rel=1e-5)
     assert loss.item() == pytest.approx(2 * expected, rel=1e-5)
+
+
+def test_neighbour_embedding_is_the_cross_entropy_of_a_t_distribution_over_the_batch():
+    class Sum:
+        decoder_input = "heads"
+
+        def represent(self, y, z, label):
+            return z
+
+    r = torch.tensor([[[0.0, 0.0], [3.0, 4.0]]])
+    view = torch.tensor([[[1.0, 0.0], [3.0, 4.0]]])
+    f = Forward(Sum(), batch(), {"x": Codes(None, r), "view": Codes(None, view)}, 0.5, joint=True)
+    loss, named = NeighbourEmbedding(2.0, ramp=1.0)(f)
+    first = -math.log((1 / 2) / (1 / 2 + 1 / 26))  # squared distances 1 and 25
+    second = -math.log(1 / (1 + 1 / 21))  # 0 and 20
+    assert named["neighbours"].item() == pytest.approx((first + second) / 2, rel=1e-5)
+    assert loss.item() == pytest.approx((first + second) / 2, rel=1e-5)  # weight 2, halfway up the ramp
 
 
 def test_head_separation_is_linear_within_eta_and_nothing_beyond():

@@ -28,6 +28,7 @@ phases:
   SCHEDULE
   semi_supervised: {weight: auto, batch_size: 100, augment: true}
   consistency: {weight: 1.0}
+  neighbour_embedding: {weight: 0.5}
   information: {weight: 0.3, balance: 4.0}
 train: {epochs: 2, min_steps: 0, batch_size: 100, ema: 0.9}
 """
