@@ -89,6 +89,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         values["phases"]["reconstruction"]["weight"] = 1.0 if schema.kind == "table" else 0.003
     if values["encoder"]["dropout"] == "auto":
         values["encoder"]["dropout"] = 0.0 if schema.kind == "table" else 0.2
+    if values["augment"]["noise"] == "auto":
+        values["augment"]["noise"] = min(1.0, schema.size**0.5 / 4)
     semi = values["phases"]["semi_supervised"]
     used = rows if used is None else used
     if semi is not None and semi["weight"] == "auto":
@@ -261,7 +263,7 @@ def make_view(config: Config, schema: Schema, model: AAE, rows: Tensor, world: W
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
         return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
-    return feature_view(a.noise, a.swap, a.neighbours, model.scaling(rows), world)
+    return feature_view(float(a.noise), a.swap, a.neighbours, model.scaling(rows), world)
 
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -291,8 +291,8 @@ class Augment(_Section):
 
     ``rows``: every training row is such a view, in every phase, as if there were more rows.
     Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none), Gaussian ``noise`` (its length
-    as a share of the distance to these rows; without them, its std in standardised features), and a share ``swap`` of
-    features taken from other rows.
+    as a share of the distance to these rows; without them, its std in standardised features; auto = a quarter of that
+    distance in each of the D columns, √D/4 in all, but at most 1), and a share ``swap`` of features taken from other rows.
     """
 
     rows: bool = False
@@ -302,7 +302,7 @@ class Augment(_Section):
     shear: NonNegative = 0.15
     elastic: Fraction = 0.0
     neighbours: Annotated[int, Field(ge=0, le=1000)] = 5
-    noise: NonNegative = 0.5
+    noise: NonNegative | Literal["auto"] = 0.5
     swap: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 

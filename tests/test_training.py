@@ -516,6 +516,11 @@ def test_small_tables_are_clustered_several_times_over():
     assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["equal", "found"]
     assert [adapted("semi-supervised", schema).phases.semi_supervised.linear for schema in (image, table)] == [0, 0.75]
     assert adapted("semi-supervised", table).phases.semi_supervised.weight == 0.2
+    maps = [adapted("dim-reduction", schema) for schema in (image, table)]
+    assert [one.phases.neighbour_embedding.weight for one in maps] == [0, 3]
+    assert [one.encoder.dropout for one in maps] == [0.2, 0]
+    wide = Schema("table", (100,), integer=(False,) * 100)
+    assert [adapted("dim-reduction", schema).augment.noise for schema in (table, wide)] == [0.5, 1]
     y = adapted("semi-supervised", table).code.y
     assert (y.classes, y.overcluster) == (3, 10)  # at least 30 fine clusters
     assert adapted("clustering", table).code.y.overcluster == 3
