@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn import datasets
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -114,6 +115,7 @@ def classics(data: Data, labels: np.ndarray, seeds: list[int]) -> dict[str, list
         import umap  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return result
+    threads = torch.get_num_threads()
     result |= {"UMAP + k-means ARI": [], "UMAP 5-NN accuracy": []}
     for seed in seeds:
         with warnings.catch_warnings():
@@ -122,6 +124,7 @@ def classics(data: Data, labels: np.ndarray, seeds: list[int]) -> dict[str, list
         result["UMAP 5-NN accuracy"].append(neighbours(points, labels))
         found = KMeans(classes, n_init=10, random_state=seed).fit_predict(points)
         result["UMAP + k-means ARI"].append(adjusted_rand_score(labels, found))
+    torch.set_num_threads(threads)  # UMAP's numba raises it, against OMP_NUM_THREADS
     return result
 
 
