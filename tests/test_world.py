@@ -46,6 +46,18 @@ def test_shares_of_random_numbers_make_up_those_of_one_process():
     assert torch.equal(torch.cat([*first, *second], 1), whole)
 
 
+def test_gathered_rows_lie_in_the_order_of_the_processes_and_pass_gradients_back(monkeypatch):
+    # Two processes in one: what each contributes is summed by hand.
+    contributions = []
+    monkeypatch.setattr("aae_cli.world._all_reduced", lambda value: contributions.append(value) or value)
+    rows = torch.arange(12.0).reshape(1, 4, 3).requires_grad_()
+    gathered = sum(World(rank, 2).gather(share) for rank, share in enumerate(rows.split(2, 1)))
+    assert torch.equal(gathered, rows)
+    assert len(contributions) == 2
+    (gathered * rows.detach()).sum().backward()
+    assert torch.equal(rows.grad, rows.detach())
+
+
 def test_a_torchrun_that_makes_no_sense_is_said(monkeypatch):
     monkeypatch.setenv("RANK", "first")
     with pytest.raises(UsageError, match="RANK"):
