@@ -242,15 +242,15 @@ def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) 
         (S, N) log densities in nats, float64.
     """
     total, count = torch.full((len(sigmas), len(x)), -math.inf, dtype=torch.float64, device=x.device), 0
+    half = x.square().sum(1, keepdim=True) / 2
     for chunk in samples:
-        # −d²/2 is x·s − s²/2 − x²/2: one matrix product; the last term is the same for all samples, so it comes at the end.
-        closeness = torch.addmm(chunk.square().sum(1) * -0.5, x, chunk.T)
+        # −d²/2 = x·s − s²/2 − x²/2 by one matrix product, in place: these are the largest arrays by far.
+        closeness = torch.addmm(chunk.square().sum(1) * -0.5, x, chunk.T).sub_(half).clamp_(max=0)
         for index, sigma in enumerate(sigmas.tolist()):
             total[index] = torch.logaddexp(total[index], _log_sum_exp(closeness / sigma**2).double())
         count += len(chunk)
-    variance = sigmas.double().square().to(x.device)[:, None]
-    own = x.double().square().sum(1) / (2 * variance)
-    return total - own - math.log(max(count, 1)) - 0.5 * x.shape[1] * torch.log(2 * math.pi * variance)
+    log_normaliser = 0.5 * x.shape[1] * torch.log(2 * math.pi * sigmas.double().square())
+    return total - math.log(max(count, 1)) - log_normaliser.to(x.device)[:, None]
 
 
 def _log_sum_exp(scores: Tensor) -> Tensor:

@@ -56,9 +56,8 @@ def test_parzen_comes_near_the_true_density():
 
 @pytest.mark.parametrize("some", [400, 4000])
 def test_parzen_width_is_the_best_of_a_dense_grid(some, monkeypatch):
-    monkeypatch.setattr(
-        "aae_cli.evaluation.PARZEN_SOME", some
-    )  # coarse search with a tenth of the samples, or with all
+    # The coarse search has a tenth of the samples, or all.
+    monkeypatch.setattr("aae_cli.evaluation.PARZEN_SOME", some)
     torch.manual_seed(0)
     samples, x = torch.randn(4000, 5) * 0.3, torch.randn(500, 5) * 0.3
 
@@ -75,6 +74,13 @@ def test_far_rows_underflow_to_small_not_to_nan():
     far = parzen_log_likelihood(iter([torch.zeros(5, 100)]), torch.full((1, 100), 50.0), torch.tensor([0.1]))
     assert far.isfinite().all()
     assert far.item() < -1e6
+
+
+def test_parzen_is_no_denser_than_one_gaussian_at_its_centre_whatever_the_rounding():
+    torch.manual_seed(0)
+    samples = torch.randn(200, 30) * 1000  # squares of 3e7, rounded to a few units
+    got = parzen_log_likelihood(iter([samples]), samples, torch.tensor([0.1]))
+    assert got.max() <= -15 * math.log(2 * math.pi * 0.01)
 
 
 def test_a_probe_finds_what_is_there_and_nothing_else():
