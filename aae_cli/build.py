@@ -125,7 +125,7 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         values["train"]["restarts"] = TABLE_RESTARTS if again else 1
         if again:
             notes.append(
-                f"{TABLE_RESTARTS} models at once, as {rows} rows are quick: a label-free score keeps the best"
+                f"{TABLE_RESTARTS} models at once, as {rows} rows are quick: they teach each other, and one is kept"
             )
     batch_size = min(config.train.batch_size, max(2, rows // BATCHES_PER_EPOCH_LEAST))
     if batch_size < config.train.batch_size:
@@ -141,6 +141,13 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
 def _needs_view(config: Config) -> bool:
     p = config.phases
     return p.consistency is not None or (p.neighbour_embedding is not None and p.neighbour_embedding.weight != 0)
+
+
+def ensemble_size(config: Config) -> int:
+    """How many models teach each other in a stage of an adapted config: a seed's restarts, where categories agree."""
+    y, consistency = config.code.y, config.phases.consistency
+    agree = config.phases.semi_supervised is not None or (y is not None and y.overcluster > 1)
+    return int(config.train.restarts) if agree and consistency is not None and consistency.ensemble else 1
 
 
 def build_prior(config: AdversaryConfig, dims: int) -> Prior:
@@ -330,9 +337,9 @@ def build_objective(
     if c.consistency is not None and c.consistency.weight:
         k, linear = c.consistency, float(c.semi_supervised.linear) if c.semi_supervised else 0.0
         if k.radius:
-            ours.append(ph.AdversarialConsistency(k.weight, k.ramp, k.radius, linear))
+            ours.append(ph.AdversarialConsistency(k.weight, k.ramp, k.radius, linear, ensemble_size(config)))
         else:
-            ours.append(ph.Consistency(k.weight, k.ramp, linear))
+            ours.append(ph.Consistency(k.weight, k.ramp, linear, ensemble_size(config)))
     if c.neighbour_embedding is not None and c.neighbour_embedding.weight:
         reconstruction.append(
             ph.NeighbourEmbedding(float(c.neighbour_embedding.weight), c.neighbour_embedding.ramp, world)

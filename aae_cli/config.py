@@ -247,11 +247,13 @@ class Consistency(_Section):
     """Cross-entropy from the stop-gradient q(y|x) to q(y|view); a view is an ``augment``-ed x. Ours, not the paper's.
 
     ``radius``: the view is also moved in the direction that changes q(y|view) most, by this share of the distance to the
-    nearest other row of the batch (0 = not).
+    nearest other row of the batch (0 = not). ``ensemble``: restarts whose categories mean the same (they are merged
+    together, or named by labels) teach the mean of their q(y|x).
     """
 
     weight: NonNegative = 0.0
     radius: NonNegative = 0.0
+    ensemble: bool = True
     ramp: Fraction = 0.0
 
 

@@ -1,12 +1,15 @@
 """Fine clusters into fewer: those that a row and its second view share belong together.
 
 Training with more clusters than wanted splits classes rather than joining them, and what splits one class (a slant, a
-thickness) is what views cross. No label is used. Ours, not the paper's.
+thickness) is what views cross. Of several restarts, clusters that share rows belong together, whichever restart they are
+of: what is chance in one is voted down by the others (cluster ensembles; Strehl and Ghosh 2002).
+No label is used. Ours, not the paper's.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -46,6 +49,56 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
     model.train(training)
     joint = (joint + joint.transpose(1, 2)) / (2 * VIEWS * rows)
     return joint.cpu().numpy(), (share / rows).cpu().numpy()
+
+
+@torch.no_grad()
+def shared_rows(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often a row is in cluster i of one restart and in cluster j of another, or of the same.
+
+    Args:
+        x: (N, D) rows in the file's units, on the model's device.
+        restarts: models that belong together; they follow each other.
+
+    Returns:
+        (R / restarts, restarts·K, restarts·K) symmetric shares, and (R, K) the shares of the clusters.
+    """
+    training = model.training
+    model.eval()
+    size, rows = restarts * model.classes, x[:ROWS]
+    joint = torch.zeros(model.models // restarts, size, size, dtype=torch.float64, device=x.device)
+    for some in rows.split(ROWS_AT_ONCE):
+        y = model.encode(model.scaling(some).expand(model.models, -1, -1)).part("y").double().nan_to_num()
+        every = y.unflatten(0, (-1, restarts)).transpose(1, 2).flatten(2)
+        joint += every.transpose(1, 2) @ every
+    model.train(training)
+    joint /= len(rows)
+    share = joint.sum(-1).view(model.models, model.classes) / restarts
+    return joint.cpu().numpy(), share.cpu().numpy()
+
+
+def merge_together(joint: np.ndarray, restarts: int, groups: int, seed: int = 0) -> np.ndarray:
+    """Spectral clustering of the clusters of all restarts by the rows that they share (Yu and Shi 2003).
+
+    Args:
+        joint: (restarts·K, restarts·K) symmetric shares of :func:`shared_rows`.
+        groups: how many to end with, at most K.
+
+    Returns:
+        (restarts, K) int64: the group of each cluster, which means the same in all restarts; none lacks a group.
+    """
+    from sklearn.cluster import SpectralClustering
+
+    spectral = SpectralClustering(groups, affinity="precomputed", assign_labels="discretize", random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of groups that share nothing at all
+        found = spectral.fit_predict(joint + 1e-12)
+    shared = joint @ np.eye(groups)[found] / joint.sum(1, keepdims=True).clip(min=1e-12)
+    result = found.reshape(restarts, -1).astype(np.int64)
+    for own, votes in zip(result, shared.reshape(restarts, -1, groups), strict=True):
+        if len(np.unique(own)) < groups:
+            group, taken = linear_sum_assignment(-votes.T)
+            own[taken] = group
+    return result
 
 
 def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndarray:

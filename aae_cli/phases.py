@@ -207,15 +207,16 @@ class Consistency(Term):
 
     Args:
         linear: share of the batch's linear classifier in what is taught, in place of q(y|x).
+        ensemble: how many models, one after the other, have the same rows and categories, and teach their mean q(y|x).
     """
 
     streams: tuple[Stream, ...] = ("x", "view")
 
-    def __init__(self, weight: float, ramp: float, linear: float = 0.0) -> None:
-        self.weight, self.ramp, self.linear = weight, ramp, linear
+    def __init__(self, weight: float, ramp: float, linear: float = 0.0, ensemble: int = 1) -> None:
+        self.weight, self.ramp, self.linear, self.ensemble = weight, ramp, linear, ensemble
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        loss = cross_entropy(taught(forward, self.linear), forward.codes["view"]).mean(1)
+        loss = cross_entropy(taught(forward, self.linear, self.ensemble), forward.codes["view"]).mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
@@ -228,11 +229,11 @@ class AdversarialConsistency(Term):
 
     needs_view = True
 
-    def __init__(self, weight: float, ramp: float, radius: float, linear: float = 0.0) -> None:
-        self.weight, self.ramp, self.radius, self.linear = weight, ramp, radius, linear
+    def __init__(self, weight: float, ramp: float, radius: float, linear: float = 0.0, ensemble: int = 1) -> None:
+        self.weight, self.ramp, self.radius, self.linear, self.ensemble = weight, ramp, radius, linear, ensemble
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        target, batch, model = taught(forward, self.linear), forward.batch, forward.model
+        target, batch, model = taught(forward, self.linear, self.ensemble), forward.batch, forward.model
         assert batch.view is not None
         view = batch.view.detach().requires_grad_()
         (slope,) = torch.autograd.grad(cross_entropy(target, model.encode(view)).sum(), view)
@@ -242,9 +243,15 @@ class AdversarialConsistency(Term):
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
-def taught(forward: Forward, linear: float) -> Tensor:
-    """What the views of a batch are taught: (R, B, K), the stop-gradient q(y|x) and a share of the linear classifier."""
+def taught(forward: Forward, linear: float, ensemble: int = 1) -> Tensor:
+    """What the views of a batch are taught: (R, B, K), the stop-gradient q(y|x) and a share of the linear classifier.
+
+    Of an ensemble, q(y|x) is the mean of those of its models that are finite.
+    """
     own = forward.codes["x"].part("y").detach()
+    if ensemble > 1:
+        together = own.unflatten(0, (-1, ensemble))
+        own = together.nanmean(1, keepdim=True).expand_as(together).flatten(0, 1)
     if not linear:
         return own
     assert forward.batch.linear is not None

@@ -20,7 +20,17 @@ import torch
 from torch import Tensor
 
 from .batches import Batches, choose_labelled
-from .build import NEIGHBOUR_ROWS, Adapted, adapt, build_model, build_objective, build_view, make_view, set_scaling
+from .build import (
+    NEIGHBOUR_ROWS,
+    Adapted,
+    adapt,
+    build_model,
+    build_objective,
+    build_view,
+    ensemble_size,
+    make_view,
+    set_scaling,
+)
 from .checkpoint import (
     CONFIG,
     METRICS,
@@ -45,7 +55,7 @@ from .graph import CudaRecorder
 from .inference import Autoencoder
 from .linear import LinearClassifiers
 from .merging import ROWS as COUPLING_ROWS
-from .merging import coupling, label_clusters, merge_clusters, merged_shares
+from .merging import coupling, label_clusters, merge_clusters, merge_together, merged_shares, shared_rows
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
@@ -472,7 +482,8 @@ class _Job:
             [own for own in plan.labelled.values() for _ in range(restarts)],
             model.scaling,
             batch_size=config.train.batch_size,
-            seeds=model_seeds,
+            # Models that teach each other see the same rows.
+            seeds=[model_seeds[i - i % ensemble_size(config)] for i in range(models)],
             labelled_size=int(semi.batch_size) if semi else 0,
             view=build_view(config, self.schema, model, self._some(NEIGHBOUR_ROWS), self.world),
             want_view=objective.needs_view,
@@ -507,21 +518,22 @@ class _Job:
 
     def _merge(self, engine: Engine) -> Engine:
         """The next stage, with the encoder that this one ends with, its clusters merged."""
-        before = self.stages[self.stage]
-        trained = self.model
+        trained, fine = self.model, self.model.classes
         trained.load_state_dict(engine.weights)
-        with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
-            torch.manual_seed(before.train.seed)
-            view = make_view(before, self.schema, trained, self._some(NEIGHBOUR_ROWS))
-            joint, share = coupling(trained, self._some(COUPLING_ROWS), view)
         following = self._build(self.stage + 1)
         assert self.model.encoder.groups is not None
-        classes = self.model.classes
-        if self.config.phases.semi_supervised is None:
-            groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+        classes, ensemble = self.model.classes, ensemble_size(self.config)
+        labels_name_them = self.config.phases.semi_supervised is not None
+        if ensemble > 1 and not labels_name_them:
+            joint, share = shared_rows(trained, self._some(COUPLING_ROWS), ensemble)
+            groups = [own for each in joint for own in merge_together(each, ensemble, classes)]
         else:
-            y, labels = self._labelled_codes(trained)
-            groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
+            joint, share = self._coupling(trained)
+            if labels_name_them:
+                y, labels = self._labelled_codes(trained)
+                groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
+            else:
+                groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
         state = {**trained.encoder.state_dict(), "groups": torch.from_numpy(np.stack(groups))}
         state["share"] = self.model.encoder.share
         if self.config.code.y is not None and self.config.code.y.sizes == "found":
@@ -530,8 +542,16 @@ class _Job:
         self.model.encoder.load_state_dict(state)
         following.restart_average()
         following.seconds = engine.seconds
-        self.reporter.say(f"{joint.shape[1]} clusters merged into {classes}")
+        self.reporter.say(f"{fine} clusters merged into {classes}")
         return following
+
+    def _coupling(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:
+        """:func:`coupling` through the views of the first stage; the training's random numbers stay as they were."""
+        before = self.stages[0]
+        with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
+            torch.manual_seed(before.train.seed)
+            view = make_view(before, self.schema, model, self._some(NEIGHBOUR_ROWS))
+            return coupling(model, self._some(COUPLING_ROWS), view)
 
     @torch.no_grad()
     def _labelled_codes(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:

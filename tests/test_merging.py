@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from aae_cli.merging import coupling, label_clusters, merge_clusters, merged_shares
+from aae_cli.merging import coupling, label_clusters, merge_clusters, merge_together, merged_shares, shared_rows
 from aae_cli.model import AAE, Encoder, gather_logits
 
 
@@ -72,6 +72,41 @@ def test_coupling_counts_where_views_land():
     np.testing.assert_allclose(joint.sum(), 1, rtol=1e-6)
     np.testing.assert_allclose(joint[0].sum(1), share[0], rtol=1e-6)  # an unchanged view crosses nothing on balance
     np.testing.assert_allclose(joint[0], joint[0].T)
+
+
+def test_shared_rows_are_counted_within_a_seed_and_between_its_restarts():
+    torch.manual_seed(0)
+    model, x = AAE(4, 2, Encoder(4, 2, [4], 3, 1), classes=3, dims=1), torch.rand(50, 2)
+    joint, share = shared_rows(model, x, restarts=2)
+    with torch.no_grad():
+        y = model.eval().encode(x.expand(4, -1, -1)).part("y").numpy()
+    assert joint.shape == (2, 6, 6)
+    np.testing.assert_allclose(joint[1, :3, 3:], y[2].T @ y[3] / 50, rtol=1e-5)
+    np.testing.assert_allclose(share, y.mean(1), rtol=1e-5)
+
+
+def together(memberships: list[list[int]]) -> np.ndarray:
+    """Shares of rows in clusters i and j, from the clusters of all restarts that each row is in."""
+    y = np.zeros((len(memberships), 1 + max(map(max, memberships))))
+    for row, own in zip(y, memberships, strict=True):
+        row[own] = 1
+    return y.T @ y / len(y)
+
+
+def test_restarts_are_merged_into_groups_that_mean_the_same():
+    # Three restarts of three clusters of one truth, each in an order of its own; the last puts some rows elsewhere.
+    rows = [[0, 5, 7]] * 20 + [[1, 3, 6]] * 20 + [[2, 4, 8]] * 20 + [[1, 3, 8]] * 5
+    groups = merge_together(together(rows), restarts=3, groups=3)
+    assert groups.shape == (3, 3) and len(set(groups[0].tolist())) == 3
+    for own, order in zip(groups, ([0, 1, 2], [2, 0, 1], [1, 0, 2]), strict=True):
+        assert own[order].tolist() == groups[0].tolist()
+
+
+def test_every_restart_has_every_group():
+    # The second restart has put all rows into one of its clusters, and uses the other hardly at all.
+    rows = [[0, 2]] * 50 + [[1, 2]] * 49 + [[1, 3]]
+    for own in merge_together(together(rows), restarts=2, groups=2):
+        assert set(own.tolist()) == {0, 1}
 
 
 def test_sizes_are_found_unless_they_are_nearly_equal():

@@ -20,6 +20,7 @@ from aae_cli.phases import (
     Reconstruction,
     SemiSupervised,
     nearest_distance,
+    taught,
 )
 
 SCHEMA = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
@@ -139,6 +140,15 @@ def test_consistency_stops_the_gradient_of_its_target_and_ramps():
     assert loss.item() == pytest.approx(3.0 * 0.25 * named["consistency"].item(), rel=1e-5)
 
 
+def test_an_ensemble_teaches_the_mean_of_its_finite_models():
+    logits = torch.randn(4, 5, 3)
+    logits[2] = torch.nan
+    y, target = logits.softmax(-1), taught(forward(logits), 0.0, ensemble=2)
+    for model, expected in enumerate([(y[0] + y[1]) / 2] * 2 + [y[3]] * 2):
+        torch.testing.assert_close(target[model], expected)
+    torch.testing.assert_close(taught(forward(logits), 0.0)[:2], y[:2])
+
+
 @pytest.mark.parametrize("schedule", ["joint", "alternating"])
 def test_phases_move_what_they_should(schedule):
     model, objective = build(config(schedule))
@@ -244,7 +254,7 @@ def test_adversarial_views_are_harder_than_random_moves_of_the_same_length():
     given = Forward.run(model, batch(), ["x"], 0.5, True)
     hard = AdversarialConsistency(1.0, 0.0, 0.5)(given)[0]
     length = 0.5 * nearest_distance(batch().x).unsqueeze(-1)
-    from aae_cli.phases import cross_entropy, taught
+    from aae_cli.phases import cross_entropy
 
     for seed in range(5):
         torch.manual_seed(seed)

@@ -1,12 +1,14 @@
 """From a preset to a run folder and back: the Python API, restarts, resuming, inference, tables."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 import torch
 
-from aae_cli import evaluate, load, merging, read, train, train_seeds
+from aae_cli import evaluate, load, merging, read, train, train_seeds, training
+from aae_cli.batches import Batches
 from aae_cli.checkpoint import new_run_folder, newest_run, read_header, runs
 from aae_cli.config import preset_names
 from aae_cli.data.types import Data, Schema
@@ -207,6 +209,21 @@ def test_restarts_train_at_once_and_the_best_score_is_kept(tmp_path):
     assert model.model.models == 1
     assert state > 3 * (run.folder / "model.safetensors").stat().st_size
     assert len(set(run.scores)) == 3
+
+
+@pytest.mark.parametrize("ensemble", [True, False])
+def test_restarts_that_teach_each_other_see_the_same_rows_and_agree(tmp_path, monkeypatch, ensemble):
+    seen, clusterings = [], []
+    rows, agreement = Batches.rows, training.agreement
+    monkeypatch.setattr(Batches, "rows", lambda self, step: seen.append(rows(self, step)) or seen[-1])
+    monkeypatch.setattr(training, "agreement", lambda found: clusterings.extend(found) or agreement(found))
+    # Six clusters of three groups: any way to part them will do.
+    settings = ["code.y.classes=6", "train.restarts=3", "train.epochs=100"]
+    fit("clustering", blobs(), tmp_path / "run", *settings, f"phases.consistency.ensemble={ensemble}".lower())
+    assert not torch.equal(seen[0][0], seen[0][1])  # fine clusters are found apart
+    assert torch.equal(seen[-1][0], seen[-1][1]) is ensemble
+    same = np.mean([(a == b).mean() for a, b in itertools.combinations(clusterings, 2)])
+    assert bool(same > 0.8) is ensemble  # by the clusters' numbers, which restarts apart give as they like
 
 
 def test_the_same_seed_gives_the_same_bits(tmp_path):
