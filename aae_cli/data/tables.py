@@ -49,7 +49,11 @@ def read_text_table(
         raise DataError(f"{name} is empty")
     if b"\n" not in content:
         content = content.replace(b"\r", b"\n")
-    separator, first, header, has_header, notes = _first_line(content, name, separator)
+    try:
+        separator, first, header, has_header, notes = _first_line(content, name, separator)
+    except UnicodeDecodeError:
+        _refuse_other_than_utf8(content, name)
+        raise
     _refuse_duplicates(header, name)
     as_text = {_label_column(header, label_column, columns, like, name), _id_column(header, columns, like)}
     types = {cell: pl.String for cell, column in zip(first, header, strict=True) if has_header and column in as_text}
@@ -71,12 +75,14 @@ def read_text_table(
         except pl.exceptions.ComputeError:
             frame = parse(None)  # slower: types that show only in later rows
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        _refuse_other_than_utf8(content, name)  # which polars refuses too, without a line
         _refuse_ragged(content, separator, len(header), name)
         raise DataError(f"{name} is not sound CSV: {clean(str(error).splitlines()[0], 160)}") from error
-    if len(header) > 1 and (b"\n\n" in content or b"\n\r\n" in content):
-        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
     if len(header) > 1 and frame[frame.columns[-1]].null_count():  # polars fills short rows up without a word
-        _refuse_ragged(content, separator, len(header), name)
+        if b"\n\n" in content or b"\n\r\n" in content:
+            frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
+        if frame[frame.columns[-1]].null_count():
+            _refuse_ragged(content, separator, len(header), name)
     if header[-1] == "" and len(header) > 1 and frame[""].is_null().all():
         frame = frame.drop("")  # a separator at the end of every line
     return read_frame(frame, name, label_column, columns, like, tuple(notes))
@@ -320,6 +326,9 @@ def _refuse_other_than_text(content: bytes, name: str) -> None:
         raise DataError(f"{name} is UTF-16 text", "convert it to UTF-8: iconv -f UTF-16 -t UTF-8")
     if b"\0" in content[:4096] or content[:4] in (b"PAR1", b"PK\x03\x04", b"\x89PNG"):
         raise DataError(f"{name} is binary, not CSV", "say what it is with --format npz, npy, parquet, idx or png")
+
+
+def _refuse_other_than_utf8(content: bytes, name: str) -> None:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
