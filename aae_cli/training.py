@@ -534,11 +534,12 @@ class _Job:
                 groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
             else:
                 groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
-        state = {**trained.encoder.state_dict(), "groups": torch.from_numpy(np.stack(groups))}
-        state["share"] = self.model.encoder.share
+        merged = {"groups": torch.from_numpy(np.stack(groups))}
         if self.config.code.y is not None and self.config.code.y.sizes == "found":
             sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
-            state["share"] = torch.from_numpy(np.stack(sizes)).float()
+            merged["share"] = torch.from_numpy(np.stack(sizes)).float()
+        state = {**trained.encoder.state_dict(), "share": self.model.encoder.share}
+        state |= {name: self.world.of_main(value.to(self.plan.device)) for name, value in merged.items()}
         self.model.encoder.load_state_dict(state)
         following.restart_average()
         following.seconds = engine.seconds

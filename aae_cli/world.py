@@ -73,6 +73,10 @@ class World:
         """Sum over the processes, without gradients."""
         return value if self.size == 1 else _all_reduced(value)
 
+    def of_main(self, value: Tensor) -> Tensor:
+        """The main process's value, on all: for what small differences between machines could decide otherwise."""
+        return value if self.size == 1 else _all_reduced(value if self.main else torch.zeros_like(value))
+
     def agree(self, flags: Sequence[int]) -> list[int]:
         """The largest of each flag over the processes."""
         if self.size == 1:

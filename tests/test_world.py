@@ -30,7 +30,7 @@ phases:
   consistency: {weight: 1.0}
   neighbour_embedding: {weight: 0.5}
   information: {weight: 0.3, balance: 4.0}
-train: {epochs: 2, min_steps: 0, batch_size: 100, ema: 0.9}
+train: {epochs: 2, min_steps: 0, batch_size: 100, ema: 0.9, restarts: 2}
 """
 
 
@@ -44,6 +44,13 @@ def test_shares_of_random_numbers_make_up_those_of_one_process():
         shares.append(World(rank, 2).draw(torch.randn, (2, 6, 3), cpu, parts=[4, 2]))
     first, second = zip(*(share.split([4, 2], 1) for share in shares), strict=True)
     assert torch.equal(torch.cat([*first, *second], 1), whole)
+
+
+def test_what_the_main_process_found_holds_for_all(monkeypatch):
+    monkeypatch.setattr("aae_cli.world._all_reduced", lambda value: value)
+    found = [torch.tensor([2, 0, 1]), torch.tensor([1, 0, 2])]
+    assert sum(World(rank, 2).of_main(value) for rank, value in enumerate(found)).tolist() == [2, 0, 1]
+    assert ALONE.of_main(found[1]) is found[1]
 
 
 def test_gathered_rows_lie_in_the_order_of_the_processes_and_pass_gradients_back(monkeypatch):
