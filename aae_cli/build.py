@@ -30,6 +30,7 @@ BATCHES_PER_EPOCH_LEAST = 4
 FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
 ROWS_A_FINE = 60  # on average, in each of them
 LINEAR_SHARE = 0.75  # of a linear classifier in what a table's consistency term teaches
+MERGED_TOGETHER = 2048  # fine clusters of all restarts, at most: that takes seconds
 NEIGHBOUR_WEIGHT = 3.0  # of the embedding of a table's neighbours in a map
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 
@@ -144,10 +145,16 @@ def _needs_view(config: Config) -> bool:
 
 
 def ensemble_size(config: Config) -> int:
-    """How many models teach each other in a stage of an adapted config: a seed's restarts, where categories agree."""
-    y, consistency = config.code.y, config.phases.consistency
-    agree = config.phases.semi_supervised is not None or (y is not None and y.overcluster > 1)
-    return int(config.train.restarts) if agree and consistency is not None and consistency.ensemble else 1
+    """How many models teach each other in a stage of an adapted config: a seed's restarts, where categories agree.
+
+    They do where labels name them, or where the clusters of all restarts were merged together.
+    """
+    y, consistency, restarts = config.code.y, config.phases.consistency, int(config.train.restarts)
+    if y is None or consistency is None or not consistency.ensemble:
+        return 1
+    fine = restarts * int(y.classes) * y.overcluster
+    together = y.overcluster > 1 and fine <= MERGED_TOGETHER
+    return restarts if config.phases.semi_supervised is not None or together else 1
 
 
 def build_prior(config: AdversaryConfig, dims: int) -> Prior:

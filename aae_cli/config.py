@@ -247,8 +247,8 @@ class Consistency(_Section):
     """Cross-entropy from the stop-gradient q(y|x) to q(y|view); a view is an ``augment``-ed x. Ours, not the paper's.
 
     ``radius``: the view is also moved in the direction that changes q(y|view) most, by this share of the distance to the
-    nearest other row of the batch (0 = not). ``ensemble``: restarts whose categories mean the same (they are merged
-    together, or named by labels) teach the mean of their q(y|x).
+    nearest other row of the batch (0 = not). ``ensemble``: of several restarts, the mean of their q(y|x) is taught,
+    once their categories mean the same: merged together, or named by labels.
     """
 
     weight: NonNegative = 0.0

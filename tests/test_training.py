@@ -516,7 +516,7 @@ def test_many_labels_have_large_batches_and_come_in_early(used, batch_size, merg
 
 
 def test_small_tables_are_clustered_several_times_over():
-    from aae_cli.build import adapt
+    from aae_cli.build import adapt, ensemble_size
     from aae_cli.config import resolve
 
     image = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
@@ -530,6 +530,10 @@ def test_small_tables_are_clustered_several_times_over():
     assert adapted("gaussian", table).train.restarts == 1
     assert adapted("semi-supervised", table, 20_000).train.restarts == 1
     assert adapt(resolve("clustering", ["train.restarts=1"]), table, 200, True).config.train.restarts == 1
+    many = adapt(resolve("clustering", ["code.y.classes=200"]), table, 5000, True).config
+    assert [ensemble_size(one) for one in (adapted("clustering", table), many)] == [5, 1]
+    apart = resolve("clustering", ["phases.consistency.ensemble=false"])
+    assert ensemble_size(adapt(apart, table, 200, True).config) == 1
     assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["equal", "found"]
     assert [adapted("semi-supervised", schema).phases.semi_supervised.linear for schema in (image, table)] == [0, 0.75]
     assert adapted("semi-supervised", table).phases.semi_supervised.weight == 0.2
