@@ -90,7 +90,8 @@ def merge_together(joint: np.ndarray, restarts: int, groups: int, seed: int = 0)
 
     spectral = SpectralClustering(groups, affinity="precomputed", assign_labels="discretize", random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of groups that share nothing at all
+        for kind in (UserWarning, RuntimeWarning):  # of groups that share nothing at all, or everything
+            warnings.simplefilter("ignore", kind)
         found = spectral.fit_predict(joint + 1e-12)
     shared = joint @ np.eye(groups)[found] / joint.sum(1, keepdims=True).clip(min=1e-12)
     result = found.reshape(restarts, -1).astype(np.int64)

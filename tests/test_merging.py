@@ -1,6 +1,7 @@
 """Fine clusters into fewer: by what views cross, and by what labels say."""
 
 import numpy as np
+import pytest
 import torch
 
 from aae_cli.merging import coupling, label_clusters, merge_clusters, merge_together, merged_shares, shared_rows
@@ -107,6 +108,18 @@ def test_every_restart_has_every_group():
     rows = [[0, 2]] * 50 + [[1, 2]] * 49 + [[1, 3]]
     for own in merge_together(together(rows), restarts=2, groups=2):
         assert set(own.tolist()) == {0, 1}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("groups", [1, 3, 8])
+def test_clusters_that_say_nothing_are_merged_without_a_word(groups):
+    random, rows = np.random.default_rng(0), 50
+    parted = np.eye(8)[random.integers(0, 8, rows)]
+    one, even, none = np.eye(8)[np.zeros(rows, int)], np.full((rows, 8), 1 / 8), np.zeros((rows, 8))
+    for restarts in ([one, one], [even, even], [none, parted], [parted, one, even], [none, none]):
+        y = np.concatenate(restarts, 1)
+        for own in merge_together(y.T @ y / rows, len(restarts), groups):
+            assert set(own.tolist()) == set(range(groups))
 
 
 def test_sizes_are_found_unless_they_are_nearly_equal():
