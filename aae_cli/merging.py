@@ -76,29 +76,6 @@ def shared_rows(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.nd
     return joint.cpu().numpy(), share.cpu().numpy()
 
 
-@torch.no_grad()
-def ensemble_shares(model: AAE, x: Tensor, restarts: int) -> np.ndarray:
-    """How restarts together share out rows, each to the category that their mean q(y|x) finds most probable.
-
-    Means of q(y|x) itself would be nearer to equal sizes, as rows between clusters count for both.
-
-    Args:
-        x: (N, D) rows in the file's units, on the model's device. restarts: as in :func:`shared_rows`.
-
-    Returns:
-        (R, K), the same for the restarts of a seed; rows sum to 1.
-    """
-    training = model.training
-    model.eval()
-    total, rows = torch.zeros(model.models // restarts, model.classes, dtype=torch.float64, device=x.device), x[:ROWS]
-    for some in rows.split(ROWS_AT_ONCE):
-        y = model.encode(model.scaling(some).expand(model.models, -1, -1)).part("y").nan_to_num()
-        own = y.unflatten(0, (-1, restarts)).mean(1).argmax(-1)
-        total += torch.nn.functional.one_hot(own, model.classes).sum(1)
-    model.train(training)
-    return (total / len(rows)).repeat_interleave(restarts, 0).cpu().numpy()
-
-
 def merge_together(joint: np.ndarray, restarts: int, groups: int, seed: int = 0) -> np.ndarray:
     """Spectral clustering of the clusters of all restarts by the rows that they share (Yu and Shi 2003).
 
@@ -234,16 +211,11 @@ def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
 
 
 def merged_shares(groups: np.ndarray, share: np.ndarray, classes: int) -> np.ndarray:
-    """How merged clusters share the rows: (K,), summing to 1.
+    """How merged clusters share the rows: (K,), summing to 1; equal where KL(found ‖ equal) < ``EQUAL``·log K.
 
     Args:
         groups: (F,) the group of each fine cluster. share: (F,).
     """
-    return np.bincount(groups, share, minlength=classes) / share.sum()
-
-
-def unless_equal(found: np.ndarray) -> np.ndarray:
-    """Shares (K,), or equal ones where KL(found ‖ equal) < ``EQUAL``·log K."""
-    classes = len(found)
+    found = np.bincount(groups, share, minlength=classes) / share.sum()
     divergence = (found * np.log(found.clip(min=1e-12) * classes)).sum()
     return np.full(classes, 1 / classes) if divergence < EQUAL * math.log(classes) else found

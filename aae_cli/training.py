@@ -55,16 +55,7 @@ from .graph import CudaRecorder
 from .inference import Autoencoder
 from .linear import LinearClassifiers
 from .merging import ROWS as COUPLING_ROWS
-from .merging import (
-    coupling,
-    ensemble_shares,
-    label_clusters,
-    merge_clusters,
-    merge_together,
-    merged_shares,
-    shared_rows,
-    unless_equal,
-)
+from .merging import coupling, label_clusters, merge_clusters, merge_together, merged_shares, shared_rows
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
@@ -543,17 +534,13 @@ class _Job:
                 groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
             else:
                 groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
-        device, encoder = self.plan.device, self.model.encoder
-        merged = self.world.of_main(torch.from_numpy(np.stack(groups)).to(device))
-        encoder.load_state_dict({**trained.encoder.state_dict(), "share": encoder.share, "groups": merged})
+        merged = {"groups": torch.from_numpy(np.stack(groups))}
         if self.config.code.y is not None and self.config.code.y.sizes == "found":
-            if ensemble > 1 and not labels_name_them:
-                sizes = list(ensemble_shares(self.model, self._some(COUPLING_ROWS), ensemble))
-            else:
-                sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
-            found = torch.from_numpy(np.stack([unless_equal(each) for each in sizes])).float()
-            assert encoder.share is not None
-            encoder.share.copy_(self.world.of_main(found.to(device)))
+            sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
+            merged["share"] = torch.from_numpy(np.stack(sizes)).float()
+        state = {**trained.encoder.state_dict(), "share": self.model.encoder.share}
+        state |= {name: self.world.of_main(value.to(self.plan.device)) for name, value in merged.items()}
+        self.model.encoder.load_state_dict(state)
         following.restart_average()
         following.seconds = engine.seconds
         self.reporter.say(f"{fine} clusters merged into {classes}")

@@ -4,16 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli.merging import (
-    coupling,
-    ensemble_shares,
-    label_clusters,
-    merge_clusters,
-    merge_together,
-    merged_shares,
-    shared_rows,
-    unless_equal,
-)
+from aae_cli.merging import coupling, label_clusters, merge_clusters, merge_together, merged_shares, shared_rows
 from aae_cli.model import AAE, Encoder, gather_logits
 
 
@@ -132,23 +123,10 @@ def test_clusters_that_say_nothing_are_merged_without_a_word(groups):
 
 
 def test_sizes_are_found_unless_they_are_nearly_equal():
-    def sizes(*share: float) -> list[float]:
-        return unless_equal(merged_shares(np.array([0, 0, 1, 1]), np.array(share), 2)).tolist()
-
-    assert sizes(0.3, 0.22, 0.24, 0.24) == [0.5, 0.5]
-    np.testing.assert_allclose(sizes(0.5, 0.3, 0.1, 0.1), [0.8, 0.2])
-    assert sizes(0.5, 0.5, 0, 0) == [1, 0]
-
-
-def test_restarts_share_out_rows_by_what_they_find_together():
-    torch.manual_seed(0)
-    model, x = AAE(4, 2, Encoder(4, 2, [4], 3, 1), classes=3, dims=1), torch.rand(50, 2)
-    share = ensemble_shares(model, x, restarts=2)
-    with torch.no_grad():
-        y = model.eval().encode(x.expand(4, -1, -1)).part("y").numpy()
-    for seed in range(2):
-        counts = np.bincount(y[2 * seed : 2 * seed + 2].mean(0).argmax(-1), minlength=3)
-        np.testing.assert_allclose(share[2 * seed : 2 * seed + 2], [counts / 50] * 2)
+    groups = np.array([0, 0, 1, 1])
+    assert merged_shares(groups, np.array([0.3, 0.22, 0.24, 0.24]), 2).tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(merged_shares(groups, np.array([0.5, 0.3, 0.1, 0.1]), 2), [0.8, 0.2])
+    assert merged_shares(groups, np.array([0.5, 0.5, 0, 0]), 2).tolist() == [1, 0]
 
 
 def information(joint: np.ndarray, groups: np.ndarray) -> float:
