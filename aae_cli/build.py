@@ -103,8 +103,6 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     near = values["phases"]["neighbour_embedding"]
     if near is not None and near["weight"] == "auto":
         near["weight"] = NEIGHBOUR_WEIGHT if schema.kind == "table" else 0.0
-    if values["train"]["merge_at"] == "auto":
-        values["train"]["merge_at"] = 0.2 if semi is not None and used > rows / 2 else 0.5
     bounded = values["data"]["scaling"] == "unit"
     if values["decoder"]["output"] == "auto" or (values["decoder"]["output"] == "sigmoid" and not bounded):
         values["decoder"]["output"] = "sigmoid" if bounded else "linear"
@@ -128,6 +126,12 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
             notes.append(
                 f"{TABLE_RESTARTS} models at once, as {rows} rows are quick: they teach each other, and one is kept"
             )
+    if values["train"]["merge_at"] == "auto":
+        early = semi is not None and used > rows / 2
+        # What restarts found together is good as it is; heads, though, are learned after the merging.
+        together = schema.kind == "table" and semi is None and values["train"]["restarts"] > 1
+        late = together and config.decoder.input != "heads"
+        values["train"]["merge_at"] = 0.2 if early else 0.8 if late else 0.5
     batch_size = min(config.train.batch_size, max(2, rows // BATCHES_PER_EPOCH_LEAST))
     if batch_size < config.train.batch_size:
         notes.append(f"batch size {batch_size} instead of {config.train.batch_size} for {rows} rows")

@@ -314,8 +314,9 @@ class Train(_Section):
     ``lr_decay``: share of training after which rates fall linearly to 0 (1 = never). ``init_std``: weights ~ N(0, std²)
     (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best; auto = 5 for clusters of
     a table of at most 10,000 rows, else 1. ``ema``: decay of the averaged weights that are saved (0 = off). ``merge_at``:
-    share of the epochs after which ``code.y.overcluster``ed clusters are merged; auto = 0.5, or 0.2 where most rows have
-    labels. ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
+    share of the epochs after which ``code.y.overcluster``ed clusters are merged; auto = 0.5, but 0.2 where most rows have
+    labels, and 0.8 for restarts on a table without labels and cluster heads. ``precision``: of matrix products; auto = tf32
+    on CUDA, else fp32.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10**9)] = 50

@@ -530,6 +530,9 @@ def test_small_tables_are_clustered_several_times_over():
     assert adapted("gaussian", table).train.restarts == 1
     assert adapted("semi-supervised", table, 20_000).train.restarts == 1
     assert adapt(resolve("clustering", ["train.restarts=1"]), table, 200, True).config.train.restarts == 1
+    tables = [adapted(name, table).train.merge_at for name in ("clustering", "dim-reduction", "semi-supervised")]
+    assert tables == [0.8, 0.5, 0.5]
+    assert [adapted("clustering", each, 20_000).train.merge_at for each in (image, table)] == [0.5, 0.5]
     many = adapt(resolve("clustering", ["code.y.classes=200"]), table, 5000, True).config
     assert [ensemble_size(one) for one in (adapted("clustering", table), many)] == [5, 1]
     apart = resolve("clustering", ["phases.consistency.ensemble=false"])
