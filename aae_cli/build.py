@@ -129,8 +129,8 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     if values["train"]["merge_at"] == "auto":
         early = semi is not None and used > rows / 2
         # What restarts found together is good as it is; heads, though, are learned after the merging.
-        together = schema.kind == "table" and semi is None and values["train"]["restarts"] > 1
-        late = together and config.decoder.input != "heads"
+        together = semi is None and ensemble_size(validate(values, "the adapted preset")) > 1
+        late = schema.kind == "table" and together and config.decoder.input != "heads"
         values["train"]["merge_at"] = 0.2 if early else 0.8 if late else 0.5
     batch_size = min(config.train.batch_size, max(2, rows // BATCHES_PER_EPOCH_LEAST))
     if batch_size < config.train.batch_size:

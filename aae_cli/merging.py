@@ -76,7 +76,7 @@ def shared_rows(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.nd
     return joint.cpu().numpy(), share.cpu().numpy()
 
 
-def merge_together(joint: np.ndarray, restarts: int, groups: int, seed: int = 0) -> np.ndarray:
+def merge_together(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:
     """Spectral clustering of the clusters of all restarts by the rows that they share (Yu and Shi 2003).
 
     Args:
@@ -88,7 +88,7 @@ def merge_together(joint: np.ndarray, restarts: int, groups: int, seed: int = 0)
     """
     from sklearn.cluster import SpectralClustering
 
-    spectral = SpectralClustering(groups, affinity="precomputed", assign_labels="discretize", random_state=seed)
+    spectral = SpectralClustering(groups, affinity="precomputed", assign_labels="discretize", random_state=0)
     with warnings.catch_warnings():
         for kind in (UserWarning, RuntimeWarning):  # of groups that share nothing at all, or everything
             warnings.simplefilter("ignore", kind)

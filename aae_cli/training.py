@@ -465,7 +465,7 @@ class _Job:
     def _build(self, stage: int) -> Engine:
         self.stage = stage
         config, plan, rows = self.stages[stage], self.plan, self.splits.train
-        restarts = int(config.train.restarts)
+        restarts, ensemble = int(config.train.restarts), ensemble_size(config)
         model_seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
         models = len(model_seeds)
         torch.manual_seed(config.train.seed + stage)
@@ -483,7 +483,7 @@ class _Job:
             model.scaling,
             batch_size=config.train.batch_size,
             # Models that teach each other see the same rows.
-            seeds=[model_seeds[i - i % ensemble_size(config)] for i in range(models)],
+            seeds=[model_seeds[i - i % ensemble] for i in range(models)],
             labelled_size=int(semi.batch_size) if semi else 0,
             view=build_view(config, self.schema, model, self._some(NEIGHBOUR_ROWS), self.world),
             want_view=objective.needs_view,

@@ -535,8 +535,9 @@ def test_small_tables_are_clustered_several_times_over():
     assert [adapted("clustering", each, 20_000).train.merge_at for each in (image, table)] == [0.5, 0.5]
     many = adapt(resolve("clustering", ["code.y.classes=200"]), table, 5000, True).config
     assert [ensemble_size(one) for one in (adapted("clustering", table), many)] == [5, 1]
-    apart = resolve("clustering", ["phases.consistency.ensemble=false"])
-    assert ensemble_size(adapt(apart, table, 200, True).config) == 1
+    apart = adapt(resolve("clustering", ["phases.consistency.ensemble=false"]), table, 200, True).config
+    assert ensemble_size(apart) == 1
+    assert [one.train.merge_at for one in (many, apart)] == [0.5, 0.5]  # each is merged by itself
     assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["equal", "found"]
     assert [adapted("semi-supervised", schema).phases.semi_supervised.linear for schema in (image, table)] == [0, 0.75]
     assert adapted("semi-supervised", table).phases.semi_supervised.weight == 0.2
