@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -15,9 +15,14 @@ from .world import ALONE, World
 
 
 class View(Protocol):
-    """A random map (R, B, D) → (R, B, D). ``parts``: sizes of the batches that follow each other along B, None for one."""
+    """A random map (R, B, D) → (R, B, D).
 
-    def __call__(self, x: Tensor, parts: Sequence[int] | None = None) -> Tensor: ...
+    Args:
+        parts: sizes of the batches that follow each other along B, None for one.
+        rows: (R, B) the numbers that these rows have in training, where they are training rows.
+    """
+
+    def __call__(self, x: Tensor, parts: Sequence[int] | None = None, rows: Tensor | None = None) -> Tensor: ...
 
 
 ELASTIC_NODES = 5  # a side of the coarse lattice of displacements
@@ -54,7 +59,7 @@ def image_view(
     quarters = torch.tensor([0.0, -1.0, 1.0, 0.0], device=device) * (math.pi / 2)
     dark = not bool(outside.any())
 
-    def view(x: Tensor, parts: Sequence[int] | None = None) -> Tensor:
+    def view(x: Tensor, parts: Sequence[int] | None = None, rows: Tensor | None = None) -> Tensor:
         images = (x if dark else x - outside).reshape(-1, channels, height, width)
         draws = (world.draw(torch.rand, (*x.shape[:2], 6), device, parts) * (2 * bounds) - bounds).view(-1, 6)
         # Rotation · shear · scaling; columns are where the axes go.
@@ -77,33 +82,62 @@ def _centres(count: int, device: torch.device) -> Tensor:
     return (2 * torch.arange(count, device=device) + 1) / count - 1
 
 
-def feature_view(noise: float, swap: float, neighbours: int, reference: Tensor, world: World = ALONE) -> View:
+class Neighbours:
+    """The rows of a reference that are nearest to a table's rows.
+
+    Args:
+        count: how many; a row that is in the reference finds itself beside them.
+        reference: (M, D) rows, in the networks' units.
+    """
+
+    def __init__(self, count: int, reference: Tensor) -> None:
+        self.reference, self.count = reference, min(count + 1, len(reference))
+        self._square = reference.square().sum(-1)
+        self._known: tuple[Tensor, Tensor] | None = None
+
+    def remember(self, training: Iterable[Tensor]) -> None:
+        """Find those of all training rows, given as (B, D) in the order of their numbers, once and for all."""
+        if self._known is None:
+            far, near = zip(*(self(some) for some in training), strict=True)
+            self._known = torch.cat(far), torch.cat([each.int() for each in near])
+
+    def __call__(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(…, D) rows → squared distance to the farthest of its nearest, (…, 1), and their numbers, (…, count).
+
+        Args:
+            rows: (…) the numbers of training rows, which are looked up where they are remembered.
+        """
+        if rows is not None and self._known is not None:
+            far, near = self._known
+            return far[rows], near[rows]
+        square = self._square - 2 * x @ self.reference.T + x.square().sum(-1, keepdim=True)
+        nearest, near = square.topk(self.count, largest=False, sorted=False)
+        return nearest.amax(-1, keepdim=True).clamp(min=0), near
+
+
+def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world: World = ALONE) -> View:
     """A step towards a near row, Gaussian noise, and a share ``swap`` of features from other rows.
 
     Args:
-        noise: length, as a share of the distance to the farthest of the ``neighbours``; without them, the std.
-        neighbours: a row moves a random part of the way towards one of its so many nearest in ``reference``, 0 = not.
-        reference: (M, D) rows, in the networks' units.
+        noise: length, as a share of the distance to the farthest of the neighbours; without them, the std.
+        neighbours: a row moves a random part of the way towards one of them; None = not.
 
     Of several processes, each swaps among its own rows.
     """
-    reference_square = reference.square().sum(-1)
-    nearest = min(neighbours + 1, len(reference))  # a row that is in the reference finds itself among them
 
-    def view(x: Tensor, parts: Sequence[int] | None = None) -> Tensor:
+    def view(x: Tensor, parts: Sequence[int] | None = None, rows: Tensor | None = None) -> Tensor:
         std: float | Tensor = noise
-        if neighbours:
-            square = reference_square - 2 * x @ reference.T + x.square().sum(-1, keepdim=True)
-            near, some = square.topk(nearest, largest=False, sorted=False)
-            std = noise * (near.amax(-1, keepdim=True).clamp(min=0) / x.shape[-1]).sqrt()
-            chosen = world.draw(partial(torch.randint, nearest), (*x.shape[:2], 1), x.device, parts)
+        if neighbours is not None:
+            far, near = neighbours(x, rows)
+            std = noise * (far / x.shape[-1]).sqrt()
+            chosen = world.draw(partial(torch.randint, neighbours.count), (*x.shape[:2], 1), x.device, parts)
             part = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts)
-            x = x + part * (reference[some.gather(-1, chosen).squeeze(-1)] - x)
+            x = x + part * (neighbours.reference[near.gather(-1, chosen).squeeze(-1)] - x)
         if swap:
             # One random rotation of the batch gives every swapped feature a value that some other row really has.
             offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
-            rows = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
-            x = torch.where(world.draw(torch.rand, x.shape, x.device, parts) < swap, x[..., rows, :], x)
+            others = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
+            x = torch.where(world.draw(torch.rand, x.shape, x.device, parts) < swap, x[..., others, :], x)
         return x + std * world.draw(torch.randn, x.shape, x.device, parts)
 
     return view

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -126,6 +126,11 @@ class Batches:
         """Rows by number, in the file's units."""
         return self.x[rows if self.index is None else self.index[rows]]
 
+    def every(self, at_once: int = 1000) -> Iterator[Tensor]:
+        """All rows in the order of their numbers, (B, D) at a time, in the networks' units."""
+        for some in torch.arange(self.count, device=self.x.device).split(at_once):
+            yield self.scaling(self.raw(some))
+
     def some_labelled(self, count: int) -> tuple[Tensor, Tensor]:
         """At most so many labelled rows of each model, (R, L, D) in the networks' units, and their labels, (R, L)."""
         chosen = np.linspace(0, self.labelled.shape[1] - 1, min(count, self.labelled.shape[1])).astype(np.int64)
@@ -134,17 +139,19 @@ class Batches:
 
     def batch(self, rows: Tensor) -> Batch:
         """The batch of these rows. Draws random numbers where there are views, or labelled rows."""
-        wanted, targets = rows, None
+        wanted, targets, numbers = rows, None, {"x": rows}
         if self.labelled_size:
             shape = (len(self.seeds), self.labelled_size // self.world.size)
             some = self.world.draw(partial(torch.randint, self.labelled.shape[1]), shape, self.x.device)
             chosen = self.labelled.gather(1, some)
             wanted, targets = torch.cat([rows, chosen], 1), self.all_labels[chosen]
+            numbers["labelled"] = chosen
         x, labelled = self.scaling(self.raw(wanted)).tensor_split([rows.shape[1]], 1)
         linear = None if self.linear is None else self.linear(x)
         streams = {"x": x, "labelled": labelled} if self.labelled_size else {"x": x}
         if self.view is not None and self.viewed:
             seen = [streams[source] for source in self.viewed.values()]
             parts = [each.shape[1] for each in seen]
-            streams |= dict(zip(self.viewed, self.view(torch.cat(seen, 1), parts).split(parts, 1), strict=True))
+            views = self.view(torch.cat(seen, 1), parts, torch.cat([numbers[name] for name in self.viewed.values()], 1))
+            streams |= dict(zip(self.viewed, views.split(parts, 1), strict=True))
         return Batch(labels=self.labels[self.models, rows], targets=targets, linear=linear, **streams)

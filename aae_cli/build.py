@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from . import phases as ph
 from .adversary import Adversary
-from .augment import View, feature_view, image_view
+from .augment import Neighbours, View, feature_view, image_view
 from .config import Adversary as AdversaryConfig
 from .config import Config, Optimizer, map_without_labels, validate
 from .data.types import Schema
@@ -33,6 +33,7 @@ LINEAR_SHARE = 0.75  # of a linear classifier in what a table's consistency term
 MERGED_TOGETHER = 2048  # fine clusters of all restarts, at most: that takes seconds
 NEIGHBOUR_WEIGHT = 3.0  # of the embedding of a table's neighbours in a map
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
+REMEMBERED_ROWS = 2_000_000  # whose neighbours are found once, not at every step: 28 bytes each
 
 
 @dataclass(frozen=True)
@@ -263,25 +264,33 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Te
     scale.copy_(std)
 
 
-def build_view(config: Config, schema: Schema, model: AAE, rows: Tensor, world: World = ALONE) -> View | None:
+def build_neighbours(config: Config, schema: Schema, model: AAE, rows: Tensor) -> Neighbours | None:
+    """Where a table's rows have the neighbours that ``augment`` asks for; None for images.
+
+    Args:
+        rows: (M, D) in the file's units, on the model's device.
+    """
+    count = config.augment.neighbours
+    return Neighbours(count, model.scaling(rows)) if schema.kind == "table" and count else None
+
+
+def build_view(
+    config: Config, schema: Schema, model: AAE, neighbours: Neighbours | None, world: World = ALONE
+) -> View | None:
     """The map from rows to second views (:func:`make_view`), where some term or the labelled batch asks for one."""
     labelled = config.phases.semi_supervised is not None and config.phases.semi_supervised.augment
     if not (_needs_view(config) or labelled or config.augment.rows):
         return None
-    return make_view(config, schema, model, rows, world)
+    return make_view(config, schema, model, neighbours, world)
 
 
-def make_view(config: Config, schema: Schema, model: AAE, rows: Tensor, world: World = ALONE) -> View:
-    """The map from rows to second views, which ``augment`` describes.
-
-    Args:
-        rows: (M, D) in the file's units, on the model's device, among which those of a table have their neighbours.
-    """
+def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours | None, world: World = ALONE) -> View:
+    """The map from rows to second views, which ``augment`` describes."""
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
         return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
-    return feature_view(float(a.noise), a.swap, a.neighbours, model.scaling(rows), world)
+    return feature_view(float(a.noise), a.swap, neighbours, world)
 
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

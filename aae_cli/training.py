@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .augment import Neighbours
 from .batches import Batches, choose_labelled
 from .build import (
     NEIGHBOUR_ROWS,
+    REMEMBERED_ROWS,
     Adapted,
     adapt,
     build_model,
+    build_neighbours,
     build_objective,
     build_view,
     ensemble_size,
@@ -406,6 +409,7 @@ class _Job:
         self.title, self.folder, self.plan, self.splits, self.notes = title, folder, plan, splits, notes
         self.reporter, self.config, self.schema = reporter, plan.config, splits.train.schema
         self.last_record: dict[str, Any] = {}
+        self.neighbours: Neighbours | None = None  # the same in all stages
         self.steps_per_epoch = max(1, len(splits.train) // plan.config.train.batch_size)
         self._set_stages()
 
@@ -476,6 +480,9 @@ class _Job:
         model.to(plan.device)
         objective = build_objective(config, model, len(self.schema.classes or ()), plan.context, self.world)
         semi = config.phases.semi_supervised
+        if self.neighbours is None:
+            self.neighbours = build_neighbours(config, self.schema, model, self._some(NEIGHBOUR_ROWS))
+        view = build_view(config, self.schema, model, self.neighbours, self.world)
         self.batches = Batches(
             x.to(plan.device),
             labels.to(plan.device),
@@ -485,13 +492,15 @@ class _Job:
             # Models that teach each other see the same rows.
             seeds=[model_seeds[i - i % ensemble] for i in range(models)],
             labelled_size=int(semi.batch_size) if semi else 0,
-            view=build_view(config, self.schema, model, self._some(NEIGHBOUR_ROWS), self.world),
+            view=view,
             want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),
             augment_rows=config.augment.rows,
             world=self.world,
             index=None if index is None else index.to(plan.device),
         )
+        if view is not None and self.neighbours is not None and self.batches.count <= REMEMBERED_ROWS:
+            self.neighbours.remember(self.batches.every())
         if semi is not None and semi.linear:
             self.batches.linear = LinearClassifiers(*self.batches.some_labelled(SCORE_ROWS), model.classes)
         self.model = model
@@ -551,7 +560,7 @@ class _Job:
         before = self.stages[0]
         with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
             torch.manual_seed(before.train.seed)
-            view = make_view(before, self.schema, model, self._some(NEIGHBOUR_ROWS))
+            view = make_view(before, self.schema, model, self.neighbours)
             return coupling(model, self._some(COUPLING_ROWS), view)
 
     @torch.no_grad()
@@ -688,7 +697,7 @@ class _Job:
         if not model.model.classes:
             x_hat = torch.from_numpy(model.reconstruct(rows, data.labels)).to(model.device)
             return -float((model.model.scaling(x_hat)[None] - x).square().sum(-1).mean())
-        view = make_view(self.config, self.schema, model.model, self._some(NEIGHBOUR_ROWS))
+        view = make_view(self.config, self.schema, model.model, self.neighbours)
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.train.seed)
             y, again = (model.model.encode(each).y for each in (x, view(x)))

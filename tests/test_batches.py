@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli.augment import feature_view, image_view
+from aae_cli.augment import Neighbours, feature_view, image_view
 from aae_cli.batches import Batches, choose_labelled
 from aae_cli.errors import DataError
 from aae_cli.model import Scaling
@@ -119,17 +119,14 @@ def test_shift_is_a_share_of_the_side():
     assert 1.5 < (columns - 14).abs().max() <= 2.01
 
 
-NOWHERE = torch.zeros(0, 5)
-
-
 def test_feature_views_swap_in_values_of_other_rows():
     torch.manual_seed(0)
     x = torch.arange(40.0).view(1, 40, 1).repeat(1, 1, 5)
-    view = feature_view(0.0, 0.3, 0, NOWHERE)(x)
+    view = feature_view(0.0, 0.3, None)(x)
     changed = view != x
     assert 0.2 < changed.float().mean() < 0.4
     assert set(view.unique().tolist()) <= set(range(40))
-    noisy = feature_view(0.1, 0.0, 0, NOWHERE)(x)
+    noisy = feature_view(0.1, 0.0, None)(x)
     assert (noisy - x).std().item() == pytest.approx(0.1, rel=0.2)
 
 
@@ -137,10 +134,53 @@ def test_feature_views_move_towards_near_rows():
     torch.manual_seed(0)
     ends = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 9.0], [1.0, 9.0], [0.0, 99.0]])
     x = ends[:4].repeat(2, 50, 1)
-    moved = feature_view(0.0, 0.0, 1, ends)(x)  # each finds itself and the one beside it
+    moved = feature_view(0.0, 0.0, Neighbours(1, ends))(x)  # each finds itself and the one beside it
     assert torch.equal(moved[..., 1], x[..., 1])
     steps = (moved - x)[..., 0].abs()
     assert 0.3 < (steps == 0).float().mean() < 0.7
     assert steps[steps > 0].mean().item() == pytest.approx(0.5, abs=0.05)
     assert steps.max() < 1
-    assert feature_view(0.0, 0.0, 99, ends)(x).shape == x.shape
+    assert feature_view(0.0, 0.0, Neighbours(99, ends))(x).shape == x.shape
+
+
+def test_neighbours_of_training_rows_are_found_once_and_looked_up():
+    torch.manual_seed(0)
+    training = torch.randn(50, 3)
+    neighbours = Neighbours(4, training[:30])
+    rows = torch.randint(50, (2, 20))
+    far, near = neighbours(training[rows])
+    assert (near == rows.unsqueeze(-1)).any(-1).equal(rows < 30)  # itself, where it is in the reference
+    neighbours.remember(training.split(7))
+    neighbours.reference.fill_(torch.nan)  # so that nothing can be looked for any more
+    again, numbers = neighbours(training[rows], rows)
+    torch.testing.assert_close(again, far, rtol=1e-4, atol=1e-5)
+    assert numbers.sort(-1).values.tolist() == near.sort(-1).values.tolist()
+
+
+def test_views_look_up_the_neighbours_of_the_rows_that_they_are_of():
+    """Whatever streams a batch has, and in whatever order its rows come."""
+    x = torch.arange(60.0).view(30, 2)
+    labels = torch.arange(30) % 3
+    asked = []
+
+    def view(x, parts=None, rows=None):
+        asked.append((x, rows))
+        return x
+
+    batches = Batches(
+        x,
+        labels,
+        [np.array([4, 9, 23])] * 2,
+        Scaling(2),
+        batch_size=8,
+        seeds=[0, 1],
+        labelled_size=5,
+        view=view,
+        want_view=True,
+        augment_labelled=True,
+    )
+    batches.batch(batches.rows(3))
+    ((seen, rows),) = asked
+    assert seen.shape == (2, 13, 2)
+    assert torch.equal(seen, x[rows])
+    assert torch.equal(torch.cat(list(batches.every(7))), x)

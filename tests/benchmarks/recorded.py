@@ -49,7 +49,7 @@ def build(batch: int, models: int, device: torch.device, precision: str, recorde
         batch_size=batch,
         seeds=list(range(models)),
         labelled_size=config.phases.semi_supervised.batch_size,
-        view=build_view(config, schema, model, x[:0].to(device)),
+        view=build_view(config, schema, model, None),
         want_view=True,
         augment_labelled=True,
     )
