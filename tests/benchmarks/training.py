@@ -4,7 +4,8 @@ python tests/benchmarks/training.py [--threads 2] [--rounds 7] [--batches 100,50
 
 Encoder 784-1000-1000-8, decoder 8-1000-1000-784, discriminator 8-1000-1000-1 (the likelihood preset's form).
 
-- textbook: the loop that most implementations have: three phases, three Adams, an encoder pass in each.
+- textbook: the loop that most implementations have: three phases, three Adams, an encoder pass in each, in fp32; of bf16
+  runs also in bf16.
 - ours: the engine with the batches, losses, schedule and read-out of `aae train`, with and without averaged weights.
 - bound: the FLOPs that one joint step needs, over the rate of matrix products of the step's own shapes that this process
   reaches ("products"), and over its best rate on 2000 × 2000 matrices ("peak").
@@ -20,6 +21,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -145,18 +147,24 @@ def measure(batch: int, precision: str, rounds: int, steps: int) -> dict[str, fl
     x = torch.randint(0, 256, (ROWS, PIXELS), dtype=torch.uint8)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     square = torch.randn(2000, 2000, dtype=dtype)
-    textbook, products = Textbook(x, batch), Products(batch, dtype)
+    # Less precision is compared with what people have today: the textbook loop in fp32, and in that precision.
+    textbooks = {"textbook": "fp32"} | ({f"textbook in {precision}": precision} if precision != "fp32" else {})
+    loops = {name: Textbook(x, batch) for name in textbooks}
+    products = Products(batch, dtype)
     engines = {"ours": build(x, batch, precision, 0.0, 0), "ours, averaged": build(x, batch, precision, 0.999, 0)}
-    times: dict[str, list[float]] = {name: [] for name in ("textbook", *engines, "products", "peak")}
+    times: dict[str, list[float]] = {name: [] for name in (*textbooks, *engines, "products", "peak")}
 
     def go_on(engine: Engine) -> None:
         engine.schedule = Schedule(engine.step + steps, 1)
         engine.run()
 
+    def go_through(name: str) -> None:
+        loops[name].run(steps, lambda: autocast(x.device, textbooks[name])[0])
+
     for round_ in range(rounds + 1):
-        taken = {"textbook": seconds(lambda: textbook.run(steps, lambda: autocast(x.device, precision)[0]))}
+        taken = {name: seconds(partial(go_through, name)) for name in loops}
         for name, engine in engines.items():
-            taken[name] = seconds(lambda engine=engine: go_on(engine))  # type: ignore[misc]
+            taken[name] = seconds(partial(go_on, engine))
         taken["products"] = seconds(products.run) * flops(batch) / products.flops * steps
         taken["peak"] = seconds(lambda: square @ square) * flops(batch) / (2 * 2000**3) * steps
         if round_:  # the first warms up
