@@ -69,9 +69,11 @@ class Batches:
 
     Attributes:
         linear: x (R, B, D) → probabilities (R, B, K) that batches carry along, where it is set.
+        odds: (R, 1, K) that batches carry along as it is.
     """
 
     linear: Callable[[Tensor], Tensor] | None = None
+    odds: Tensor | None = None
 
     def __init__(
         self,
@@ -154,4 +156,5 @@ class Batches:
             parts = [each.shape[1] for each in seen]
             views = self.view(torch.cat(seen, 1), parts, torch.cat([numbers[name] for name in self.viewed.values()], 1))
             streams |= dict(zip(self.viewed, views.split(parts, 1), strict=True))
-        return Batch(labels=self.labels[self.models, rows], targets=targets, linear=linear, **streams)
+        labels = self.labels[self.models, rows]
+        return Batch(labels=labels, targets=targets, linear=linear, odds=self.odds, **streams)

@@ -39,6 +39,7 @@ class Batch:
         view: (R, B, D) a second view of x, where a term asks for one.
         labelled: (R, B', D) rows of the semi-supervised phase, and their ``targets`` (R, B') int64.
         linear: (R, B, K) what a linear classifier of the labelled rows says of x, where a term asks for it.
+        odds: (R, 1, K) log of how many times more often a class is labelled than met; None where that is not known.
     """
 
     x: Tensor
@@ -47,6 +48,7 @@ class Batch:
     labelled: Tensor | None = None
     targets: Tensor | None = None
     linear: Tensor | None = None
+    odds: Tensor | None = None
 
 
 @dataclass
@@ -188,7 +190,11 @@ class Fool(Term):
 
 
 class SemiSupervised(Term):
-    """Section 5: cross-entropy of q(y|x) on labelled rows."""
+    """Section 5: cross-entropy of q(y|x) on labelled rows.
+
+    Where these have another share of each class than all rows, of q(y|x) as it would be among them (Menon et al.,
+    arXiv:2007.07314).
+    """
 
     streams: tuple[Stream, ...] = ("labelled",)
 
@@ -198,6 +204,8 @@ class SemiSupervised(Term):
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         logits, targets = forward.codes["labelled"].y_logits, forward.batch.targets
         assert logits is not None and targets is not None
+        if forward.batch.odds is not None:
+            logits = logits + forward.batch.odds
         loss = F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none").mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"semi_supervised": loss}
 

@@ -502,7 +502,13 @@ class _Job:
         if view is not None and self.neighbours is not None and self.batches.count <= REMEMBERED_ROWS:
             self.neighbours.remember(self.batches.every())
         if semi is not None and semi.linear:
-            self.batches.linear = LinearClassifiers(*self.batches.some_labelled(SCORE_ROWS), model.classes)
+            linear = LinearClassifiers(*self.batches.some_labelled(SCORE_ROWS), model.classes)
+            if _sizes_by_linear(config):
+                linear.go_by(model.scaling(self._some(SCORE_ROWS)))
+                self.batches.odds = linear.odds
+                if model.encoder.share is not None:
+                    model.encoder.share.copy_(linear.share)
+            self.batches.linear = linear
         self.model = model
         schedule = Schedule(
             config.train.epochs, self.batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay
@@ -543,8 +549,11 @@ class _Job:
                 groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
             else:
                 groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+        assert self.model.encoder.share is not None
         merged = {"groups": torch.from_numpy(np.stack(groups))}
-        if self.config.code.y is not None and self.config.code.y.sizes == "found":
+        if _sizes_by_linear(self.config):
+            merged["share"] = self.model.encoder.share  # the same in every process, too
+        elif self.config.code.y is not None and self.config.code.y.sizes == "found":
             sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
             merged["share"] = torch.from_numpy(np.stack(sizes)).float()
         state = {**trained.encoder.state_dict(), "share": self.model.encoder.share}
@@ -773,6 +782,12 @@ class _Job:
         for number, note in enumerate(self.notes, 1):
             shown[f"note {number}"] = note
         return card(self.title, about.summary, shown, measured, f"aae info -c {self.folder}")
+
+
+def _sizes_by_linear(config: Config) -> bool:
+    """Whether a linear classifier of the labelled rows says how large the categories of an adapted config are."""
+    y, semi = config.code.y, config.phases.semi_supervised
+    return y is not None and y.sizes == "found" and semi is not None and bool(semi.linear)
 
 
 def spaced(rows: Data, count: int) -> Data:

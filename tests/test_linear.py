@@ -7,9 +7,9 @@ from sklearn.linear_model import LogisticRegression
 
 from aae_cli import Data, load, train
 from aae_cli.data.types import Schema
-from aae_cli.linear import LinearClassifiers
+from aae_cli.linear import LinearClassifiers, class_shares
 from aae_cli.model import Codes
-from aae_cli.phases import Batch, Consistency, Forward
+from aae_cli.phases import Batch, Consistency, Forward, SemiSupervised
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -39,6 +39,67 @@ def test_classes_without_a_label_get_nothing(present):
     assert said.shape == (1, 30, 5)
     torch.testing.assert_close(said.sum(-1), torch.ones(1, 30))
     torch.testing.assert_close(said[..., present].sum(-1), torch.ones(1, 30))
+
+
+def two_clouds(rows, rare, seed, apart=1.0):
+    """Standard normal rows and their classes, of which class 1, a share ``rare`` of them, lies elsewhere."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = (torch.rand(rows, generator=generator) < rare).long()
+    return torch.randn(rows, 3, generator=generator) + apart * labels.unsqueeze(1), labels
+
+
+def test_it_goes_by_how_classes_share_all_rows_not_by_how_they_are_labelled():
+    x, labels = two_clouds(4000, 0.1, seed=0, apart=1.5)
+    known = torch.cat([(labels == c).nonzero()[:100, 0] for c in (0, 1)])  # a hundred of each
+    both = LinearClassifiers(x[known].expand(2, -1, -1), labels[known].expand(2, -1), 2)
+    every = x.expand(2, -1, -1)
+    evenly = (both(every).argmax(-1) == labels).float().mean(1)
+    torch.testing.assert_close(both.share, torch.full((2, 2), 0.5))
+    assert both.odds.abs().max() == 0
+    for _ in range(2):  # going by rows again changes nothing
+        both.go_by(x)
+        assert both.share[:, 1].tolist() == pytest.approx([0.1, 0.1], abs=0.08)
+        assert both.odds[0, 0].exp().tolist() == pytest.approx((0.5 / both.share[0]).tolist())
+        right = (both(every).argmax(-1) == labels).float().mean(1)
+        assert (right > evenly + 0.03).all(), (right, evenly)
+    few = LinearClassifiers(x[known[::25]].expand(1, -1, -1), labels[known[::25]].expand(1, -1), 2)
+    few.go_by(x)  # eight labels cannot say much
+    assert 0.1 < few.share[0, 1] < 0.5
+
+
+def test_shares_of_classes_come_from_the_rows_and_a_prior():
+    y = torch.tensor([[[0.99, 0.01, 0.0]] * 9 + [[0.01, 0.99, 0.0]]])
+    known = torch.tensor([[0.5, 0.5, 0.0]])
+    torch.testing.assert_close(class_shares(y, known, 0.0), torch.tensor([[0.9, 0.1, 0.0]]), atol=0.02, rtol=0)
+    torch.testing.assert_close(class_shares(y, known, 1.0), torch.tensor([[0.7, 0.3, 0.0]]), atol=0.02, rtol=0)
+    torch.testing.assert_close(class_shares(y, known, 1e6), known, atol=1e-4, rtol=0)
+
+
+def test_labelled_rows_are_weighed_by_how_often_their_class_is_met():
+    logits, odds = torch.randn(1, 6, 3), torch.randn(1, 1, 3)
+    targets = torch.tensor([[0, 1, 2, 0, 1, 2]])
+    codes = {"labelled": Codes(logits, None)}
+    losses = []
+    for each in (None, odds):
+        batch = Batch(torch.zeros(1, 6, 2), torch.zeros(1, 6), targets=targets, odds=each)
+        losses.append(SemiSupervised(0.5)(Forward(None, batch, codes, 0.0, joint=True))[0])
+    for loss, wanted in zip(losses, (logits, logits + odds), strict=True):
+        torch.testing.assert_close(loss[0], 0.5 * torch.nn.functional.cross_entropy(wanted[0], targets[0]))
+
+
+def test_rare_classes_of_a_table_stay_rare(tmp_path):
+    """Labels are dealt evenly; nine rows of ten are of one class, and no gap says where it ends."""
+    x, labels = two_clouds(600, 0.1, seed=1)
+    schema = Schema("table", (3,), classes=("usual", "rare"), columns=("a", "b", "c"))
+    right, share = {}, {}
+    for sizes in ("found", "equal"):
+        settings = ["train.restarts=1", "train.min_steps=200", f"code.y.sizes={sizes}"]
+        flags = {"data.labels": 120, "data.validation": 0}
+        run = train("semi-supervised", Data(x.numpy(), schema, labels.numpy()), tmp_path / sizes, settings, flags=flags)
+        said = load(run.folder).classify(x.numpy()).argmax(1)
+        right[sizes], share[sizes] = float((said == labels.numpy()).mean()), float(said.mean())
+    assert right["found"] > right["equal"] + 0.03, (right, share)
+    assert share["found"] < share["equal"]
 
 
 def test_consistency_teaches_a_share_of_it():
