@@ -97,9 +97,12 @@ class Neighbours:
 
     def remember(self, training: Iterable[Tensor]) -> None:
         """Find those of all training rows, given as (B, D) in the order of their numbers, once and for all."""
-        if self._known is None:
-            far, near = zip(*(self(some) for some in training), strict=True)
-            self._known = torch.cat(far), torch.cat([each.int() for each in near])
+        far, near = zip(*(self(some) for some in training), strict=True)
+        self._known = torch.cat(far), torch.cat([each.int() for each in near])
+
+    @property
+    def remembered(self) -> bool:
+        return self._known is not None
 
     def __call__(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(…, D) rows → squared distance to the farthest of its nearest, (…, 1), and their numbers, (…, count).

@@ -99,8 +99,8 @@ class YCode(_Section):
     ``overcluster``: training starts without labels, with this many times ``classes`` clusters (more where that would be
     fewer than 30; fewer, but at least 3 times, where each would have less than 60 rows); at ``train.merge_at`` they are
     merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
-    ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal);
-    auto = equal on images, found on tables.
+    ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal),
+    with a linear classifier of labelled rows those that it finds; auto = equal on images, found on tables.
     Ours, not the paper's.
     """
 
@@ -232,7 +232,8 @@ class SemiSupervised(_Section):
     ``weight``: auto = 0.2 on tables; on images 0.2 + 2·(share of labelled rows), as a handful must not outweigh what all
     the other rows say. ``batch_size``: labelled rows a step; auto = 100 for every 10,000 labels, from 100 to twice the
     batch. ``linear``: share of a linear classifier of the labelled rows in what the consistency term teaches, the rest
-    being the model's own q(y|x); auto = 0.75 on tables, 0 on images. Ours, not the paper's.
+    being the model's own q(y|x); auto = 0.75 on tables, 0 on images. With ``code.y.sizes`` found, labelled rows, which are
+    dealt evenly, are weighed by how the classes share all rows, as the classifier finds it. Ours, not the paper's.
     """
 
     weight: NonNegative | Literal["auto"] = 1.0

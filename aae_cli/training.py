@@ -499,8 +499,8 @@ class _Job:
             world=self.world,
             index=None if index is None else index.to(plan.device),
         )
-        if view is not None and self.neighbours is not None and self.batches.count <= REMEMBERED_ROWS:
-            self.neighbours.remember(self.batches.every())
+        if view is not None and self.neighbours is not None and not self.neighbours.remembered:
+            self._remember(self.neighbours)
         if semi is not None and semi.linear:
             linear = LinearClassifiers(*self.batches.some_labelled(SCORE_ROWS), model.classes)
             if _sizes_by_linear(config):
@@ -526,6 +526,14 @@ class _Job:
             world=self.world,
             recorder=CudaRecorder() if recorded else None,
         )
+
+    def _remember(self, neighbours: Neighbours) -> None:
+        """Find the neighbours of all training rows, unless these are too many."""
+        if (count := self.batches.count) > REMEMBERED_ROWS:
+            return
+        if count > 10 * NEIGHBOUR_ROWS:
+            self.reporter.say(f"looking for the neighbours of {count} rows, once")
+        neighbours.remember(self.batches.every())
 
     def _some(self, count: int) -> Tensor:
         """At most so many training rows, at even distances (files are often sorted), in the file's units, on the device."""
