@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from aae_cli import evaluate, load, merging, read, train, train_seeds, training
+from aae_cli.augment import Neighbours
 from aae_cli.batches import Batches
 from aae_cli.checkpoint import new_run_folder, newest_run, read_header, runs
 from aae_cli.config import preset_names
@@ -224,6 +225,27 @@ def test_restarts_that_teach_each_other_see_the_same_rows_and_agree(tmp_path, mo
     assert torch.equal(seen[-1][0], seen[-1][1]) is ensemble
     same = np.mean([(a == b).mean() for a, b in itertools.combinations(clusterings, 2)])
     assert bool(same > 0.8) is ensemble  # by the clusters' numbers, which restarts apart give as they like
+
+
+def test_neighbours_of_a_tables_rows_are_found_once(tmp_path, monkeypatch):
+    every, remembered = [], []
+    find = Neighbours.__call__
+
+    def look(self, x, rows=None):
+        if x.ndim == 2:
+            every.append(x)
+        elif rows is not None:
+            remembered.append(self.remembered)
+        return find(self, x, rows)
+
+    monkeypatch.setattr(Neighbours, "__call__", look)
+    fit("clustering", blobs(), tmp_path / "run", "train.epochs=4", "train.restarts=1", "data.validation=0")
+    assert len(remembered) > 10  # steps, of two stages
+    assert all(remembered)
+    rows = torch.cat(every)
+    assert rows.shape == (300, 4)
+    assert rows.mean(0).abs().max() < 1e-5
+    assert rows.square().mean(0).tolist() == pytest.approx([1] * 4, abs=0.01)
 
 
 def test_the_same_seed_gives_the_same_bits(tmp_path):
