@@ -95,10 +95,20 @@ class Neighbours:
         self._square = reference.square().sum(-1)
         self._known: tuple[Tensor, Tensor] | None = None
 
-    def remember(self, training: Iterable[Tensor]) -> None:
-        """Find those of all training rows, given as (B, D) in the order of their numbers, once and for all."""
-        far, near = zip(*(self(some) for some in training), strict=True)
-        self._known = torch.cat(far), torch.cat([each.int() for each in near])
+    def remember(self, training: Iterable[Tensor], count: int) -> None:
+        """Find those of all training rows once and for all.
+
+        Args:
+            training: the rows, (B, D) at a time, in the order of their numbers. count: of them all.
+        """
+        far = self.reference.new_empty(count, 1)
+        near = torch.empty(count, self.count, dtype=torch.int32, device=far.device)
+        done = 0
+        for some in training:  # filled in place: pieces kept one by one would scatter over the memory
+            own = slice(done, done + len(some))
+            far[own], near[own] = self(some)
+            done += len(some)
+        self._known = far, near
 
     @property
     def remembered(self) -> bool:

@@ -533,7 +533,7 @@ class _Job:
             return
         if count > 10 * NEIGHBOUR_ROWS:
             self.reporter.say(f"looking for the neighbours of {count} rows, once")
-        neighbours.remember(self.batches.every())
+        neighbours.remember(self.batches.every(), count)
 
     def _some(self, count: int) -> Tensor:
         """At most so many training rows, at even distances (files are often sorted), in the file's units, on the device."""
