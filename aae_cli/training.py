@@ -558,14 +558,12 @@ class _Job:
             else:
                 groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
         assert self.model.encoder.share is not None
-        merged = {"groups": torch.from_numpy(np.stack(groups))}
-        if _sizes_by_linear(self.config):
-            merged["share"] = self.model.encoder.share  # the same in every process, too
-        elif self.config.code.y is not None and self.config.code.y.sizes == "found":
+        merged = {"groups": torch.from_numpy(np.stack(groups)), "share": self.model.encoder.share}
+        if self.config.code.y is not None and self.config.code.y.sizes == "found" and not _sizes_by_linear(self.config):
             sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
             merged["share"] = torch.from_numpy(np.stack(sizes)).float()
-        state = {**trained.encoder.state_dict(), "share": self.model.encoder.share}
-        state |= {name: self.world.of_main(value.to(self.plan.device)) for name, value in merged.items()}
+        shared = {name: self.world.of_main(value.to(self.plan.device)) for name, value in merged.items()}
+        state = {**trained.encoder.state_dict(), **shared}
         self.model.encoder.load_state_dict(state)
         following.restart_average()
         following.seconds = engine.seconds
