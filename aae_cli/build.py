@@ -32,6 +32,7 @@ ROWS_A_FINE = 60  # on average, in each of them
 LINEAR_SHARE = 0.75  # of a linear classifier in what a table's consistency term teaches
 MERGED_TOGETHER = 2048  # fine clusters of all restarts, at most: that takes seconds
 NEIGHBOUR_WEIGHT = 3.0  # of the embedding of a table's neighbours in a map
+MAP_STD = 3.0  # of the prior of a map without heads: neighbours are told apart at distances around 1
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 REMEMBERED_ROWS = 2_000_000  # whose neighbours are found once, not at every step: 28 bytes each
 
@@ -56,6 +57,9 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         DataError: the config needs labels and there are none, or too few rows.
     """
     notes: list[str] = []
+    config, alone = _decide_heads(config, schema)
+    if alone:
+        notes.append("a table's map has no cluster heads: near rows lie near each other (-k N makes heads)")
     values: dict[str, Any] = config.model_dump()
     if rows < 2:
         raise DataError(f"there are {rows} rows to train on", "at least 2 are needed")
@@ -121,12 +125,12 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         if semi is not None and semi["linear"]:
             notes.append(f"a linear classifier of the labelled rows has a {semi['linear']:.0%} say in what views teach")
     if values["train"]["restarts"] == "auto":
-        again = schema.kind == "table" and rows <= TABLE_RESTART_ROWS and y is not None and y["overcluster"] > 1
+        several = alone or (y is not None and y["overcluster"] > 1)
+        again = schema.kind == "table" and rows <= TABLE_RESTART_ROWS and several
         values["train"]["restarts"] = TABLE_RESTARTS if again else 1
         if again:
-            notes.append(
-                f"{TABLE_RESTARTS} models at once, as {rows} rows are quick: they teach each other, and one is kept"
-            )
+            how = "one is kept" if alone else "they teach each other, and one is kept"
+            notes.append(f"{TABLE_RESTARTS} models at once, as {rows} rows are quick: {how}")
     if values["train"]["merge_at"] == "auto":
         early = semi is not None and used > rows / 2
         # What restarts found together is good as it is; heads, though, are learned after the merging.
@@ -142,6 +146,23 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
         notes.append(f"{epochs} epochs instead of {config.train.epochs}, so that {rows} rows give enough steps")
     values["train"] |= {"batch_size": batch_size, "epochs": epochs, "min_steps": 0}
     return Adapted(validate(values, "the adapted preset"), tuple(notes))
+
+
+def _decide_heads(config: Config, schema: Schema) -> tuple[Config, bool]:
+    """A config without ``auto`` in ``decoder.input`` and priors, and whether that left z alone, without y."""
+    auto = config.decoder.input == "auto"
+    values, y = config.model_dump(), config.code.y
+    alone = auto and schema.kind == "table" and map_without_labels(config) and y is not None and y.classes == "auto"
+    if auto:
+        values["decoder"]["input"] = "concat" if alone else "heads"
+    if alone:
+        values["code"]["y"] = values["adversaries"]["y"] = None
+        values["phases"] |= {"consistency": None, "information": None}
+    for adversary in filter(None, values["adversaries"].values()):
+        adversary["apart"] = adversary["apart"] and not alone
+        if adversary["prior"]["std"] == "auto":
+            adversary["prior"]["std"] = MAP_STD if alone else 1.0
+    return validate(values, "the adapted preset"), alone
 
 
 def _needs_view(config: Config) -> bool:
@@ -171,7 +192,7 @@ def build_prior(config: AdversaryConfig, dims: int) -> Prior:
         return Mixture(components, p.radius, p.radial_std, p.tangential_std)
     if p.name == "swiss-roll":
         return SwissRoll(components, p.radius, p.turns, p.width)
-    return Gaussian(dims, p.std)
+    return Gaussian(dims, float(p.std))
 
 
 def build_priors(config: Config) -> dict[str, Prior]:

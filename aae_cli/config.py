@@ -154,12 +154,15 @@ class Heads(_Section):
 
 
 class Decoder(_Section):
-    """``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7)."""
+    """``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7).
+
+    auto = heads, but of a table without labels z alone: y is left out, unless ``code.y.classes`` says how many heads.
+    """
 
     hidden: Widths = (1000, 1000)
     batch_norm: bool = False
     batch_norm_last: bool = False
-    input: Literal["concat", "label", "heads"] = "concat"
+    input: Literal["auto", "concat", "label", "heads"] = "concat"
     output: Literal["auto", "sigmoid", "linear"] = "auto"
     heads: Heads = Heads()
 
@@ -167,11 +170,12 @@ class Decoder(_Section):
 class Prior(_Section):
     """p(z) or p(y). gaussian: ``std``. mixture: petals (below). swiss-roll: ``radius``, ``turns``, ``width``.
 
+    ``std``: auto = 1, but 3 where ``decoder.input`` = auto leaves y out.
     mixture: ``components`` 2-D Gaussians (auto = one a class, else 10) at ``radius`` with a long radial axis.
     """
 
     name: Literal["gaussian", "mixture", "swiss-roll", "categorical"] = "gaussian"
-    std: Positive = 1.0
+    std: Positive | Literal["auto"] = 1.0
     components: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
     radius: Positive = 3.0
     radial_std: Positive = 1.0
@@ -313,11 +317,11 @@ class Train(_Section):
     """``min_steps`` raises the epochs of small data. ``lr_drops``: epochs after which rates are divided by 10.
 
     ``lr_decay``: share of training after which rates fall linearly to 0 (1 = never). ``init_std``: weights ~ N(0, std²)
-    (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best; auto = 5 for clusters of
-    a table of at most 10,000 rows, else 1. ``ema``: decay of the averaged weights that are saved (0 = off). ``merge_at``:
-    share of the epochs after which ``code.y.overcluster``ed clusters are merged; auto = 0.5, but 0.2 where most rows have
-    labels, and 0.8 for restarts on a table without labels and cluster heads. ``precision``: of matrix products; auto = tf32
-    on CUDA, else fp32.
+    (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best; auto = 5 for clusters and
+    maps of a table of at most 10,000 rows, else 1. ``ema``: decay of the averaged weights that are saved (0 = off).
+    ``merge_at``: share of the epochs after which ``code.y.overcluster``ed clusters are merged; auto = 0.5, but 0.2 where
+    most rows have labels, and 0.8 for restarts on a table without labels and cluster heads. ``precision``: of matrix
+    products; auto = tf32 on CUDA, else fp32.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10**9)] = 50
@@ -359,7 +363,7 @@ class Config(_Section):
 
 def map_without_labels(c: Config) -> bool:
     """Section 7 with learned cluster heads and nothing to name them."""
-    return c.decoder.input == "heads" and c.decoder.heads.learned and not c.uses_labels
+    return c.decoder.input in ("auto", "heads") and c.decoder.heads.learned and not c.uses_labels
 
 
 def _contradictions(c: Config) -> Iterator[str]:
@@ -370,9 +374,9 @@ def _contradictions(c: Config) -> Iterator[str]:
         yield "code.z.std goes with code.z.posterior=gaussian"
     if z is None and (c.decoder.input != "concat"):
         yield f"decoder.input={c.decoder.input} needs code.z"
-    if c.decoder.input == "heads":
+    if c.decoder.input in ("auto", "heads"):
         if y is None:
-            yield "decoder.input=heads needs code.y: heads are one point a class of y"
+            yield f"decoder.input={c.decoder.input} needs code.y: heads are one point a class of y"
         elif z is not None and not c.decoder.heads.learned and y.classes != "auto" and y.classes > z.dims:
             yield f"decoder.heads.learned=false (W_C = scale·I) needs code.y.classes ({y.classes}) ≤ code.z.dims ({z.dims})"
     if c.decoder.input == "label" and y is not None:

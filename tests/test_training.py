@@ -552,8 +552,7 @@ def test_small_tables_are_clustered_several_times_over():
     assert adapted("gaussian", table).train.restarts == 1
     assert adapted("semi-supervised", table, 20_000).train.restarts == 1
     assert adapt(resolve("clustering", ["train.restarts=1"]), table, 200, True).config.train.restarts == 1
-    tables = [adapted(name, table).train.merge_at for name in ("clustering", "dim-reduction", "semi-supervised")]
-    assert tables == [0.8, 0.5, 0.5]
+    assert [adapted(name, table).train.merge_at for name in ("clustering", "semi-supervised")] == [0.8, 0.5]
     assert [adapted("clustering", each, 20_000).train.merge_at for each in (image, table)] == [0.5, 0.5]
     many = adapt(resolve("clustering", ["code.y.classes=200"]), table, 5000, True).config
     assert [ensemble_size(one) for one in (adapted("clustering", table), many)] == [5, 1]
@@ -573,8 +572,40 @@ def test_small_tables_are_clustered_several_times_over():
     assert adapted("clustering", table).code.y.overcluster == 3
     ten = Schema("image", (1, 4, 4), 0.0, 1.0, classes=tuple("0123456789"))
     assert [adapted("semi-supervised", ten, rows).code.y.overcluster for rows in (200, 3000, 50_000)] == [3, 5, 10]
-    assert [adapted("dim-reduction", table, rows).code.y.classes for rows in (40, 150, 600, 5000)] == [2, 5, 20, 20]
-    assert adapt(resolve("dim-reduction", ["code.y.classes=12"]), table, 150, True).config.code.y.classes == 12
+
+
+def test_maps_of_tables_have_heads_only_where_asked_for():
+    from aae_cli.build import adapt
+    from aae_cli.config import resolve
+
+    table = Schema("table", (4,), integer=(False,) * 4, classes=("a", "b", "c"))
+    image = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
+
+    def adapted(schema: Schema, rows: int, *settings: str, preset: str = "dim-reduction"):
+        return adapt(resolve(preset, settings), schema, rows, True, 100).config
+
+    alone = adapted(table, 5000)
+    assert (alone.decoder.input, alone.code.y, alone.adversaries.y) == ("concat", None, None)
+    assert (alone.adversaries.z.prior.std, alone.adversaries.z.apart) == (3, False)
+    assert [adapted(table, rows).train.restarts for rows in (5000, 20_000)] == [5, 1]
+    heads = [adapted(image, 5000), adapted(table, 5000, "code.y.classes=12"), adapted(table, 150, "decoder.input=heads")]
+    assert [(one.decoder.input, one.code.y.classes) for one in heads] == [("heads", 20), ("heads", 12), ("heads", 5)]
+    assert {(one.adversaries.z.prior.std, one.adversaries.z.apart) for one in heads} == {(1, True)}
+    assert heads[1].train.merge_at == 0.5  # heads are learned after the merging
+    classes = [adapted(table, rows, "decoder.input=heads").code.y.classes for rows in (40, 150, 600, 5000)]
+    assert classes == [2, 5, 20, 20]
+    labelled = adapted(table, 5000, preset="dim-reduction-labels")
+    assert (labelled.decoder.input, labelled.code.y.classes) == ("heads", 3)
+
+
+def test_a_map_of_a_table_is_z_alone(tmp_path):
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(60, 5)).astype(np.float32)
+    data = Data(rows, Schema("table", (5,), integer=(False,) * 5))
+    folder = fit("dim-reduction", data, tmp_path / "run", "train.epochs=2").folder
+    model = load(folder, "cpu")
+    assert model.model.classes == 0 and model.embed(rows).shape == (60, 2)
+    assert model.sample(3).x.shape == (3, 5)
 
 
 @pytest.mark.parametrize("sizes", ["equal", "found"])
