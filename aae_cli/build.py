@@ -217,6 +217,7 @@ def least_size(config: Config, schema: Schema) -> int:
 def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
     """An untrained model of an adapted config; scaling is set by :func:`set_scaling`."""
     y, z, decoder = config.code.y, config.code.z, config.decoder
+    assert decoder.input != "auto", "the config is not adapted"
     classes, dims = int(y.classes) if y else 0, z.dims if z else 0
     encoder = Encoder(
         models,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -24,6 +25,16 @@ ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
 EQUAL = 0.01  # share of log K: merged clusters whose sizes are this close to equal ones are taken for equal
 
 
+def _clustered(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """At most ``ROWS`` rows, some at a time: (R, B, D) in the networks' units, and q(y|x) outside training, (R, B, K)."""
+    training = model.training
+    model.eval()
+    for some in x[:ROWS].split(ROWS_AT_ONCE):
+        prepared = model.scaling(some).expand(model.models, -1, -1)
+        yield prepared, model.encode(prepared).part("y").double()
+    model.train(training)
+
+
 @torch.no_grad()
 def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]:
     """How often a row is in cluster i and its view in cluster j.
@@ -34,19 +45,13 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
     Returns:
         (R, K, K) symmetric shares, and (R, K) the shares of the clusters.
     """
-    training = model.training
-    model.eval()
-    size, rows = model.classes, 0
+    size, rows = model.classes, min(len(x), ROWS)
     joint = torch.zeros(model.models, size, size, dtype=torch.float64, device=x.device)
     share = torch.zeros(model.models, size, dtype=torch.float64, device=x.device)
-    for some in x[:ROWS].split(ROWS_AT_ONCE):
-        prepared = model.scaling(some).expand(model.models, -1, -1)
-        y = model.encode(prepared).part("y").double()
+    for prepared, y in _clustered(model, x):
         share += y.sum(1)
-        rows += len(some)
         for _ in range(VIEWS):
             joint += y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double()
-    model.train(training)
     joint = (joint + joint.transpose(1, 2)) / (2 * VIEWS * rows)
     return joint.cpu().numpy(), (share / rows).cpu().numpy()
 
@@ -62,16 +67,12 @@ def shared_rows(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.nd
     Returns:
         (R / restarts, restarts·K, restarts·K) symmetric shares, and (R, K) the shares of the clusters.
     """
-    training = model.training
-    model.eval()
-    size, rows = restarts * model.classes, x[:ROWS]
+    size = restarts * model.classes
     joint = torch.zeros(model.models // restarts, size, size, dtype=torch.float64, device=x.device)
-    for some in rows.split(ROWS_AT_ONCE):
-        y = model.encode(model.scaling(some).expand(model.models, -1, -1)).part("y").double().nan_to_num()
-        every = y.unflatten(0, (-1, restarts)).transpose(1, 2).flatten(2)
+    for _, y in _clustered(model, x):
+        every = y.nan_to_num().unflatten(0, (-1, restarts)).transpose(1, 2).flatten(2)
         joint += every.transpose(1, 2) @ every
-    model.train(training)
-    joint /= len(rows)
+    joint /= min(len(x), ROWS)
     share = joint.sum(-1).view(model.models, model.classes) / restarts
     return joint.cpu().numpy(), share.cpu().numpy()
 
@@ -97,9 +98,14 @@ def merge_together(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:
     result = found.reshape(restarts, -1).astype(np.int64)
     for own, votes in zip(result, shared.reshape(restarts, -1, groups), strict=True):
         if len(np.unique(own)) < groups:
-            group, taken = linear_sum_assignment(-votes.T)
-            own[taken] = group
+            _fill_groups(own, votes)
     return result
+
+
+def _fill_groups(own: np.ndarray, votes: np.ndarray) -> None:
+    """Give every group the cluster that suits it best. own (K,) group of each cluster, changed; votes (K, groups)."""
+    group, taken = linear_sum_assignment(-votes.T)
+    own[taken] = group
 
 
 def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndarray:
@@ -198,8 +204,7 @@ def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: 
     votes = np.linalg.solve(np.eye(len(share)) - 0.9 * step, votes)
     votes /= votes.sum(1, keepdims=True).clip(min=1e-12)
     result = votes.argmax(1)
-    own, taken = linear_sum_assignment(-votes.T)
-    result[taken] = own
+    _fill_groups(result, votes)
     return result
 
 
