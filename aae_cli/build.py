@@ -32,7 +32,8 @@ ROWS_A_FINE = 60  # on average, in each of them
 LINEAR_SHARE = 0.75  # of a linear classifier in what a table's consistency term teaches
 MERGED_TOGETHER = 2048  # fine clusters of all restarts, at most: that takes seconds
 NEIGHBOUR_WEIGHT = 3.0  # of the embedding of a table's neighbours in a map
-MAP_STD = 3.0  # of the prior of a map without heads: neighbours are told apart at distances around 1
+# Of a map without heads: the prior's std (neighbours are told apart at distances around 1), and the adversary's weight.
+MAP_STD, MAP_WEIGHT = 3.0, 0.1
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
 REMEMBERED_ROWS = 2_000_000  # whose neighbours are found once, not at every step: 28 bytes each
 
@@ -149,7 +150,7 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
 
 
 def _decide_heads(config: Config, schema: Schema) -> tuple[Config, bool]:
-    """A config without ``auto`` in ``decoder.input`` and priors, and whether that left z alone, without y."""
+    """A config without ``auto`` in ``decoder.input`` and adversaries, and whether that left z alone, without y."""
     auto = config.decoder.input == "auto"
     values, y = config.model_dump(), config.code.y
     alone = auto and schema.kind == "table" and map_without_labels(config) and y is not None and y.classes == "auto"
@@ -162,6 +163,8 @@ def _decide_heads(config: Config, schema: Schema) -> tuple[Config, bool]:
         adversary["apart"] = adversary["apart"] and not alone
         if adversary["prior"]["std"] == "auto":
             adversary["prior"]["std"] = MAP_STD if alone else 1.0
+        if adversary["weight"] == "auto":
+            adversary["weight"] = MAP_WEIGHT if alone else 1.0
     return validate(values, "the adapted preset"), alone
 
 
@@ -371,7 +374,7 @@ def build_objective(
         assert isinstance(adversary, Adversary)
         a = getattr(config.adversaries, part)
         discriminate.append(ph.Discriminate(part, adversary))
-        fool.append(ph.Fool(part, adversary, a.weight, a.ramp))
+        fool.append(ph.Fool(part, adversary, float(a.weight), a.ramp))
     semi: list[ph.Term] = []
     if c.semi_supervised is not None and c.semi_supervised.weight:
         semi.append(ph.SemiSupervised(float(c.semi_supervised.weight), c.semi_supervised.ramp))

@@ -170,7 +170,7 @@ class Decoder(_Section):
 class Prior(_Section):
     """p(z) or p(y). gaussian: ``std``. mixture: petals (below). swiss-roll: ``radius``, ``turns``, ``width``.
 
-    ``std``: auto = 1, but 3 where ``decoder.input`` = auto leaves y out.
+    ``std``: auto = 1, but 3 where ``decoder.input: auto`` leaves y out.
     mixture: ``components`` 2-D Gaussians (auto = one a class, else 10) at ``radius`` with a long radial axis.
     """
 
@@ -190,7 +190,7 @@ class Adversary(_Section):
     ``apart``: the discriminator of z also sees y (or the label given to the decoder), so that z fits its prior whatever
     the content is: style apart from content. Ours, not the paper's.
     ``noise``: std of Gaussian noise on the discriminator's inputs. ``weight``: of the encoder's loss, reached linearly
-    over the first ``ramp`` share of training.
+    over the first ``ramp`` share of training; auto = 1, but 0.1 where ``decoder.input: auto`` leaves y out.
     """
 
     prior: Prior = Prior()
@@ -198,7 +198,7 @@ class Adversary(_Section):
     apart: bool = False
     hidden: Widths = (1000, 1000)
     noise: NonNegative = 0.0
-    weight: NonNegative = 1.0
+    weight: NonNegative | Literal["auto"] = 1.0
     ramp: Fraction = 0.0
 
 

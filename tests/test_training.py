@@ -586,7 +586,8 @@ def test_maps_of_tables_have_heads_only_where_asked_for():
 
     alone = adapted(table, 5000)
     assert (alone.decoder.input, alone.code.y, alone.adversaries.y) == ("concat", None, None)
-    assert (alone.adversaries.z.prior.std, alone.adversaries.z.apart) == (3, False)
+    z = alone.adversaries.z
+    assert (z.prior.std, z.weight, z.apart) == (3, 0.1, False)
     assert [adapted(table, rows).train.restarts for rows in (5000, 20_000)] == [5, 1]
     heads = [
         adapted(image, 5000),
@@ -594,7 +595,7 @@ def test_maps_of_tables_have_heads_only_where_asked_for():
         adapted(table, 150, "decoder.input=heads"),
     ]
     assert [(one.decoder.input, one.code.y.classes) for one in heads] == [("heads", 20), ("heads", 12), ("heads", 5)]
-    assert {(one.adversaries.z.prior.std, one.adversaries.z.apart) for one in heads} == {(1, True)}
+    assert {(z.prior.std, z.weight, z.apart) for z in (one.adversaries.z for one in heads)} == {(1, 1, True)}
     assert heads[1].train.merge_at == 0.5  # heads are learned after the merging
     classes = [adapted(table, rows, "decoder.input=heads").code.y.classes for rows in (40, 150, 600, 5000)]
     assert classes == [2, 5, 20, 20]
