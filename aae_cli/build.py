@@ -60,7 +60,7 @@ def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int |
     notes: list[str] = []
     config, alone = _decide_heads(config, schema)
     if alone:
-        notes.append("a table's map has no cluster heads: near rows lie near each other (-k N makes heads)")
+        notes.append("a table's map has no cluster heads: near rows lie near each other (train with -k N for heads)")
     values: dict[str, Any] = config.model_dump()
     if rows < 2:
         raise DataError(f"there are {rows} rows to train on", "at least 2 are needed")
