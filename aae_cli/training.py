@@ -62,7 +62,7 @@ from .merging import coupling, label_clusters, merge_clusters, merge_together, m
 from .model import AAE, pick_model
 from .pictures import sample_sheet
 from .report import Reporter, card
-from .world import ALONE, World, join, leave, started_by_torchrun
+from .world import ALONE, World, joined, started_by_torchrun
 
 SCORE_ROWS = 4000
 HASHED = 2**28  # bytes of data that a run is recognised by
@@ -279,13 +279,17 @@ def _train(
     reporter.say(f"{title} on {splits.train.name}: {plan.summary}")
     reporter.say(f"device: {plan.reason}; {plan.precision}")
 
-    world = join(plan.device)
-    _require_shares(plan.config, world)
-    job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter, metrics, world)
     torch.set_flush_denormal(True)  # moments of weights that no longer learn would cost a CPU twice the time
     try:
-        with torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []):
-            return job.run(resume, started)
+        with (
+            joined(plan.device) as world,
+            torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
+        ):
+            _require_shares(plan.config, world)
+            job = _Job(title, folder, plan, splits, (*notes, *plan.adapted.notes), reporter, metrics, world)
+            runs = job.run(resume, started)
+            del job  # its engine refers to the process group, which ends with this block
+            return runs
     finally:
         torch.set_flush_denormal(False)
 
@@ -449,7 +453,6 @@ class _Job:
         finally:
             self.reporter.stop()
         runs = self._finish(engine, time.perf_counter() - started) if self.world.main else []
-        leave(self.world)
         return runs or [Run(self.folder, {}, seed=seed) for seed in self.plan.labelled]
 
     @property

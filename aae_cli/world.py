@@ -7,8 +7,11 @@ and a run may be resumed with another number of them.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -143,23 +146,40 @@ def started_by_torchrun() -> tuple[int, int]:
         raise UsageError("RANK or WORLD_SIZE is not a number", "start aae with torchrun, or unset them") from None
 
 
-def join(device: torch.device) -> World:
-    """Meet the other processes that torchrun started, if it did."""
+@contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """Meet the other processes that torchrun started, if it did, and part from them at the end.
+
+    Nothing that the block leaves behind may refer to the process group, as DistributedDataParallel does: the group's
+    threads end with its last reference, and one that still runs while the interpreter shuts down aborts the process
+    (a thread of gloo drops the last reference to a tensor, and may no longer take the interpreter's lock).
+    """
+    world = _join(device)
+    try:
+        yield world
+        world.agree([0])  # wait for the others
+    except BaseException as error:
+        if world.size > 1:
+            traceback.clear_frames(error.__traceback__)  # an error keeps the variables of the functions that it left
+        raise
+    finally:
+        if world.size > 1:
+            import torch.distributed as dist
+
+            del world
+            dist.destroy_process_group()
+            gc.collect()
+
+
+def _join(device: torch.device) -> World:
     rank, size = started_by_torchrun()
     if size == 1:
         return ALONE
+    # DistributedDataParallel imports this; while a group exists, that would make the group a default argument for good.
+    import torch._dynamo  # noqa: F401
     import torch.distributed as dist
 
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     control = dist.new_group(backend="gloo") if device.type == "cuda" else None
     return World(rank, size, control or None)  # type: ignore[arg-type]
-
-
-def leave(world: World) -> None:
-    """Wait for the others, then part."""
-    if world.size > 1:
-        import torch.distributed as dist
-
-        world.agree([0])
-        dist.destroy_process_group()

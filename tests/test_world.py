@@ -71,14 +71,16 @@ def test_a_torchrun_that_makes_no_sense_is_said(monkeypatch):
         started_by_torchrun()
 
 
-def torchrun(processes: int, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def torchrun(processes: int, folder: Path, *arguments: str, program: str = "aae") -> subprocess.CompletedProcess[str]:
+    """``aae train`` with these arguments, or another program beside this Python."""
     programs = Path(sys.executable).parent
     if not (programs / "torchrun").exists() or shutil.which("aae", path=str(programs)) is None:
         pytest.skip("torchrun or aae is not installed beside this Python")
     command = [str(programs / "torchrun"), "--standalone", "--nproc-per-node", str(processes), "--no-python"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command += [str(programs / "aae"), "train"] if program == "aae" else [program]
     return subprocess.run(
-        [*command, str(programs / "aae"), "train", *arguments],
+        [*command, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -134,3 +136,34 @@ def test_batches_that_cannot_be_shared_are_refused(tmp_path):
         " (", "; "
     )
     assert not (tmp_path / "run").exists()
+
+
+THREADS = """
+import sys
+from pathlib import Path
+from aae_cli import train
+from aae_cli.engine import Engine
+from aae_cli.errors import Interrupted
+
+def stop(engine, seconds):
+    raise Interrupted("stopped", "go on", 15)
+
+if sys.argv[1] == "interrupted":
+    Engine._record = stop
+try:
+    train("c.yaml", output="run", settings=["train.epochs=1"], device="cpu")
+except Interrupted:
+    pass
+names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+print("left:", [name for name in names if "gloo" in name])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+@pytest.mark.parametrize("end", ["done", "interrupted"])
+def test_no_thread_outlives_the_process_group(end, tmp_path):
+    """One that did aborted a finished run at exit, now and then: it waited for an interpreter that was shutting down."""
+    (tmp_path / "c.yaml").write_text(CONFIG.replace("SCHEDULE", ""))
+    done = torchrun(2, tmp_path, "-c", THREADS, end, program=sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["left: []", "left: []"]
