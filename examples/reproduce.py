@@ -1,11 +1,13 @@
-"""The paper's numbers and ours, row by row: trains, measures on test digits, and writes RESULTS.md from what came out.
+"""The paper's numbers and ours, row by row: trains, measures on test digits, and puts the table into RESULTS.md.
 
 python examples/reproduce.py                     # every row, 5 seeds, trained together as one batch of models
 python examples/reproduce.py --quick             # one seed, an eighth of the epochs: for a CPU
 python examples/reproduce.py --rows labels-100   # some rows
+python examples/reproduce.py --refresh           # no training: the table anew, from results.jsonl
 
-Each finished row is one JSON line in results.jsonl (every seed, machine, time, command); a row that is there already is
-not run again, so an interrupted run goes on where it was. RESULTS.md is written anew after every row.
+Each finished row is one JSON line in results.jsonl (every seed, machine, time, command). A row that is there already is
+not run again, so an interrupted run continues where it stopped. After each row, the block between <!-- results --> and
+<!-- end of results --> of RESULTS.md is written anew; the rest of that document is written by hand.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import os
 import platform
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -148,7 +151,7 @@ ROWS = [
     prior("swiss-roll", "codes against a swiss roll"),
     Row(
         "petals",
-        "codes in their label's petal, 10,000 labels",
+        "codes in their label's petal, a fifth of the labels",
         "aae train --preset mixture-labels --data mnist",
         {},
         ["component-accuracy", "prior-fit"],
@@ -263,29 +266,31 @@ def table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(out)
 
 
-def report(lines: list[dict[str, Any]]) -> str:
-    machines = sorted({line["machine"] for line in lines})
-    notes = sorted({f"{line['row']}: {note}" for line in lines for note in line["notes"]})
-    text = f"""# Results
-
-Test digits of MNIST, mean ± standard deviation over seeds. Bold: our goal is met; italics: the paper's figure (or our
-least aim) is missed. Minutes are of training, all seeds of a row together. Hyperparameters were chosen on training digits
-held out of training, save the information weight, first set with mnist-mini's test digits in view.
-Made by `python examples/reproduce.py`; every seed is in results.jsonl.
-
-{table(lines)}
-
-Machines: {"; ".join(machines)}.
-"""
-    return text + ("\n" + "\n".join(f"- {note}" for note in notes) + "\n" if notes else "")
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+LEGEND = """\
+Error rates and scores are measured on the test rows, as the mean ± standard deviation over seeds. Bold: our goal for
+the row is met. Italics: the paper's figure is missed, or, where the paper gives none, our own minimum. Minutes are
+the training time of all seeds of a row together."""
 
 
-def write_readme(readme: Path, lines: list[dict[str, Any]]) -> None:
-    """Put the table between the README's marks."""
-    before, rest = readme.read_text(encoding="utf-8").split("<!-- results -->\n")
-    after = rest.split("<!-- end of results -->")[1]
-    text = f"{before}<!-- results -->\n\n{table(lines)}\n\n<!-- end of results -->{after}"
-    readme.write_text(text, encoding="utf-8")
+def block(lines: list[dict[str, Any]]) -> str:
+    """The generated part of a document: table, machines and notes, between its marks."""
+    machines = [f"- {machine}" for machine in sorted({line["machine"] for line in lines})]
+    notes = [f"- {note}" for note in sorted({f"{line['row']}: {note}" for line in lines for note in line["notes"]})]
+    parts = [BEGIN, LEGEND, table(lines)]
+    for title, items in (("Machines:", machines), ("Notes:", notes)):
+        if items:
+            parts += [title, "\n".join(textwrap.fill(item, 118, subsequent_indent="  ") for item in items)]
+    return "\n\n".join([*parts, END])
+
+
+def refresh(document: Path, lines: list[dict[str, Any]]) -> None:
+    """Write a document's block anew; a document that does not exist is made of the block alone."""
+    text = document.read_text(encoding="utf-8") if document.is_file() else f"# Results\n\n{BEGIN}{END}\n"
+    if BEGIN not in text or END not in text:
+        sys.exit(f"{document} has no block to refresh: put {BEGIN} and {END} into it, each on a line of its own")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    document.write_text(before + block(lines) + after, encoding="utf-8")
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -311,21 +316,23 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="a.b=value for every preset")
     parser.add_argument("--again", action="store_true", help="run rows that are in the results already")
     parser.add_argument("--quiet", action="store_true")
-    parser.add_argument("--readme", type=Path, help="run nothing; put the table of the results into this README")
+    parser.add_argument(
+        "--document", type=Path, help="document whose block gets the table; default RESULTS.md beside the results"
+    )
+    parser.add_argument("--refresh", action="store_true", help="train nothing; only write the document's block anew")
     arguments = parser.parse_args()
     arguments.effort = arguments.effort or (0.125 if arguments.quick else 1.0)
     arguments.seeds = arguments.seeds or ([0] if arguments.quick else [0, 1, 2, 3, 4])
     if arguments.quick:
         os.environ.setdefault("AAE_PARZEN", "1e5")
-    if arguments.readme is not None:
-        lines = read_lines(arguments.results)
-        write_readme(arguments.readme, lines)
-        (arguments.results.parent / "RESULTS.md").write_text(report(lines), encoding="utf-8")
-        return
+    document = arguments.document or arguments.results.parent / "RESULTS.md"
     wanted = [name for name in arguments.rows.split(",") if name]
     unknown = sorted(set(wanted) - {row.name for row in ROWS})
     if unknown:
         parser.error(f"there are no rows {', '.join(unknown)}")
+    refresh(document, read_lines(arguments.results))  # first, as a document without the block is an error
+    if arguments.refresh:
+        return
 
     failed = []
     for row in ROWS:
@@ -360,7 +367,7 @@ def main() -> None:
                 f"{line['seconds']:.0f} s)",
                 flush=True,
             )
-        (arguments.results.parent / "RESULTS.md").write_text(report([*lines, line]), encoding="utf-8")
+        refresh(document, [*lines, line])
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
