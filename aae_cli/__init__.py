@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__
 
 if TYPE_CHECKING:
-    from .data import Data, read
+    from .data.read import read
+    from .data.types import Data
     from .errors import AaeError
-    from .evaluation import evaluate
-    from .inference import Autoencoder, load
-    from .training import Run, train, train_seeds
+    from .model.autoencoder import Autoencoder
+    from .model.evaluation import evaluate
+    from .model.load import load
+    from .training.api import train, train_seeds
+    from .training.selection import Run
 
 _HOMES = {
     "AaeError": "errors",
-    "Autoencoder": "inference",
-    "Data": "data",
-    "Run": "training",
-    "evaluate": "evaluation",
-    "load": "inference",
-    "read": "data",
-    "train": "training",
-    "train_seeds": "training",
+    "Autoencoder": "model.autoencoder",
+    "Data": "data.types",
+    "Run": "training.selection",
+    "evaluate": "model.evaluation",
+    "load": "model.load",
+    "read": "data.read",
+    "train": "training.api",
+    "train_seeds": "training.api",
 }
 __all__ = ["AaeError", "Autoencoder", "Data", "Run", "__version__", "evaluate", "load", "read", "train", "train_seeds"]
 

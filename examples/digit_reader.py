@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from aae_cli.augment import image_view
-from aae_cli.data import Data
+from aae_cli.data.types import Data
+from aae_cli.objective.views import image_view
 
 
 class DigitReader:

@@ -29,11 +29,11 @@ import torch
 from digit_reader import DigitReader
 
 from aae_cli import Run, __version__, evaluate, load, read, train_seeds
-from aae_cli.config import resolve
-from aae_cli.data import named_test
+from aae_cli.config.resolve import resolve
+from aae_cli.data.named import named_test
 from aae_cli.errors import AaeError, Interrupted
-from aae_cli.report import Reporter, choose_reporter
-from aae_cli.training import read_splits
+from aae_cli.output.reporter import Reporter, choose_reporter
+from aae_cli.training.splits import read_splits
 
 HERE = Path(__file__).resolve().parent
 Values = dict[str, float]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aae_cli.config import preset_names
+from aae_cli.config.presets import preset_names
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from aae_cli import load, read, train
-from aae_cli.checkpoint import MODEL
-from aae_cli.config import resolve
-from aae_cli.data import pieces
+from aae_cli.config.resolve import resolve
+from aae_cli.data.read import pieces
 from aae_cli.data.types import Data
 from aae_cli.errors import AaeError
+from aae_cli.model.checkpoint import MODEL
 
 TRIES = int(os.environ.get("AAE_FUZZ", "400"))
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -280,7 +280,7 @@ def test_hostile_presets(tmp_path, text):
 
 
 def test_pieces_of_damaged_tables_are_read_or_refused(tmp_path, monkeypatch):
-    from aae_cli.data import parts
+    from aae_cli.data import chunks as parts
 
     monkeypatch.setattr(parts, "FIRST", 60)
     monkeypatch.setattr(parts, "PIECE", 90)

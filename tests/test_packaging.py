@@ -36,7 +36,7 @@ def test_the_installed_wheel_finds_its_presets(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(home)
     borrowed = Path(__import__("yaml").__file__).parent.parent
     (home / "borrowed.pth").write_text(f"{borrowed}\n")
-    code = "import aae_cli, aae_cli.config as c; print(aae_cli.__file__); print(len(c.preset_names()))"
+    code = "import aae_cli, aae_cli.config.presets as c; print(aae_cli.__file__); print(len(c.preset_names()))"
     python = tmp_path / "venv" / "bin" / "python"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     where, count = done.stdout.split()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
+from ..version import __version__
 from . import classify, cluster, embed, evaluate, info, presets, sample, train
 
 app = typer.Typer(

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import (
+from .frame import frame, reporter
+from .options import (
     Checkpoint,
     Columns,
     Debug,
@@ -16,15 +17,10 @@ from .common import (
     LabelColumn,
     Output,
     Quiet,
-    Rows,
     Source,
     Verbose,
-    choose_checkpoint,
-    frame,
-    load_model,
-    reporter,
-    say_written,
 )
+from .rows import Rows, choose_checkpoint, load_model, say_written
 
 PRESETS = "aae train --preset semi-supervised (or dim-reduction-labels, dim-reduction-10d, clustering)"
 
@@ -49,7 +45,7 @@ def command(
 ) -> None:
     """Write the predicted class of every row, one a line under the header `label`."""
     with frame(debug):
-        from ..output import TableWriter, check_output, output_format
+        from ..output.writers import TableWriter, check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
-from .common import (
+from .frame import frame, reporter
+from .options import (
     Checkpoint,
     Columns,
     Debug,
@@ -17,19 +18,11 @@ from .common import (
     LabelColumn,
     Output,
     Quiet,
-    Rows,
     Seed,
     Source,
     Verbose,
-    check_plot,
-    choose_checkpoint,
-    fit,
-    frame,
-    ids_and_labels,
-    load_model,
-    reporter,
-    say_written,
 )
+from .rows import Rows, check_plot, choose_checkpoint, fit, ids_and_labels, load_model, say_written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +48,7 @@ def command(
 ) -> None:
     """Write the cluster of every row and how sure it is: id, cluster, confidence, label (where known)."""
     with frame(debug):
-        from ..output import TableWriter, check_output, output_format
+        from ..output.writers import TableWriter, check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -105,7 +98,7 @@ def picture(model: Any, x: np.ndarray, own: np.ndarray, plot: str) -> None:
     from pathlib import Path
 
     from ..files import write_whole
-    from ..pictures import cluster_figure, cluster_profiles
+    from ..model.figures import cluster_figure, cluster_profiles
 
     if model.schema.kind == "image":
         write_whole(Path(plot), cluster_figure(model, x, own))

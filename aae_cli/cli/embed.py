@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
-from .common import (
+from .frame import frame, reporter
+from .options import (
     Checkpoint,
     Columns,
     Debug,
@@ -17,19 +18,11 @@ from .common import (
     LabelColumn,
     Output,
     Quiet,
-    Rows,
     Seed,
     Source,
     Verbose,
-    check_plot,
-    choose_checkpoint,
-    fit,
-    frame,
-    ids_and_labels,
-    load_model,
-    reporter,
-    say_written,
 )
+from .rows import Rows, check_plot, choose_checkpoint, fit, ids_and_labels, load_model, say_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +54,8 @@ def command(
     with frame(debug):
         import numpy as np
 
-        from ..data.files import clean
-        from ..output import TableWriter, check_output, output_format
+        from ..output.writers import TableWriter, check_output, output_format
+        from ..text import clean
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
         check_output(output)
@@ -74,7 +67,7 @@ def command(
         wanted = dims or 2
         path = None
         if not fit_:
-            from ..inference import representation_dims
+            from ..model.abilities import representation_dims
 
             path = choose_checkpoint(
                 checkpoint,
@@ -136,7 +129,7 @@ def picture(points: np.ndarray, labels: list[str] | None, name: str, model: Any,
     from pathlib import Path
 
     from ..files import write_whole
-    from ..pictures import scatter
+    from ..output.pictures import scatter
 
     flat = model.project(points, 2) if points.shape[1] > 2 and points.shape[1] == model.dims else points
     heads = None

@@ -7,23 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .common import (
-    Checkpoint,
-    Columns,
-    Debug,
-    Device,
-    DeviceOption,
-    Json,
-    LabelColumn,
-    Quiet,
-    Rows,
-    Seed,
-    Verbose,
-    choose_checkpoint,
-    frame,
-    load_model,
-    reporter,
-)
+from .frame import frame, reporter
+from .options import Checkpoint, Columns, Debug, Device, DeviceOption, Json, LabelColumn, Quiet, Seed, Verbose
+from .rows import Rows, choose_checkpoint, load_model
 
 
 def command(
@@ -52,7 +38,7 @@ def command(
     """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model."""
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..evaluation import ALIASES, evaluate, why_not
+        from ..model.evaluation import ALIASES, evaluate, why_not
 
         source = None if data is None else Rows(data, format, label_column, columns)
         path = choose_checkpoint(
@@ -67,11 +53,11 @@ def command(
         )
         assert path is not None
         model = load_model(path, device)
-        from ..report import metrics_table
+        from ..output.card import metrics_table
 
         validation = None
         if source is None:
-            from ..training import held_out_rows
+            from ..training.splits import held_out_rows
 
             splits = held_out_rows(model.header)
             held_out = splits.held_out

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .common import Checkpoint, Debug, Json, Quiet, Verbose, choose_checkpoint, frame, reporter
+from .frame import frame, reporter
+from .options import Checkpoint, Debug, Json, Quiet, Verbose
+from .rows import choose_checkpoint
 
 
 def command(
@@ -20,7 +22,7 @@ def command(
         report = reporter(quiet, verbose)
         path = choose_checkpoint(checkpoint, lambda header: True, "be shown", report, "aae train --preset quick")
         assert path is not None
-        from ..checkpoint import read_header
+        from ..model.checkpoint import read_header
 
         header = read_header(path)
         facts = describe(header, str(path))

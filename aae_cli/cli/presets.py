@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .common import Debug, Json, Quiet, Verbose, frame
+from .frame import frame
+from .options import Debug, Json, Quiet, Verbose
 
 
 def command(
@@ -19,7 +20,8 @@ def command(
 ) -> None:
     """List the presets, or print one as YAML."""
     with frame(debug):
-        from ..config import preset_names, preset_path, read_preset, resolve
+        from ..config.presets import preset_names, preset_path, read_preset
+        from ..config.resolve import resolve
 
         if name is not None:
             if as_json:

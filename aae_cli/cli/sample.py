@@ -9,20 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
-from .common import (
-    Checkpoint,
-    Debug,
-    Device,
-    DeviceOption,
-    Quiet,
-    Seed,
-    Verbose,
-    choose_checkpoint,
-    class_index,
-    frame,
-    load_model,
-    reporter,
-)
+from .frame import frame, reporter
+from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose
+from .rows import choose_checkpoint, class_index, load_model
 
 PRESETS = "aae train --preset supervised, semi-supervised, mixture-labels or clustering"
 FORMATS = ("png", "csv", "tsv", "parquet", "ndjson", "json", "npz", "npy")
@@ -78,7 +67,7 @@ def command(
 ) -> None:
     """Decode samples: a PNG (its path is printed), or rows in the units of the training data."""
     with frame(debug):
-        from ..output import check_output, output_format
+        from ..output.writers import check_output, output_format
 
         labels, clusters = label or [], cluster or []
         if labels and clusters:
@@ -93,7 +82,7 @@ def command(
             what += f" the cluster {clusters[0]}"
         if style_grid or style_from:
             what += " with its style apart"
-        from ..data import read_row
+        from ..data.read import read_row
 
         row = None if style_from is None or checkpoint else read_row(style_from).schema
         path = choose_checkpoint(
@@ -132,7 +121,7 @@ def command(
         elif output != "-":
             report.say(f"wrote {len(samples.x)} samples to {output}")
         if image and kind == "png" and output != "-" and not quiet and sys.stdout is not None and sys.stdout.isatty():
-            from ..report import preview
+            from ..output.preview import preview
 
             preview(samples.x[: 4 * samples.columns], model.schema, samples.columns)
 
@@ -147,10 +136,10 @@ def _free(path: Path) -> Path:
 
 
 def _write(model: Any, samples: Any, target: str, kind: str) -> None:
-    from ..output import table_bytes, write
+    from ..output.writers import table_bytes, write
 
     if kind == "png":
-        from ..pictures import image_grid
+        from ..output.pictures import image_grid
 
         write(image_grid(samples.x, model.schema, samples.columns), target, kind)
         return

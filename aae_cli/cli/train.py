@@ -9,21 +9,10 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from ..report import to_stderr
-from .common import (
-    Columns,
-    Debug,
-    Device,
-    DeviceOption,
-    Json,
-    LabelColumn,
-    Precision,
-    Quiet,
-    Verbose,
-    frame,
-    listed,
-    reporter,
-)
+from ..output.reporter import to_stderr
+from .frame import frame, reporter
+from .options import Columns, Debug, Device, DeviceOption, Json, LabelColumn, Precision, Quiet, Verbose
+from .rows import listed
 
 
 def command(
@@ -81,7 +70,7 @@ def command(
         }
         if resume and force:
             raise UsageError("--resume goes on with a run, --force replaces it", "give one of them")
-        from ..config import resolve
+        from ..config.resolve import resolve
 
         chosen = preset or "quick"
         if resume and preset is None and output is not None:
@@ -91,8 +80,9 @@ def command(
             to_stderr("no --preset given: using quick (`aae presets` lists the others)")
         report = reporter(quiet, verbose)
         if dry_run:
-            from ..config import to_yaml
-            from ..training import plan_training, read_splits
+            from ..config.resolve import to_yaml
+            from ..training.plan import plan_training
+            from ..training.splits import read_splits
 
             config, splits, _ = read_splits(config, report, format)
             plan = plan_training(config, splits, device.value)
@@ -101,8 +91,8 @@ def command(
             report.say(f"{chosen} on {splits.train.name}: {plan.summary}; {plan.reason}; {plan.precision}")
             print(json.dumps(plan.config.model_dump(mode="json")) if as_json else to_yaml(plan.config), end="")
             return
-        from ..training import train
-        from ..world import started_by_torchrun
+        from ..distributed import started_by_torchrun
+        from ..training.api import train
 
         run = train(
             chosen,

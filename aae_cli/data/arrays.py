@@ -16,9 +16,10 @@ from typing import IO, Literal
 import numpy as np
 
 from ..errors import DataError
-from .files import LIMIT, Where, clean, listed, opened, quoted, read_up_to
-from .raw import Raw
+from ..text import clean, listed, quoted
+from .streams import LIMIT, Where, opened, read_up_to
 from .types import MAP_FROM
+from .values import Raw
 
 DATA_KEYS = ("x", "X", "data", "images", "arr_0")
 LABEL_KEYS = ("y", "labels", "label")

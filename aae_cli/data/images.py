@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .files import LIMIT, Where, clean, guarded
-from .raw import Raw
+from ..text import clean
+from .streams import LIMIT, Where, guarded
 from .types import Schema
+from .values import Raw
 
 if TYPE_CHECKING:
     from PIL.Image import Image

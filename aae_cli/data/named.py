@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..text import clean, quoted
 from .arrays import read_idx_array, read_npz
-from .files import NotHere, clean, guarded, quoted
-from .raw import Raw
+from .streams import NotHere, guarded
+from .values import Raw
 
 NAMES = ("mnist", "mnist-mini", "fashion-mnist", "kmnist", "svhn", "cifar10", "digits", "tfd")
 

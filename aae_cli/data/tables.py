@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from .files import LIMIT, Where, clean, did_you_mean, hushed, listed, quoted, read_whole
-from .raw import Raw
+from ..text import clean, did_you_mean, listed, quoted
+from .streams import LIMIT, Where, hushed, read_whole
 from .types import Schema
+from .values import Raw
 
 if TYPE_CHECKING:
     import polars as pl

@@ -34,19 +34,13 @@ def case(rows: int, features: int, width: int, clusters: int, steps: int) -> dic
     import torch
 
     before = megabytes()
-    from aae_cli.batches import Batches
-    from aae_cli.build import (
-        NEIGHBOUR_ROWS,
-        adapt,
-        build_model,
-        build_neighbours,
-        build_objective,
-        build_view,
-        set_scaling,
-    )
-    from aae_cli.config import resolve
+    from aae_cli.config.auto import adapt
+    from aae_cli.config.resolve import resolve
     from aae_cli.data.types import Schema
-    from aae_cli.engine import Callbacks, Engine, Schedule
+    from aae_cli.model.build import build_model, set_scaling
+    from aae_cli.objective.build import NEIGHBOUR_ROWS, build_neighbours, build_objective, build_view
+    from aae_cli.training.batches import Batches
+    from aae_cli.training.engine import Callbacks, Engine, Schedule
 
     torch.set_flush_denormal(True)
     x = torch.empty(rows, features)

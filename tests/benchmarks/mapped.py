@@ -19,13 +19,18 @@ import numpy as np
 import polars as pl
 import torch
 
-from aae_cli.batches import Batches
-from aae_cli.build import adapt, build_model, build_objective, set_scaling
-from aae_cli.config import resolve
-from aae_cli.data import arrays, parts, read
+from aae_cli.config.auto import adapt
+from aae_cli.config.resolve import resolve
+from aae_cli.data import arrays
+from aae_cli.data import chunks as parts
+from aae_cli.data.read import read
 from aae_cli.data.types import Data
-from aae_cli.engine import Callbacks, Engine, Schedule
-from aae_cli.training import _tensor, split
+from aae_cli.model.build import build_model, set_scaling
+from aae_cli.objective.build import build_objective
+from aae_cli.training.batches import Batches
+from aae_cli.training.engine import Callbacks, Engine, Schedule
+from aae_cli.training.splits import split
+from aae_cli.training.stages import _tensor
 
 NEVER = 2**62
 

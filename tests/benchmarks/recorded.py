@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from aae_cli.batches import Batches, choose_labelled
-from aae_cli.build import adapt, build_model, build_objective, build_view, set_scaling
-from aae_cli.config import resolve
+from aae_cli.config.auto import adapt
+from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.device import autocast, choose_device
-from aae_cli.engine import Callbacks, Engine, Schedule
-from aae_cli.graph import CudaRecorder
+from aae_cli.model.build import build_model, set_scaling
+from aae_cli.objective.build import build_objective, build_view
+from aae_cli.training.batches import Batches
+from aae_cli.training.cuda_graph import CudaRecorder
+from aae_cli.training.engine import Callbacks, Engine, Schedule
+from aae_cli.training.splits import choose_labelled
 
 ROWS = 60_000
 

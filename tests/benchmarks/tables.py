@@ -31,7 +31,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from aae_cli import Data, Run, load, read, train_seeds
-from aae_cli.batches import choose_labelled
+from aae_cli.training.splits import choose_labelled
 
 SETS = ["iris", "wine", "breast_cancer", "digits", "digits-table", "eights", "digit-images"]
 

@@ -28,12 +28,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aae_cli.batches import Batches
-from aae_cli.build import adapt, build_model, build_objective, set_scaling
-from aae_cli.config import resolve
+from aae_cli.config.auto import adapt
+from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.device import autocast
-from aae_cli.engine import Callbacks, Engine, Schedule
+from aae_cli.model.build import build_model, set_scaling
+from aae_cli.objective.build import build_objective
+from aae_cli.training.batches import Batches
+from aae_cli.training.engine import Callbacks, Engine, Schedule
 
 ROWS, PIXELS, WIDTH, CODE = 10_000, 784, 1000, 8
 

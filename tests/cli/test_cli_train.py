@@ -10,7 +10,7 @@ from conftest import small
 from PIL import Image
 from safetensors import safe_open
 
-from aae_cli.config import preset_names, preset_path
+from aae_cli.config.presets import preset_names, preset_path
 
 FILES = {"model.safetensors", "state.safetensors", "config.yaml", "metrics.jsonl", "samples.png", "README.md"}
 

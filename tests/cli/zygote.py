@@ -57,7 +57,7 @@ def child(request: dict) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
     sys.argv = ["aae", *request["args"]]
-    from aae_cli.cli import main
+    from aae_cli.cli.__init__ import main
 
     main()
 

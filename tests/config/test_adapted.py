@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from aae_cli.build import adapt
-from aae_cli.config import preset_names, resolve
+from aae_cli.config.auto import adapt
+from aae_cli.config.presets import preset_names
+from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.errors import AaeError
 

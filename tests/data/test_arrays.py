@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aae_cli.data import Schema, read, read_row
+from aae_cli.data.read import read, read_row
+from aae_cli.data.types import Schema
 from aae_cli.errors import DataError
 
 

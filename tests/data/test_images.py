@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aae_cli.data import Schema, read, read_row
+from aae_cli.data.read import read, read_row
+from aae_cli.data.types import Schema
 from aae_cli.errors import DataError
 
 

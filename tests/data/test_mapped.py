@@ -7,7 +7,7 @@ from aae_cli import load, read, train
 from aae_cli.data import arrays
 from aae_cli.data.types import Mapped
 from aae_cli.errors import DataError
-from aae_cli.training import split
+from aae_cli.training.splits import split
 
 SMALL = [
     "train.epochs=2",

@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aae_cli.data import NAMES, NotHere, available, named, named_test, read, read_row
+from aae_cli.data import named
+from aae_cli.data.named import NAMES, available, named_test
+from aae_cli.data.read import read, read_row
+from aae_cli.data.streams import NotHere
 from aae_cli.errors import DataError
 
 SHARED = Path(os.environ.get("AAE_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")

@@ -6,7 +6,8 @@ import pytest
 from test_mapped import SMALL
 
 from aae_cli import load, read, train
-from aae_cli.data import head, parts, pieces
+from aae_cli.data import chunks as parts
+from aae_cli.data.read import head, pieces
 from aae_cli.errors import DataError
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aae_cli.data import Schema, read, read_row
+from aae_cli.data.read import read, read_row
+from aae_cli.data.types import Schema
 from aae_cli.errors import DataError, UsageError
 
 
@@ -259,7 +260,7 @@ def test_read_row(csv):
 
 
 def test_a_panic_of_the_parquet_reader_stays_off_stderr(tmp_path, capfd):
-    from aae_cli.data.files import hushed
+    from aae_cli.data.streams import hushed
 
     with hushed():
         os.write(2, b"thread panicked")

@@ -1,0 +1,1 @@
+"""What can be configured, the presets, and how every `auto` is decided for one data set."""

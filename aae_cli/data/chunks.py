@@ -1,0 +1,226 @@
+"""Long sources in pieces: text tables by whole lines, .npy by rows, Parquet by rows; each is read as a source of its own."""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..errors import DataError
+from .arrays import read_npy_header
+from .streams import Pipe, read_up_to, streamed
+from .tables import parquet_files, read_frame, read_text_table, sound_parquet, spoken_header
+from .types import MAP_FROM, Data, Schema
+from .values import Kind, Raw, encode_labels, finish
+
+FIRST, PIECE, LINE = 2**20, 2**24, 2**28
+"""Bytes: of the first piece, small so that results start early; of the others; and the most that one line may take."""
+
+HEAD = {"csv": FIRST, "tsv": FIRST, "npy": 4 * PIECE}
+"""What is kept of a pipe to read its first piece from."""
+
+ROWS = 2**16
+Piece = tuple[Callable[[], Raw], int]
+
+
+def divides(where: Path | Pipe, form: str) -> bool:
+    """Whether a source is long enough to come in pieces, and of a format that can."""
+    if form not in ("csv", "tsv", "npy", "parquet") or (form == "parquet" and isinstance(where, Pipe)):
+        return False
+    if isinstance(where, Pipe):
+        return len(where.peek(FIRST)) >= FIRST
+    if form == "parquet":
+        return sum(file.stat().st_size for file in parquet_files(where)) > PIECE
+    return where.is_file() and where.stat().st_size > FIRST
+
+
+def divide(
+    where: Path | Pipe,
+    name: str,
+    form: str,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+    like: Schema | None,
+) -> Iterator[Piece]:
+    """Readers of the pieces in order, each with the number of lines that come before it, less its own repeated header.
+
+    Raises:
+        DataError: a line longer than ``LINE``, or what the readers raise.
+    """
+    if form in ("csv", "tsv"):
+        yield from _text(where, name, "," if form == "csv" else "\t", label_column, columns, like)
+    elif form == "npy":
+        yield from _npy(where, name)
+    else:
+        assert isinstance(where, Path)
+        yield from _parquet(where, name, label_column, columns, like)
+
+
+def moved(error: DataError, rows: int, lines: int) -> DataError:
+    """An error of one piece, with rows and lines counted from the beginning of the source."""
+
+    def shifted(by: int) -> Callable[[re.Match[str]], str]:
+        return lambda match: f"{match[1]}{int(match[2]) + by}"
+
+    what = re.sub(r"(\brow )(\d+)", shifted(rows), error.what, count=1)
+    return DataError(re.sub(r"(\bline )(\d+)", shifted(lines), what, count=1), error.hint)
+
+
+def _text(
+    where: Path | Pipe,
+    name: str,
+    separator: str,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+    like: Schema | None,
+) -> Iterator[Piece]:
+    header, lines = b"", 0
+    with streamed(where) as file:
+        for block in _blocks(file, name):
+            if not block.isspace():
+                content = header + block
+                yield partial(read_text_table, io.BytesIO(content), name, separator, label_column, columns, like), lines
+                if not header:
+                    header = spoken_header(block, name, separator)
+                    lines -= 1  # later pieces begin with a header that is counted already
+            lines += block.count(b"\n")
+
+
+def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """Whole lines; line ends within quotes do not count."""
+    kept, size = b"", FIRST
+    while chunk := bytes(read_up_to(file, size)):
+        kept += chunk
+        if len(chunk) < size:
+            break
+        end = kept.rfind(b"\n") + 1
+        while end and kept.count(b'"', 0, end) % 2:
+            end = kept.rfind(b"\n", 0, end - 1) + 1
+        if not end and len(kept) > LINE:
+            raise DataError(
+                f"{name} has a line of more than {LINE >> 20} MiB", "check for missing quotes and line ends"
+            )
+        if end:
+            yield kept[:end]
+            kept, size = kept[end:], PIECE
+    if kept:
+        yield kept
+
+
+def _npy(where: Path | Pipe, name: str) -> Iterator[Piece]:
+    size = where.stat().st_size if isinstance(where, Path) else None
+    with streamed(where) as file:
+        shape, fortran, dtype = read_npy_header(file, size, name)
+        if fortran and isinstance(where, Path):
+            mapped = np.memmap(where, dtype, "c", file.tell(), shape, "F")
+            for start in range(0, len(mapped), ROWS):
+                yield partial(Raw, np.array(mapped[start : start + ROWS]), name, part=start > 0), 0
+            return
+        width = prod(shape[1:]) * dtype.itemsize
+        total = shape[0] if shape else 0
+        rows = total if fortran else max(1, PIECE // max(width, 1))  # columns first: nothing less than all makes a row
+        if not shape or not total or not width:
+            yield partial(Raw, np.empty(shape, dtype), name), 0
+            return
+        start = 0
+        while start < total:
+            count = min(rows if start or fortran else max(1, FIRST // width), total - start)
+            content = read_up_to(file, count * width)
+            if len(content) < count * width:
+                raise DataError(f"{name} is cut short: it holds {start + len(content) // width} of {total} rows")
+            array = np.frombuffer(content, dtype).reshape((count, *shape[1:]), order="F" if fortran else "C")
+            native = array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+            yield partial(Raw, native, name, part=start > 0), 0
+            start += count
+
+
+def _parquet(
+    where: Path, name: str, label_column: str | None, columns: Sequence[str] | None, like: Schema | None
+) -> Iterator[Piece]:
+    import polars as pl
+
+    with sound_parquet(name):
+        scan = pl.scan_parquet(parquet_files(where))
+        total = int(scan.select(pl.len()).collect().item())
+        rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
+    for start in range(0, max(total, 1), rows):
+        with sound_parquet(name):
+            frame = scan.slice(start, rows).collect()
+        yield partial(read_frame, frame, name, label_column, columns, like), 0
+
+
+def needs_spool(where: Path | Pipe, name: str) -> bool:
+    """Whether the values of Parquet files are too many to be kept in memory."""
+    import polars as pl
+
+    if isinstance(where, Pipe):
+        return False
+    with sound_parquet(name):
+        scan = pl.scan_parquet(parquet_files(where))
+        return int(scan.select(pl.len()).collect().item()) * len(scan.collect_schema()) * 4 >= MAP_FROM
+
+
+def spooled(
+    where: Path,
+    name: str,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+    like: Schema | None,
+    kind: Kind | None,
+) -> Data:
+    """All rows of Parquet files, decoded once into a temporary file without a name (in $TMPDIR) that is mapped into memory.
+
+    Raises:
+        DataError: what ``read_frame`` and ``finish`` raise, or no room for the temporary file.
+    """
+    rows, dtype = 0, np.dtype(np.float32)
+    first: Raw | None = None
+    names: dict[str, int] = {}
+    codes: list[np.ndarray] = []
+    with tempfile.TemporaryFile() as file:
+        for make, lines in _parquet(where, name, label_column, columns, like):
+            try:
+                raw = replace(make(), ids=None)
+                if first is None:
+                    first = raw
+                    pixels = raw.values.dtype == np.uint8 and finish(raw, like, kind).schema.kind == "image"
+                    dtype = raw.values.dtype if pixels else dtype
+                values = raw.values
+                if values.dtype != dtype:
+                    values = finish(replace(raw, labels=None), None, "table").x
+            except DataError as error:
+                raise moved(error, rows, lines) from error
+            if values.dtype != dtype:
+                raise DataError(f"{name} holds {dtype} first and {raw.values.dtype} from row {rows + 1}")
+            with _room(name):
+                file.write(np.ascontiguousarray(values).data)
+            rows += len(values)
+            if raw.labels is not None:
+                codes.append(np.array([names.setdefault(label or "", len(names)) for label in raw.labels], np.int32))
+        with _room(name):
+            file.flush()
+        assert first is not None
+        mapped = np.memmap(file, dtype, "r+", 0, (rows, first.values.shape[1]))
+    data = finish(replace(first, values=mapped, labels=None), like, kind)
+    classes, found = encode_labels(list(names), len(names), name) if codes else (None, None)
+    if classes is None:
+        return data
+    return replace(data, labels=classes[np.concatenate(codes)], schema=data.schema.with_classes(found))
+
+
+@contextmanager
+def _room(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"{name} is decoded into {tempfile.gettempdir()}, and that failed: {error.strerror}"
+        raise DataError(what, "set TMPDIR to a folder with room") from error

@@ -1,0 +1,270 @@
+"""Data by name or by path: ``read`` gives rows, labels and a schema, whatever the format."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError, UsageError
+from ..text import clean, did_you_mean, quoted
+from .named import NAMES, read_named, split_name
+from .streams import Pipe, Where, guarded, named_pipe, stdin_pipe
+from .types import Data, Schema
+
+if TYPE_CHECKING:
+    from .values import Kind, Raw
+
+FORMATS = ("csv", "tsv", "parquet", "npz", "npy", "idx", "images", "png", "jpg", "bmp", "gif", "webp", "tiff")
+_TELLING = (
+    "csv, tsv (also .gz), parquet (or a folder of its shards), npz, npy, idx (also .gz), a folder of images, "
+    "an image file, - for stdin"
+)
+_PICKLES = {"pkl", "pickle", "pt", "pth", "joblib", "p"}
+_IMAGES = {"png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "image"}
+
+
+def read(
+    source: str,
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    like: Schema | None = None,
+    kind: Kind | None = None,
+) -> Data:
+    """Reads a data set.
+
+    Args:
+        source: a name (``mnist``, ``mnist:test``, …, see ``NAMES``), a path, ``file.npz[key]``, or ``-`` for stdin.
+        format: one of ``FORMATS``, in place of what the suffix says; stdin and pipes are CSV without it.
+        label_column: the column of a table that holds the labels; in an .npz file, the key of the labels.
+        columns: the feature columns of a table.
+        like: the schema that a checkpoint remembers. Rows that differ from it in shape, range or columns are refused.
+        kind: read 2-D values as ``image`` (pixels) or ``table`` rather than by their looks.
+
+    Returns:
+        Rows in the file's own units: uint8 if they are pixels of whole numbers in 0..255, else float32.
+
+    Raises:
+        NotHere: a named data set that is neither on this machine nor to be downloaded.
+        DataError: anything else that cannot be read, or does not fit ``like``.
+        UsageError: an unknown ``format``.
+    """
+    from .values import finish, refuse_options
+
+    if format is not None and format.lower() not in {*FORMATS, *_IMAGES}:
+        guess = did_you_mean(format, FORMATS)
+        raise UsageError(f"there is no format {quoted(format)}", guess or f"there are {', '.join(FORMATS)}")
+    name = "stdin" if source == "-" else clean(source, 200)
+    named = split_name(source)
+    with guarded(name):
+        if named is not None:
+            refuse_options(name, columns, label_column)
+            raw = read_named(*named)
+        else:
+            at, key = _locate(source)
+            form = (format and format.lower()) or _form(at)
+            if form == "parquet" and isinstance(at, Path):
+                from . import chunks
+
+                if chunks.needs_spool(at, name):
+                    return chunks.spooled(at, name, label_column, columns, like, kind)
+            raw = _read_path(at, key, name, form, label_column, columns, like)
+        return finish(raw, like, kind)
+
+
+def pieces(
+    source: str,
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    like: Schema | None = None,
+) -> Iterator[Data]:
+    """What ``read`` gives, piece by piece in bounded memory, however long the source is.
+
+    Tables as text (from pipes too), .npy and Parquet files come in pieces, all others in one. Each piece has its own class
+    names; rows count from the beginning of the source. Arguments and errors are those of ``read``.
+    """
+    yield from _pieces(source, format, label_column, columns, like, head=False)
+
+
+def head(
+    source: str,
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    like: Schema | None = None,
+) -> Data:
+    """The first piece of ``pieces``; a pipe can still be read from its beginning after that."""
+    return next(_pieces(source, format, label_column, columns, like, head=True))
+
+
+def _pieces(
+    source: str,
+    format: str | None,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+    like: Schema | None,
+    head: bool,
+) -> Iterator[Data]:
+    import numpy as np
+
+    from . import chunks
+    from .values import finish, refuse_options
+
+    name = "stdin" if source == "-" else clean(source, 200)
+    where: Path | Pipe | None = None
+    form = format and format.lower()
+    if split_name(source) is None:
+        with guarded(name):
+            where, key = _locate(source)
+            form = form or _form(where)
+            if key is not None or not chunks.divides(where, form):
+                where = None
+    if where is None or form is None:
+        yield read(source, format=format, label_column=label_column, columns=columns, like=like)
+        return
+    if form == "npy":
+        refuse_options(name, columns, label_column)
+    if head and isinstance(where, Pipe):
+        where = Pipe(io.BytesIO(where.peek(chunks.HEAD[form])))
+    rows = 0
+    with guarded(name):
+        for make, lines in chunks.divide(where, name, form, label_column, columns, like):
+            try:
+                raw = make()
+                data = finish(raw, like)
+            except DataError as error:
+                raise chunks.moved(error, rows, lines) from error
+            if data.labels is None and raw.labels is not None:  # none in this piece
+                data = replace(data, labels=np.full(len(data), -1), schema=data.schema.with_classes(()))
+            yield replace(data, first=rows, notes=data.notes if rows == 0 else ())
+            rows += len(data)
+
+
+def read_row(
+    source: str,
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    like: Schema | None = None,
+    kind: Kind | None = None,
+) -> Data:
+    """One row, as in ``mnist:test[5]``, ``file.npz[5]``, ``file.npz[key][5]``, ``folder[3]``, or an image file.
+
+    Rows count from 0. A source of a single row needs no number. Other arguments are those of ``read``.
+
+    Raises:
+        DataError: what ``read`` raises, a row that is not there, or no row chosen from several.
+    """
+    match = None if os.path.exists(source) else re.fullmatch(r"(.*)\[\s*([+-]?\d+)\s*\]", source, re.DOTALL)
+    data = read(
+        match[1] if match else source, format=format, label_column=label_column, columns=columns, like=like, kind=kind
+    )
+    if match is None and len(data) > 1:
+        raise DataError(f"{data.name} has {len(data)} rows", f"choose one, as in {data.name}[0]")
+    row = int(match[2]) if match else 0
+    if not 0 <= row < len(data):
+        raise DataError(f"{data.name} has no row {row}", f"it has {len(data)} rows, counted from 0")
+    return replace(data[row : row + 1], name=clean(source, 200))
+
+
+def _read_path(
+    at: Path | Pipe,
+    key: str | None,
+    name: str,
+    form: str,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+    like: Schema | None,
+) -> Raw:
+    from . import arrays, images, tables, values
+
+    where: Where = io.BytesIO(at.everything()) if isinstance(at, Pipe) else at
+    if isinstance(where, Path) and where.is_dir() and form != "parquet":
+        if form != "images":
+            raise DataError(f"{name} is a folder, not a file of the format {form}")
+        values.refuse_options(name, columns, label_column)
+        return images.read_folder(where, name, like)
+    if key is not None and form != "npz":
+        raise DataError(f"{name}: only .npz files have keys, and one row is chosen only with --style-from")
+    if form in ("csv", "tsv"):
+        separator = "," if form == "csv" else "\t"
+        return tables.read_text_table(where, name, separator, label_column, columns, like)
+    if form == "parquet":
+        return tables.read_parquet(where, name, label_column, columns, like)
+    values.refuse_options(name, columns, None if form == "npz" else label_column)
+    if form == "npz":
+        return arrays.read_npz(where, name, key, label_column)
+    if form == "npy":
+        return arrays.read_npy(where, name)
+    if form == "idx":
+        return arrays.read_idx(where, name)
+    if form in _IMAGES:
+        return images.read_image(where, name, like)
+    raise DataError(f"{name} is a file, not a folder of images")
+
+
+def _locate(source: str) -> tuple[Path | Pipe, str | None]:
+    """A file, a folder or a pipe, and the key of ``file.npz[key]``.
+
+    Raises:
+        DataError: there is no such name or file.
+    """
+    if source == "-":
+        return stdin_pipe(), None
+    if "\0" not in source and source:
+        if os.path.exists(source):
+            path = Path(source)
+            return (path if path.is_file() or path.is_dir() else named_pipe(path)), None
+        match = re.fullmatch(r"(.+?)\[([^\[\]]+)\]", source, re.DOTALL)
+        if match and os.path.exists(match[1]):
+            return Path(match[1]), match[2]
+        if match and (named := split_name(match[1])):
+            raise DataError(f"{clean(source)}: one row of {named[0]} is chosen only with --style-from")
+    guess = did_you_mean(source, [*NAMES, *(f"{name}:test" for name in NAMES)])
+    shown = clean(source, 200)
+    if "/" in source or "\\" in source or (not guess and "." in source):
+        raise DataError(f"{shown} does not exist", guess or "check the path")
+    known = f"data is one of {', '.join(NAMES)}, or a path: {_TELLING}"
+    raise DataError(f"there is no data set or file '{shown}'", f"{guess} {known}" if guess else known)
+
+
+def _form(where: Path | Pipe) -> str:
+    """The format of a file, a folder or a pipe."""
+    if isinstance(where, Pipe):
+        return "csv"
+    if where.is_dir():
+        return "parquet" if any(where.glob("*.parquet")) else "images"
+    return _format_of(where)
+
+
+def _format_of(path: Path) -> str:
+    """The format that a file's name tells.
+
+    Raises:
+        DataError: none that is known, or one that is not safe to read.
+    """
+    name = path.name.lower()
+    if re.search(r"(idx[1-4]-ubyte|\.idx)(\.gz)?$", name):
+        return "idx"
+    suffix = Path(name.removesuffix(".gz")).suffix[1:]
+    if suffix in _PICKLES:
+        raise DataError(
+            f"{clean(path)} is a pickle, and reading one can run code of its own", "save the data as .npz or .csv"
+        )
+    if suffix in ("csv", "tsv"):
+        return suffix
+    if not name.endswith(".gz") and suffix in (*_IMAGES, "parquet", "npz", "npy"):
+        return suffix
+    raise DataError(
+        f"{clean(path)} has no suffix that tells its format", f"name it with --format; known are {_TELLING}"
+    )

@@ -1,0 +1,311 @@
+"""From values as a file holds them to ``Data``: labels, shapes and ranges are settled here, for all formats alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import isqrt
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import DataError
+from ..text import clean
+from .types import Data, Schema
+
+Kind = Literal["image", "table"]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a reader found.
+
+    Attributes:
+        values: (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C), of the file's own type.
+        name: what to call the source in messages.
+        labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None: no labels.
+        columns, integer, ids, notes: as in ``Schema`` and ``Data``.
+        pixel_range: (low, high) where the format fixes it, such as 8-bit image files.
+        part: a later piece of a long source, whose form is not judged by these few values.
+    """
+
+    values: np.ndarray
+    name: str
+    labels: Any = None
+    columns: tuple[str, ...] | None = None
+    integer: tuple[bool, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+    pixel_range: tuple[float, float] | None = None
+    part: bool = False
+
+
+def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Data:
+    """Rows in their final form.
+
+    Args:
+        like: the schema that a model was trained on, which the rows must fit.
+        kind: read 2-D values as pixels, or pixels as a table. Unused with ``like``.
+
+    Raises:
+        DataError: no rows, a type, shape, range or label that cannot be used.
+    """
+    values = raw.values
+    _refuse_types(values, raw.name)
+    if values.dtype == bool:
+        values = values.astype(np.int8)
+        raw = replace(raw, values=values)
+    if len(values) == 0 or values.size == 0:
+        raise DataError(f"{raw.name} has no {'rows' if len(values) == 0 else 'values'} (its shape is {values.shape})")
+    codes, classes = (None, None) if raw.labels is None else encode_labels(raw.labels, len(values), raw.name)
+    if like is not None:
+        x, schema, notes = _as_trained(raw, like), like, raw.notes
+    else:
+        x, schema, notes = _as_found(raw, kind)
+    return Data(x, schema.with_classes(classes), codes, raw.ids, raw.name, notes)
+
+
+def encode_labels(labels: Any, rows: int, name: str) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
+    """Class indices and class names, sorted as numbers where all are whole numbers, else as text.
+
+    Args:
+        labels: ``rows`` whole numbers or texts. Empty, None, NaN and −1 mean unlabelled.
+
+    Returns:
+        (N,) int64 with −1 for unlabelled, and the names; (None, None) where no row has a label.
+
+    Raises:
+        DataError: a wrong number of labels, or labels that are fractions.
+    """
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or len(array) != rows:
+        raise DataError(f"{name} has {rows} rows but labels of shape {array.shape}", "give one label a row")
+    if array.dtype.kind not in "iubfSUOT":
+        raise DataError(f"{name} has labels of type {array.dtype}", "labels are whole numbers or text")
+    if array.dtype.kind == "f":
+        array = np.where(np.isnan(array), -1, array)
+        if not np.isfinite(array).all() or (array != np.floor(array)).any():
+            raise DataError(f"{name} has labels that are fractions", "labels are whole numbers or text")
+    if array.dtype.kind not in "iubf":
+        texts = [_text(item) for item in array]
+        known = {text for text in texts if text}
+        if not all(re.fullmatch(r"[+-]?\d{1,17}(\.0*)?", text) for text in known):
+            if all(re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", text) for text in known):
+                raise DataError(f"{name} has labels that are fractions", "labels are whole numbers or text")
+            classes = tuple(sorted(known - {"-1"}))
+            index = {text: i for i, text in enumerate(classes)}
+            return np.array([index.get(text, -1) for text in texts], dtype=np.int64), classes
+        array = np.array([int(text.partition(".")[0]) if text else -1 for text in texts], dtype=np.int64)
+    numbers, codes = np.unique(array.astype(np.int64), return_inverse=True)
+    names = [int(number) for number in numbers if number != -1]
+    if not names:
+        return None, None
+    final = np.full(len(numbers), -1, dtype=np.int64)
+    final[numbers != -1] = np.arange(len(names))
+    return final[codes.reshape(-1)], tuple(str(number) for number in names)
+
+
+def _text(item: Any) -> str:
+    if item is None or item != item:
+        return ""
+    return (item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)).strip()
+
+
+def _refuse_types(values: np.ndarray, name: str) -> None:
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name} holds values of type {values.dtype}", "only numbers can be read")
+    if not 2 <= values.ndim <= 4:
+        hint = "reshape it to (1, D) for one row" if values.ndim == 1 else None
+        raise DataError(
+            f"{name} has the shape {values.shape}; wanted are (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C)", hint
+        )
+
+
+def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[str, ...]]:
+    """(N, D) values, their schema and notes, judged by the data alone."""
+    values, notes = raw.values, raw.notes
+    if values.ndim > 2 and kind != "table":
+        values = _channels_first(values, raw.name)
+        shape = values.shape[1:]
+        x = values.reshape(len(values), -1)
+        low, high, integer = _pixel_range(x, raw)
+        if values.dtype == np.uint8 and raw.pixel_range is None and x.max() <= 16:
+            notes = (*notes, f"the largest pixel is {x.max()}: pixels are taken to range from {low:g} to {high:g}")
+        schema = Schema("image", shape, low, high, (integer,))
+        return _stored(x, integer), schema, notes
+    x = values.reshape(len(values), -1)
+    columns, width = raw.columns, x.shape[1]
+    _refuse_infinite(x, raw)
+    square = _square(width)
+    top = _pixels_top(x) if kind is None and square is not None and width >= 64 * square[0] else None
+    if kind == "image" or top is not None:
+        if square is None:
+            raise DataError(
+                f"{raw.name} has {width} columns, which make no square image", "give an array of shape (N, H, W)"
+            )
+        low, high, integer = (0.0, float(top), True) if top is not None else _pixel_range(x, raw)
+        if kind is None:
+            pixels = f"{square[1]}×{square[2]} pixels" + (" in 3 channels" if square[0] == 3 else "")
+            notes = (
+                *notes,
+                f"{width} whole-number columns from 0 to {int(x.max())} are read as {pixels}; "
+                "kind=table reads them as a table",
+            )
+        return _stored(x, integer), Schema("image", square, low, high, (integer,), columns), notes
+    integers = raw.integer if raw.integer is not None else (x.dtype.kind in "biu",) * width
+    return _float32(x, raw), Schema("table", (width,), None, None, integers, columns), notes
+
+
+def _as_trained(raw: Raw, like: Schema) -> np.ndarray:
+    """(N, D) values in the form of ``like``; DataError where they differ from it in shape or range."""
+    values = raw.values
+    fits = values.ndim == 2 and values.shape[1] == like.size
+    if values.ndim > 2 and like.kind == "image":
+        if (
+            values.ndim == 4
+            and values.shape[1:] != like.shape
+            and (*values.shape[3:], *values.shape[1:3]) == like.shape
+        ):
+            values = values.transpose(0, 3, 1, 2)
+        fits = (values.shape[1:] if values.ndim == 4 else (1, *values.shape[1:])) == like.shape
+    if not fits:
+        wanted = f"{like.size} columns" if like.kind == "table" else f"images of shape {like.shape}"
+        found = f"{values.shape[1]} columns" if values.ndim == 2 else f"images of shape {values.shape[1:]}"
+        raise DataError(f"{raw.name} has {found}, the model was trained on {wanted}")
+    x = values.reshape(len(values), -1)
+    _refuse_infinite(x, raw)
+    if like.kind == "table":
+        return _float32(x, raw)
+    _refuse_other_range(x, raw, like)
+    return _stored(x, like.integer[0])
+
+
+def _refuse_other_range(x: np.ndarray, raw: Raw, like: Schema) -> None:
+    low, high = like.low, like.high
+    if low is None or high is None or (x.dtype == np.uint8 and raw.pixel_range == (low, high)):
+        return
+    least, most = x.min(), x.max()
+    trained = f"the model was trained on {'integers' if like.integer[0] else 'values'} in {low:g}..{high:g}"
+    fraction = _first_fraction(x) if like.integer[0] else None
+    if fraction is not None and least >= 0 and most <= 1:
+        raise DataError(f"{raw.name}: values are floats in [0, 1], {trained}", f"multiply by {high:g}")
+    if least < low or most > high:
+        row, column = _first(x, lambda v: (v < low) | (v > high)) or (0, 0)
+        whole = _first_fraction(x) is None
+        hint = "divide by 255" if (low, high) == (0, 1) and whole and least >= 0 and most <= 255 else None
+        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", hint)
+    if fraction is not None:
+        row, column = fraction
+        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", "round it")
+    if raw.pixel_range is None and not raw.part and high > 1 and least == 0 and most == 1:
+        raise DataError(f"{raw.name}: the values are only 0 and 1, {trained}", f"multiply by {high:g}")
+    if raw.pixel_range is not None and raw.pixel_range != (low, high):
+        raise DataError(f"{raw.name}: values range over {raw.pixel_range[0]:g}..{raw.pixel_range[1]:g}, {trained}")
+
+
+def _channels_first(values: np.ndarray, name: str) -> np.ndarray:
+    """(N, H, W), (N, C, H, W) or (N, H, W, C) to (N, C, H, W), where C is 1 or 3."""
+    if values.ndim == 3:
+        return values[:, None]
+    if values.shape[1] in (1, 3):
+        return values
+    if values.shape[3] in (1, 3):
+        return values.transpose(0, 3, 1, 2)
+    raise DataError(f"{name} has the shape {values.shape}, with neither 1 nor 3 channels in second or last place")
+
+
+def _square(width: int) -> tuple[int, int, int] | None:
+    """(C, S, S) with C·S·S = width, for one or three channels; None where there is none."""
+    for channels in (1, 3):
+        side = isqrt(width // channels)
+        if channels * side * side == width:
+            return channels, side, side
+    return None
+
+
+def _pixels_top(x: np.ndarray) -> int | None:
+    """16 or 255 if (N, D) values look like pixels of that range, else None."""
+    least, most = x.min(), x.max()
+    if least < 0 or not (9 <= most <= 16 or 128 <= most <= 255) or _first_fraction(x) is not None:
+        return None
+    return 16 if most <= 16 else 255
+
+
+FEW_IMAGES = 10
+
+
+def _pixel_range(x: np.ndarray, raw: Raw) -> tuple[float, float, bool]:
+    """(low, high, whole numbers?) of pixels.
+
+    Raises:
+        DataError: a range that is neither that of 8-bit pixels, nor 0..16, nor 0..1.
+    """
+    _refuse_infinite(x, raw)
+    if raw.pixel_range is not None:
+        return float(raw.pixel_range[0]), float(raw.pixel_range[1]), True
+    if x.dtype == np.uint8 and (x.max() > 16 or len(x) < FEW_IMAGES):  # a few images may well be dark
+        return 0.0, 255.0, True
+    least, most = x.min(), x.max()
+    if x.dtype.kind == "f" and least >= 0 and most <= 1:
+        return 0.0, 1.0, False
+    if least >= 0 and most <= 255 and _first_fraction(x) is None:
+        return 0.0, 1.0 if most <= 1 else 16.0 if most <= 16 else 255.0, True
+    raise DataError(
+        f"{raw.name}: pixel values run from {least:g} to {most:g}", "scale them to whole numbers in 0..255 or to 0..1"
+    )
+
+
+def _first(x: np.ndarray, is_bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int, int] | None:
+    """Row and column of the first bad value of (N, D) values, looked for in blocks to spare memory; None: all good."""
+    block = max(1, 2**22 // x.shape[1])
+    for start in range(0, len(x), block):
+        bad = is_bad(x[start : start + block])
+        if bad.any():
+            row, column = np.unravel_index(int(bad.argmax()), bad.shape)
+            return start + int(row), int(column)
+    return None
+
+
+def _first_fraction(x: np.ndarray) -> tuple[int, int] | None:
+    return _first(x, lambda v: v != np.floor(v)) if x.dtype.kind == "f" else None
+
+
+def _refuse_infinite(x: np.ndarray, raw: Raw) -> None:
+    if x.dtype.kind != "f":
+        return
+    place = _first(x, lambda v: ~np.isfinite(v))
+    if place is not None:
+        row, column = place
+        word = "a missing value (NaN)" if np.isnan(x[place]) else f"the value {x[place]}"
+        raise DataError(f"{raw.name} has {word} in row {row + 1}, {_column(raw, column)}", "fill it in or drop the row")
+
+
+def _column(raw: Raw, index: int) -> str:
+    return f"column {clean(raw.columns[index]) if raw.columns else index + 1}"
+
+
+def _stored(x: np.ndarray, integer: bool) -> np.ndarray:
+    """Pixels as (N, D) uint8 if whole numbers in 0..255, else float32."""
+    whole = integer and x.min() >= 0 and x.max() <= 255
+    return np.require(x, np.uint8 if whole else np.float32, ["C", "W"])
+
+
+def _float32(x: np.ndarray, raw: Raw) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        result = np.require(x, np.float32, ["C", "W"])
+    if (place := _first(result, lambda v: ~np.isfinite(v))) is not None:
+        row, column = place
+        raise DataError(
+            f"{raw.name}: the value {x[place]:g} in row {row + 1}, {_column(raw, column)} is too large", "rescale it"
+        )
+    return result
+
+
+def refuse_options(name: str, columns: object, label_column: object) -> None:
+    """DataError where columns are named for a source that has none."""
+    for flag, value in (("--columns", columns), ("--label-column", label_column)):
+        if value is not None:
+            raise DataError(f"{name} has no named columns", f"{flag} is for CSV, TSV and Parquet files")

@@ -1,0 +1,1 @@
+"""A trained model: its checkpoint, what it can do, and its answers."""

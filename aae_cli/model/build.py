@@ -1,0 +1,118 @@
+"""Config and data schema → priors, model, adversaries and phases: the only place where names become objects."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from ..config.sections import Adversary as AdversaryConfig
+from ..config.sections import Config
+from ..data.types import Schema
+from ..nn.aae import AAE
+from ..nn.encoder import Encoder
+from ..nn.priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
+
+
+def build_prior(config: AdversaryConfig, dims: int) -> Prior:
+    p = config.prior
+    components = p.components if isinstance(p.components, int) else 10
+    if p.name == "categorical":
+        return Categorical(dims)
+    if p.name == "mixture":
+        return Mixture(components, p.radius, p.radial_std, p.tangential_std)
+    if p.name == "swiss-roll":
+        return SwissRoll(components, p.radius, p.turns, p.width)
+    return Gaussian(dims, float(p.std))
+
+
+def build_priors(config: Config) -> dict[str, Prior]:
+    """The prior of each regularised code part of an adapted config."""
+    priors = {}
+    if config.code.y is not None and config.adversaries.y is not None:
+        priors["y"] = build_prior(config.adversaries.y, int(config.code.y.classes))
+    if config.code.z is not None and config.adversaries.z is not None:
+        priors["z"] = build_prior(config.adversaries.z, config.code.z.dims)
+    return priors
+
+
+def least_size(config: Config, schema: Schema) -> int:
+    """A number of parameters that a model of an adapted config has at least, found without building it."""
+    y, z = config.code.y, config.code.z
+    classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)
+    encoder, decoder = [schema.size, *config.encoder.hidden], [*config.decoder.hidden, schema.size]
+    bodies = sum(a * b for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes))
+    return bodies + encoder[-1] * (classes + dims)
+
+
+def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
+    """An untrained model of an adapted config; scaling is set by :func:`set_scaling`."""
+    y, z, decoder = config.code.y, config.code.z, config.decoder
+    assert decoder.input != "auto", "the config is not adapted"
+    classes, dims = int(y.classes) if y else 0, z.dims if z else 0
+    encoder = Encoder(
+        models,
+        schema.size,
+        config.encoder.hidden,
+        classes,
+        dims,
+        fine=int(y.classes) * y.overcluster if y and y.overcluster > 1 else 0,
+        posterior=z.posterior if z else "deterministic",
+        noise_dims=z.noise_dims if z else 0,
+        posterior_std=z.std if z else None,
+        noise=config.encoder.noise,
+        dropout=float(config.encoder.dropout),
+        batch_norm=config.encoder.batch_norm,
+        batch_norm_y=y.batch_norm if y else False,
+        batch_norm_z=z.batch_norm if z else False,
+        z_scale=build_prior(config.adversaries.z, dims).scale if config.adversaries.z else 1.0,
+        init_std=config.train.init_std,
+    )
+    return AAE(
+        models,
+        schema.size,
+        encoder,
+        classes=classes,
+        dims=dims,
+        labels=len(schema.classes or ()) if config.uses_labels else 0,
+        decoder_hidden=decoder.hidden,
+        decoder_batch_norm=decoder.batch_norm,
+        decoder_batch_norm_last=decoder.batch_norm_last,
+        decoder_input=decoder.input,
+        output="sigmoid" if decoder.output == "sigmoid" else "linear",
+        heads_learned=decoder.heads.learned,
+        heads_scale=decoder.heads.scale,
+        heads_eta=decoder.heads.eta,
+        init_std=config.train.init_std,
+    )
+
+
+@torch.no_grad()
+def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Tensor | None = None) -> None:
+    """Fill in the model's scaling: from the pixel range, or from the training rows x (N, D) in the file's units.
+
+    Args:
+        index: which rows of x are meant; None for all.
+    """
+    shift, scale = model.scaling.shift, model.scaling.scale
+    if config.data.scaling == "unit":
+        assert schema.low is not None and schema.high is not None
+        shift.fill_(schema.low)
+        scale.fill_(schema.high - schema.low)
+        return
+    total = torch.zeros(x.shape[1], dtype=torch.float64)
+    square = torch.zeros_like(total)
+    numbers = torch.arange(len(x)) if index is None else index
+    mean_of_some = x[numbers[:1000]].double().mean(0).cpu()
+    for some in numbers.split(10_000):  # centred first: no cancellation on columns such as years
+        centred = x[some].double().cpu() - mean_of_some
+        total += centred.sum(0)
+        square += centred.square().sum(0)
+    mean = total / len(numbers)
+    std = (square / len(numbers) - mean.square()).clamp(min=0).sqrt()
+    if schema.kind == "image":  # one spread for all pixels: a border that never changes must not be blown up
+        std = std.square().mean().sqrt().expand_as(std).clone()
+    std = torch.where(std > 1e-8 * (mean_of_some.abs() + 1e-30), std, 0)
+    shift.copy_(mean + mean_of_some)
+    scale.copy_(std)

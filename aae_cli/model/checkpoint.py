@@ -1,0 +1,208 @@
+"""Run folders: model.safetensors (weights, with config and data schema in its header), state, metrics, and a card.
+
+safetensors only: nothing in a checkpoint can be executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config.resolve import validate
+from ..config.sections import Config
+from ..data.types import Schema
+from ..errors import AaeError, CheckpointError, UsageError
+from ..files import whole_file
+from ..text import clean
+from ..version import __version__
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+FORMAT = 1
+MODEL, STATE, METRICS, CONFIG = "model.safetensors", "state.safetensors", "metrics.jsonl", "config.yaml"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a model file says of itself, beside its weights.
+
+    Attributes:
+        title: the preset's name.
+        config: adapted to the data (no ``auto`` left).
+        schema: the form of a row; ``schema.classes`` are the class names that labels index.
+        cluster_labels: for each y the index of the class it stands for, −1 for none; None where no labels were seen.
+        finished: whether training reached its end.
+        training: figures for a person: rows, steps, seconds, device, data, the metrics at the end.
+    """
+
+    title: str
+    config: Config
+    schema: Schema
+    cluster_labels: tuple[int, ...] | None = None
+    finished: bool = False
+    training: dict[str, Any] | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "aae": __version__,
+                "title": self.title,
+                "config": self.config.model_dump(mode="json"),
+                "schema": self.schema.to_json(),
+                "cluster_labels": self.cluster_labels,
+                "finished": self.finished,
+                "training": self.training or {},
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str, where: Path) -> Header:
+        try:
+            value = json.loads(text)
+            if int(value["format"]) > FORMAT:
+                raise CheckpointError(
+                    f"{where} has checkpoint format {value['format']}, this aae reads up to {FORMAT}",
+                    "upgrade aae",
+                )
+            labels, schema = value["cluster_labels"], Schema.from_json(value["schema"])
+            if labels is not None and not all(-1 <= int(label) < len(schema.classes or ()) for label in labels):
+                raise ValueError("its clusters stand for classes that it has not")
+            return cls(
+                title=clean(value["title"]),
+                config=validate(value["config"], f"{where}, header"),
+                schema=schema,
+                cluster_labels=None if labels is None else tuple(int(label) for label in labels),
+                finished=bool(value["finished"]),
+                training=dict(value["training"]),
+            )
+        except UsageError as error:
+            raise CheckpointError(clean(error.what, 300), "the file is damaged or was edited") from None
+        except AaeError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"{where}: its header is damaged ({clean(error)})") from None
+
+
+def model_file(path: Path | str) -> Path:
+    """The model file of a run folder, or the file itself.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(path)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        if path.is_dir():
+            raise CheckpointError(f"{path} has no {MODEL}", "give a run folder that `aae train` wrote")
+        raise CheckpointError(f"there is no checkpoint {path}", "give a run folder, or its model.safetensors, with -c")
+    return file
+
+
+@contextmanager
+def _opened(path: Path, framework: str = "pt", wrong: str = "is damaged or missing") -> Iterator[Any]:
+    """A safetensors file; CheckpointError with what is ``wrong`` where it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework) as opened:
+            yield opened
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} {wrong} ({clean(error)})") from None
+
+
+def read_header(path: Path | str) -> Header:
+    """The header alone: no weights are read."""
+    file = model_file(path)
+    with _opened(file, "numpy", "is damaged or is not a safetensors file") as opened:
+        metadata = opened.metadata() or {}
+    if "aae" not in metadata:
+        raise CheckpointError(f"{file} was not written by aae", "give a run folder that `aae train` wrote")
+    return Header.from_json(metadata["aae"], file)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], name: str, header: str) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with whole_file(path) as temporary:
+        try:
+            save_file(plain, temporary, metadata={name: header})
+        except SafetensorError as error:  # such as a full disk
+            reason = str(error).rpartition("I/O error: ")[2]
+            raise AaeError(f"cannot write {path}: {reason}", "choose another place with -o") from None
+
+
+def tensor_forms(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
+    """Shape and type of each tensor of a safetensors file, from its header alone.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    import torch
+
+    types = {"F32": torch.float32, "I64": torch.int64}
+    with _opened(path) as opened:
+        slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+        return {key: (tuple(each.get_shape()), types.get(each.get_dtype())) for key, each in slices.items()}
+
+
+def checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """SHA-256 of a text and of the tensors' names, types, shapes and values."""
+    import hashlib
+
+    import torch
+
+    total = hashlib.sha256(text.encode())
+    for key in sorted(tensors):
+        value = tensors[key].detach().cpu().contiguous()
+        total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return total.hexdigest()
+
+
+def load_tensors(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
+    """Tensors and one metadata entry of a safetensors file.
+
+    Raises:
+        CheckpointError: missing, damaged, or without that entry.
+    """
+    with _opened(path) as opened:
+        metadata = opened.metadata() or {}
+        tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    if name not in metadata:
+        raise CheckpointError(f"{path} was not written by aae")
+    return tensors, metadata[name]
+
+
+def runs(root: Path = Path("runs")) -> Iterator[tuple[Path, Header]]:
+    """Finished runs under a folder, the newest first; damaged ones are passed over."""
+    files = sorted(root.glob(f"*/{MODEL}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files:
+        try:
+            header = read_header(file)
+        except AaeError:
+            continue
+        if header.finished:
+            yield file.parent, header
+
+
+def newest_run(can: Callable[[Header], bool], root: Path = Path("runs")) -> Path | None:
+    """The newest finished run that can do something."""
+    return next((folder for folder, header in runs(root) if can(header)), None)
+
+
+def new_run_folder(title: str, root: Path = Path("runs")) -> Path:
+    """``runs/<title>``, else ``runs/<title>-2`` and so on: the first that does not exist."""
+    folder, count = root / title, 1
+    while folder.exists() or folder.is_symlink():
+        count += 1
+        folder = root / f"{title}-{count}"
+    return folder

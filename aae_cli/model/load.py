@@ -1,0 +1,54 @@
+"""From a checkpoint to a model that is ready for use."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+
+from ..device import choose_device
+from ..errors import CheckpointError
+from .autoencoder import Autoencoder
+from .build import build_model, least_size
+from .checkpoint import load_tensors, model_file, read_header, tensor_forms
+
+ADDED = ("encoder.share",)
+"""Tensors that checkpoints of older versions lack, and can do without."""
+
+
+def load(path: str | Path, device: str = "auto") -> Autoencoder:
+    """Load a run folder or a model.safetensors file.
+
+    Raises:
+        CheckpointError: missing, damaged, too new, or weights that do not fit its config.
+    """
+    header = read_header(path)
+    file = model_file(path)
+    found = tensor_forms(file)
+    if least_size(header.config, header.schema) > sum(prod(shape) for shape, _ in found.values()):
+        # Nothing is allocated before the file is known to hold as much as its config says.
+        raise CheckpointError(f"{file} holds fewer weights than its config says", "the file is damaged or was edited")
+    model = build_model(header.config, header.schema)
+    state = model.state_dict()
+    lacking = {name: state.pop(name) for name in ADDED if name in state and name not in found}
+    expected = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            ours, theirs = (
+                "nothing" if form is None else f"{form[1]} of shape {form[0]}".removeprefix("torch.")
+                for form in (expected.get(name), found.get(name))
+            )
+            raise CheckpointError(
+                f"{file}: {name} is {theirs}, its config says {ours}", "the file is damaged or was edited"
+            )
+    tensors, _ = load_tensors(file, "aae")
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise CheckpointError(f"{file}: {name} holds values that are not finite", "train again")
+    model.load_state_dict({**tensors, **lacking}, assign=True)
+    model.requires_grad_(False)
+    groups = model.encoder.groups
+    if groups is not None and not bool(((groups >= 0) & (groups < model.classes)).all()):
+        raise CheckpointError(
+            f"{file}: encoder.groups names clusters that its config has not", "the file is damaged or was edited"
+        )
+    return Autoencoder(model, header, choose_device(device)[0])

@@ -1,0 +1,1 @@
+"""Networks, priors and adversaries, as the paper describes them; several models at once."""

@@ -1,0 +1,121 @@
+"""The adversarial autoencoder: q(y, z|x), p(x|y, z) and the cluster heads W_C.
+
+Every tensor has a leading model axis R (see nets.py): x is (R, B, D), y (R, B, K), z (R, B, n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .encoder import Codes, Encoder
+from .heads import spread_heads
+from .layers import MLP
+from .scaling import Scaling
+
+
+class AAE(nn.Module):
+    """R adversarial autoencoders of one form.
+
+    Args:
+        models: R.
+        features: D of x.
+        classes: K of y, 0 for none. With ``decoder_input="label"``, y is not encoded and ``labels`` says C.
+        dims: n of z, 0 for none.
+        labels: C, for decoders that are given the label (section 4).
+        decoder_input: concat = [y, z]; label = [one-hot label, z]; heads = y·W_C + z (section 7).
+        heads_scale: a fixed W_C is heads_scale·I.
+        heads_eta: a learned W_C starts with heads at least this far apart.
+    """
+
+    def __init__(
+        self,
+        models: int,
+        features: int,
+        encoder: Encoder,
+        *,
+        classes: int,
+        dims: int,
+        labels: int = 0,
+        decoder_hidden: Sequence[int] = (1000, 1000),
+        decoder_batch_norm: bool = False,
+        decoder_batch_norm_last: bool = False,
+        decoder_input: Literal["concat", "label", "heads"] = "concat",
+        output: Literal["sigmoid", "linear"] = "sigmoid",
+        heads_learned: bool = True,
+        heads_scale: float = 10.0,
+        heads_eta: float = 6.0,
+        init_std: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.models, self.features, self.classes, self.dims, self.labels = models, features, classes, dims, labels
+        self.decoder_input, self.output = decoder_input, output
+        self.scaling = Scaling(features)
+        self.encoder = encoder
+        inputs = {"concat": classes + dims, "label": labels + dims, "heads": dims}[decoder_input]
+        self.decoder = MLP(
+            models,
+            [inputs, *decoder_hidden],
+            features,
+            batch_norm=decoder_batch_norm,
+            batch_norm_last=decoder_batch_norm_last,
+            init_std=init_std,
+        )
+        self.heads: nn.Parameter | None = None
+        if decoder_input == "heads":
+            if heads_learned:
+                W_C = spread_heads(torch.randn(models, classes, dims) * heads_eta, heads_eta)
+            else:
+                W_C = heads_scale * torch.eye(classes, dims).expand(models, -1, -1).clone()
+            self.heads = nn.Parameter(W_C, requires_grad=heads_learned)
+
+    @property
+    def W_C(self) -> Tensor:
+        """Cluster heads of section 7: (R, K, n)."""
+        assert self.heads is not None, "only decoder_input=heads has cluster heads"
+        return self.heads
+
+    def encode(self, x: Tensor, draw: bool = False, parts: Sequence[int] | None = None) -> Codes:
+        """q(y, z|x) of prepared rows. (R, B, D) → Codes; ``draw`` samples q(z|x) outside training too.
+
+        Args:
+            parts: sizes of the batches that follow each other along B, where processes share them.
+        """
+        return self.encoder(x, draw, parts)
+
+    def represent(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
+        """What the decoder sees: [y, z], [label, z] or y·W_C + z.
+
+        Args:
+            y: (R, B, K). z: (R, B, n). label: (R, B, C) one-hot, zeros where unknown.
+        """
+        if self.decoder_input == "heads":
+            assert y is not None and z is not None
+            return torch.bmm(y, self.W_C) + z
+        first = label if self.decoder_input == "label" else y
+        return torch.cat([part for part in (first, z) if part is not None], -1)
+
+    def decode_logits(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
+        return self.decoder(self.represent(y, z, label)).float()
+
+    def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
+        """p(x|·)'s mean in the networks' units. → (R, B, D), in (0, 1) for a sigmoid output."""
+        x_hat = self.decode_logits(y, z, label)
+        return x_hat.sigmoid() if self.output == "sigmoid" else x_hat
+
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """(…) int64, −1 for unknown → (…, C) float32, zeros where unknown."""
+        hot = F.one_hot(labels.clamp(min=0), max(self.labels, 1)).float()
+        return hot * (labels >= 0).unsqueeze(-1)
+
+
+def pick_model(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+    """The state of one of R models, as that of a model with R = 1."""
+    return {
+        name: value if name.startswith("scaling.") else value[index : index + 1].clone()
+        for name, value in state.items()
+    }

@@ -1,0 +1,113 @@
+"""Phases: terms that share an optimiser and a step; and the objective that takes all phases in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ..distributed import Unit
+from ..nn.aae import AAE
+from .branches import Branch
+from .terms import CPU, Batch, Forward, Named, Stream, Term
+
+
+class Phase:
+    """Terms that share a forward pass, an optimiser and a step.
+
+    Args:
+        parameters: what the optimiser moves; nothing else receives a gradient.
+        units: where processes share each batch, what averages these parameters' gradients over them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        terms: Sequence[Term],
+        parameters: Iterable[nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        units: Sequence[Unit] = (),
+    ) -> None:
+        self.name, self.terms, self.optimizer, self.units = name, list(terms), optimizer, list(units)
+        self.parameters = list(parameters)
+        order: list[Stream] = ["x", "view", "labelled"]
+        self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
+        # Each term is a branch of its own, and so is its way back.
+        device = self.parameters[0].device if not self.units else CPU
+        self.own = Branch(device)
+        apart = [False, *(term.aside for term in self.terms[1:])]
+        self.branches = [Branch(device if each else CPU) for each in apart]
+
+    def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
+        losses: Named = {}
+
+        def total() -> Tensor:
+            objectives = []
+            for term, branch in zip(self.terms, self.branches, strict=True):
+                with branch.begin():
+                    objective, named = term(forward)
+                objectives.append(objective)
+                losses.update(named)
+            for branch in self.branches:
+                branch.join()
+            return torch.stack(objectives).sum()
+
+        for unit in self.units:
+            total = partial(unit, total)
+        with autocast:
+            objective = total()
+        collecting = [fake for fake, _ in forward.fooling.values() if fake.grad is None]
+        self.optimizer.zero_grad(set_to_none=True)
+        objective.backward(inputs=[*self.parameters, *collecting])
+        self.own.mark()
+        self.optimizer.step()
+        return losses
+
+
+class Objective:
+    """All phases of one training, in order."""
+
+    def __init__(
+        self,
+        model: AAE,
+        adversaries: nn.ModuleDict,
+        phases: Sequence[Phase],
+        *,
+        joint: bool,
+        autocast: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self.model, self.adversaries, self.phases, self.joint = model, adversaries, list(phases), joint
+        self.autocast: AbstractContextManager[object] = autocast or nullcontext()
+        streams = [stream for phase in self.phases for stream in phase.streams]
+        self.streams: list[Stream] = list(dict.fromkeys(streams))
+        terms = [term for phase in self.phases for term in phase.terms]
+        self.needs_view = "view" in self.streams or any(term.needs_view for term in terms)
+
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {phase.name: phase.optimizer for phase in self.phases}
+
+    def step(self, batch: Batch, progress: float | Tensor) -> Named:
+        """One step of every phase. Returns detached (R,) losses by name."""
+        losses: Named = {}
+        if self.joint:
+            forward = self._forward(batch, self.streams, progress)
+            *beside, last = self.phases
+            for phase in beside:
+                forward.judged = phase.own
+                with phase.own.begin():
+                    losses |= phase.step(forward, self.autocast)
+            losses |= last.step(forward, self.autocast)
+            for phase in beside:
+                phase.own.join()
+        else:
+            for phase in self.phases:
+                losses |= phase.step(self._forward(batch, phase.streams, progress), self.autocast)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _forward(self, batch: Batch, streams: Sequence[Stream], progress: float | Tensor) -> Forward:
+        with self.autocast:
+            return Forward.run(self.model, batch, streams, progress, self.joint)

@@ -1,0 +1,346 @@
+"""The training loop: batches in, steps of an objective, metrics out, saved and resumed. It knows nothing of the paper."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..distributed import ALONE, World
+from ..errors import AaeError, Interrupted, TrainingError
+from .cuda_graph import Recorder, Replayed
+
+AVERAGE_EVERY = 4  # steps: one reading of all weights in four costs a quarter, and averages hardly differ
+AGREE_EVERY = 10  # steps between the looks that processes take at each other
+
+
+class Source(Protocol):
+    """Where batches come from: ``rows`` follow from the step alone, ``batch`` from them and the default random generator."""
+
+    steps_per_epoch: int
+    batch_size: int
+
+    def rows(self, step: int) -> Tensor: ...
+
+    def batch(self, rows: Tensor) -> Any: ...
+
+
+class Steppable(Protocol):
+    """What is optimised: named optimisers, and one step that returns detached (R,) losses by name."""
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]: ...
+
+    def step(self, batch: Any, progress: float | Tensor) -> dict[str, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, and how learning rates go.
+
+    Attributes:
+        drops: epochs after which rates are divided by 10.
+        decay: share of training after which rates fall linearly to 0; 1 for never.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    drops: tuple[int, ...] = ()
+    decay: float = 1.0
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+    def factor(self, step: int) -> float:
+        """What rates are multiplied by at a step."""
+        epoch = step // self.steps_per_epoch
+        factor = 0.1 ** sum(epoch >= drop for drop in self.drops)
+        progress = step / self.steps
+        if progress > self.decay:
+            factor *= (1 - progress) / (1 - self.decay)
+        return factor
+
+
+@dataclass
+class Callbacks:
+    """What happens around the loop. ``log`` takes a metrics record, ``save`` the engine; ``note`` words for a person."""
+
+    log: Callable[[dict[str, Any]], None] = lambda record: None
+    save: Callable[[Engine], None] = lambda engine: None
+    note: Callable[[str], None] = lambda text: None
+
+
+class Engine:
+    """One training.
+
+    Args:
+        model: whose weights are averaged (``ema``) and saved; ``other`` modules (discriminators) are part of the state.
+        log_every, save_every: seconds between log lines, and between saves.
+        world: the processes that train this model together; only the main one logs and saves.
+        recorder: records a whole step to be replayed (a CUDA graph); None runs every step as it is.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        other: nn.Module,
+        objective: Steppable,
+        source: Source,
+        schedule: Schedule,
+        callbacks: Callbacks,
+        *,
+        ema: float = 0.0,
+        log_every: float = 2.0,
+        save_every: float = 60.0,
+        world: World = ALONE,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.model, self.other, self.objective, self.source = model, other, objective, source
+        self.schedule, self.callbacks, self.ema = schedule, callbacks, ema
+        self.log_every, self.save_every, self.world, self.recorder = log_every, save_every, world, recorder
+        self.step, self.seconds = 0, 0.0
+        self.averages = {name: value.clone() for name, value in model.state_dict().items()} if ema else {}
+        # The state shares its storage with the model, so that one look at it serves every step.
+        moving = {name: value for name, value in model.state_dict().items() if ema and value.is_floating_point()}
+        self._moving = [self.averages[name] for name in moving], list(moving.values())
+        self.base_rates = {
+            name: [float(group["lr"]) for group in optimizer.param_groups]
+            for name, optimizer in objective.optimizers.items()
+        }
+        self._names: list[str] = []
+        self._sums: Tensor | None = None
+        self._finite: Tensor | None = None
+        self._since_log = 0
+        # What a step needs to know beside its rows: numbers, or places on the device that a recorded step reads.
+        self._progress: float | Tensor = 0.0
+        self._clock: Tensor | None = None
+        self._clocks, self._clocked = torch.empty(0), (-1, schedule)
+        self._advance: Callable[[Tensor], None] = self._whole_step
+        self._record_steps()
+
+    def _record_steps(self) -> None:
+        if self.recorder is not None:
+            self._clock = torch.zeros(1 + len(self._groups), device=next(self.model.parameters()).device)
+            self._progress, *rates = self._clock.unbind()
+            for group, rate in zip(self._groups, rates, strict=True):
+                group["lr"] = rate
+            self._advance = Replayed(self._whole_step, self.recorder, self._not_recorded)
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        """Of all optimisers' parameters, in the order of :attr:`base_rates`."""
+        return [group for optimizer in self.objective.optimizers.values() for group in optimizer.param_groups]
+
+    def _not_recorded(self, reason: str) -> None:
+        self.callbacks.note(f"the step cannot be recorded as one CUDA graph ({reason}): running it kernel by kernel")
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Train to the end of the schedule.
+
+        Raises:
+            TrainingError: a loss is no longer finite in any model.
+            Interrupted: SIGINT or SIGTERM came; the state was saved first.
+        """
+        self.model.train()
+        steps, started = self.schedule.steps, time.perf_counter() - self.seconds
+        logged = saved = time.perf_counter()
+        with _signals() as stop:
+            while self.step < steps:
+                self._set_clock()
+                self._advance(self.source.rows(self.step))
+                if self.ema and (self.step + 1) % AVERAGE_EVERY == 0:
+                    self._average()
+                self.step += 1
+                self._since_log += 1
+
+                last = self.step == steps
+                if self.world.size > 1 and self.step % AGREE_EVERY and not last:
+                    continue
+                now = time.perf_counter()
+                self.seconds = now - started
+                log_due = last or now - logged > self.log_every or (self._since_log >= 50 and self.step <= 50)
+                save_due = last or now - saved > self.save_every
+                number, log, save = self.world.agree([stop[0] if stop else 0, log_due, save_due])
+                if log:
+                    self.callbacks.log(self._record(now - logged))
+                    logged = now
+                if number or save:
+                    self._require_finite()
+                    self.callbacks.save(self)
+                    saved = time.perf_counter()
+                if number and not last:
+                    raise Interrupted(
+                        f"stopped by {signal.Signals(number).name} at step {self.step} of {steps}; its state is saved",
+                        "go on with --resume",
+                        number,
+                    )
+
+    def _whole_step(self, rows: Tensor) -> None:
+        """Everything that a step does on the device; nothing here may wait for it."""
+        losses = self.objective.step(self.source.batch(rows), self._progress)
+        self._count(losses)
+
+    def _set_clock(self) -> None:
+        if self._clock is None:
+            self._progress, *rates = self._times(self.step)
+            for group, rate in zip(self._groups, rates, strict=True):
+                group["lr"] = _put(group["lr"], rate)
+            return
+        epoch, position = divmod(self.step, self.schedule.steps_per_epoch)
+        if self._clocked != (epoch, self.schedule):  # an epoch's at a time: each step then copies on the device
+            first = self.step - position
+            times = [self._times(step) for step in range(first, first + self.schedule.steps_per_epoch)]
+            self._clocks, self._clocked = torch.tensor(times).to(self._clock), (epoch, self.schedule)
+        self._clock.copy_(self._clocks[position])
+
+    def _times(self, step: int) -> list[float]:
+        """What a step needs to know beside its rows: the share of training done, and each group's learning rate."""
+        factor = self.schedule.factor(step)
+        return [step / self.schedule.steps, *(rate * factor for rates in self.base_rates.values() for rate in rates)]
+
+    def _average(self) -> None:
+        # Early on, the average forgets faster, so that it does not start from noise.
+        keep = min(self.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(*self._moving, 1 - keep**AVERAGE_EVERY)
+
+    def restart_average(self) -> None:
+        """Begin the averages anew at the model's weights, where those were changed from outside."""
+        for name, value in self.model.state_dict().items():
+            if name in self.averages:
+                self.averages[name].copy_(value)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to save and use: averaged ones where asked for."""
+        return self.averages if self.ema else self.model.state_dict()
+
+    # --- losses: summed on the device, read out at every log line ----------------------------------------------------
+
+    def _count(self, losses: dict[str, Tensor]) -> None:
+        values = torch.stack(list(losses.values()))  # (names, R)
+        if self._sums is None or self._finite is None:
+            self._names = list(losses)
+            exact = torch.float64 if values.device.type == "cpu" else torch.float32
+            self._sums, self._finite = (
+                torch.zeros_like(values, dtype=exact),
+                torch.zeros_like(values, dtype=torch.int32),
+            )
+        self._sums += values
+        self._finite += values.isfinite()
+
+    def _require_finite(self) -> None:
+        """One look at what was counted: stop where every model has gone wrong, naming the loss that did so first."""
+        if self._finite is None:
+            return
+        finite = self.world.sums(self._finite).cpu() // self.world.size
+        if (finite == self._since_log).all(0).any():
+            return
+        first = self._names[int(finite.min(1).values.argmin())]
+        raise TrainingError(
+            f"the loss {first} is no longer finite (before step {self.step})",
+            "try a lower learning rate (--set phases.reconstruction.optimizer.lr=…), or another --seed",
+        )
+
+    def _record(self, seconds: float) -> dict[str, Any]:
+        self._require_finite()
+        assert self._sums is not None and self._finite is not None
+        means = (self.world.sums(self._sums) / (self.world.size * self._since_log)).cpu().nanmean(1).tolist()
+        record: dict[str, Any] = {
+            "step": self.step,
+            "epoch": round(self.step / self.schedule.steps_per_epoch, 3),
+            "seconds": round(self.seconds, 3),
+            "samples_per_s": round(self._since_log * self.source.batch_size / max(seconds, 1e-9), 1),
+        }
+        record |= {f"loss.{name}": _rounded(value) for name, value in zip(self._names, means, strict=True)}
+        self._sums.zero_()
+        self._finite.zero_()
+        self._since_log = 0
+        return record
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that decides how training goes on: tensors, and a JSON value."""
+        tensors: dict[str, Tensor] = {}
+        tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"other.{name}": value for name, value in self.other.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.averages.items()}
+        for name, optimizer in self.objective.optimizers.items():
+            for index, values in optimizer.state_dict()["state"].items():
+                for key, value in values.items():
+                    if value is not None:
+                        tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
+        tensors["random.cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        return tensors, {"step": self.step, "seconds": self.seconds}
+
+    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Take up where :meth:`state` was called. Raises AaeError where the state is of another model."""
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+        try:
+            self.model.load_state_dict(under("model."))
+            self.other.load_state_dict(under("other."))
+            for name, value in under("average.").items():
+                self.averages[name].copy_(value)
+            for name, optimizer in self.objective.optimizers.items():
+                state: dict[int, dict[str, Any]] = {}
+                for key, value in under(f"optimizer.{name}.").items():
+                    index, _, field = key.partition(".")
+                    state.setdefault(int(index), {})[field] = value.clone()
+                groups = optimizer.state_dict()["param_groups"]
+                optimizer.load_state_dict({"state": state, "param_groups": groups})
+            torch.set_rng_state(tensors["random.cpu"].cpu())
+            if "random.cuda" in tensors and torch.cuda.is_available():
+                torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
+            self.step, self.seconds = int(values["step"]), float(values["seconds"])
+            self._record_steps()  # what was recorded works on tensors that are no longer used
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise AaeError(f"the saved state does not fit this training ({str(error).splitlines()[0]})") from None
+
+
+def _put(place: float | Tensor, value: float) -> float | Tensor:
+    """The value, in the tensor where there is one."""
+    return place.fill_(value) if isinstance(place, Tensor) else value
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM are noted for the loop to act on; a second one acts at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        for each, old in previous.items():
+            signal.signal(each, old if number == signal.SIGINT else signal.SIG_DFL)
+
+    previous = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for each in previous:
+            signal.signal(each, note)
+        yield caught
+    finally:
+        for each, old in previous.items():
+            signal.signal(each, old)

@@ -1,0 +1,69 @@
+"""Checkpoints of every format that was ever written stay readable; newer ones are refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aae_cli import load
+from aae_cli.errors import AaeError, CheckpointError
+from aae_cli.model.checkpoint import FORMAT, checksum, read_header, save_tensors
+
+OLD = Path(__file__).parent.parent / "checkpoints"
+ROWS = np.array([[0, 0, 0], [3, 3, 3], [6, 6, 6]], np.float32)
+
+
+def test_every_format_has_a_file_here():
+    assert {path.name for path in OLD.iterdir()} >= {f"format-{number}.safetensors" for number in range(1, FORMAT + 1)}
+
+
+def test_format_1_is_read_as_ever():
+    model = load(OLD / "format-1.safetensors", "cpu")
+    assert model.classes == ("x", "y", "z")
+    expected = [[0.2404, 0.0365, 0.7231], [0.0351, 0.3356, 0.6293], [0.0522, 0.0426, 0.9053]]
+    np.testing.assert_allclose(model.classify(ROWS), expected, atol=1e-4)
+    np.testing.assert_allclose(model.z(ROWS)[:, 0], [-1.1726, 0.4699, 1.2896], atol=1e-4)
+
+
+def test_a_newer_format_asks_for_a_newer_aae(tmp_path):
+    header = json.loads(read_header(OLD / "format-1.safetensors").to_json())
+    save_tensors(tmp_path / "m.safetensors", {}, "aae", json.dumps({**header, "format": FORMAT + 1}))
+    with pytest.raises(CheckpointError, match=f"format {FORMAT + 1}, this aae reads up to {FORMAT}"):
+        load(tmp_path / "m.safetensors")
+
+
+def test_checksums_see_names_shapes_types_and_values():
+    base = {"a": torch.zeros(2, 3)}
+    others = [
+        {"b": torch.zeros(2, 3)},
+        {"a": torch.zeros(3, 2)},
+        {"a": torch.zeros(2, 3).double()},
+        {"a": torch.ones(2, 3)},
+    ]
+    sums = {checksum(tensors, "x") for tensors in (base, *others)} | {checksum(base, "y")}
+    assert len(sums) == 6
+    assert checksum(base, "x") == checksum({"a": torch.zeros(2, 3)}, "x")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = load(OLD / "format-1.safetensors", "cpu")
+    state = dict(model.model.state_dict())
+    state["encoder.y.0.bias"] = state["encoder.y.0.bias"] * float("nan")
+    save_tensors(tmp_path / "m.safetensors", state, "aae", model.header.to_json())
+    with pytest.raises(AaeError, match=r"encoder\.y\.0\.bias holds values that are not finite"):
+        load(tmp_path / "m.safetensors")
+
+
+def test_a_checkpoint_from_before_sizes_were_found_is_read(tmp_path):
+    model = load(OLD / "format-1.safetensors", "cpu")
+    state = dict(model.model.state_dict())
+    del state["encoder.share"]
+    save_tensors(tmp_path / "m.safetensors", state, "aae", model.header.to_json())
+    older = load(tmp_path / "m.safetensors", "cpu")
+    np.testing.assert_array_equal(older.classify(ROWS), model.classify(ROWS))
+    del state["encoder.groups"]
+    save_tensors(tmp_path / "m.safetensors", state, "aae", model.header.to_json())
+    with pytest.raises(CheckpointError, match=r"encoder\.groups is nothing"):
+        load(tmp_path / "m.safetensors", "cpu")

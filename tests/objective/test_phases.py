@@ -1,0 +1,289 @@
+"""Terms and phases: the paper's losses by hand, what each phase moves, and that joint equals alternating's gradients."""
+
+import math
+
+import pytest
+import torch
+
+from aae_cli.config.auto import adapt
+from aae_cli.config.resolve import resolve
+from aae_cli.data.types import Schema
+from aae_cli.model.build import build_model
+from aae_cli.nn.encoder import Codes
+from aae_cli.objective.build import build_objective
+from aae_cli.objective.terms import (
+    AdversarialConsistency,
+    Batch,
+    Consistency,
+    Forward,
+    HeadSeparation,
+    Information,
+    NeighbourEmbedding,
+    Reconstruction,
+    SemiSupervised,
+    nearest_distance,
+    taught,
+)
+
+SCHEMA = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
+SMALL = {"hidden": [8, 8]}
+
+
+def config(schedule="joint", y=True, **phases):
+    values = {
+        "data": {"labels": "all"},
+        "code": {"y": {"classes": 3} if y else None, "z": {"dims": 2}},
+        "encoder": SMALL,
+        "decoder": SMALL,
+        "adversaries": {"z": {"prior": {"name": "gaussian"}, **SMALL}},
+        "phases": {"schedule": schedule, "semi_supervised": {"batch_size": 6} if y else None, **phases},
+        "train": {"batch_size": 5},
+    }
+    if y:
+        values["adversaries"]["y"] = {"prior": {"name": "categorical"}, **SMALL}
+    return adapt(resolve(values), SCHEMA, 100, True).config
+
+
+def build(c, models=1):
+    torch.manual_seed(0)
+    model = build_model(c, SCHEMA, models)
+    return model, build_objective(c, model, 3)
+
+
+def batch(models=1) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(models, 5, 16, generator=generator)
+    labelled = torch.rand(models, 6, 16, generator=generator)
+    return Batch(
+        x, torch.tensor([[0, 1, 2, -1, -1]] * models), x + 0.01, labelled, torch.tensor([[0, 1, 2] * 2] * models)
+    )
+
+
+def forward(y_logits=None, z=None, stream="x", model=None) -> Forward:
+    return Forward(model, batch(), {stream: Codes(y_logits, z)}, 0.5, joint=True)
+
+
+def test_reconstruction_is_half_the_summed_square():
+    model, _ = build(config())
+    b = batch()
+    f = Forward.run(model, b, ["x"], 0.0, joint=True)
+    loss, named = Reconstruction(2.0)(f)
+    x_hat = model.decode(f.codes["x"].y, f.codes["x"].z)
+    expected = sum(0.5 * ((x_hat[0, i] - b.x[0, i]) ** 2).sum().item() for i in range(5)) / 5
+    assert named["reconstruction"].item() == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(2 * expected, rel=1e-5)
+
+
+def test_neighbour_embedding_is_the_cross_entropy_of_a_t_distribution_over_the_batch():
+    class Sum:
+        decoder_input = "heads"
+
+        def represent(self, y, z, label):
+            return z
+
+    r = torch.tensor([[[0.0, 0.0], [3.0, 4.0]]])
+    view = torch.tensor([[[1.0, 0.0], [3.0, 4.0]]])
+    f = Forward(Sum(), batch(), {"x": Codes(None, r), "view": Codes(None, view)}, 0.5, joint=True)
+    loss, named = NeighbourEmbedding(2.0, ramp=1.0)(f)
+    first = -math.log((1 / 2) / (1 / 2 + 1 / 26))  # squared distances 1 and 25
+    second = -math.log(1 / (1 + 1 / 21))  # 0 and 20
+    assert named["neighbours"].item() == pytest.approx((first + second) / 2, rel=1e-5)
+    assert loss.item() == pytest.approx((first + second) / 2, rel=1e-5)  # weight 2, halfway up the ramp
+
+
+def test_head_separation_is_linear_within_eta_and_nothing_beyond():
+    class Heads:
+        W_C = torch.tensor([[[0.0, 0.0], [3.0, 0.0], [0.0, 10.0]]])
+
+    loss, _ = HeadSeparation(1.0, eta=5.0)(forward(model=Heads()))
+    assert loss.item() == pytest.approx(5 - 3, abs=1e-4)
+
+
+def test_cross_entropy_on_labelled_rows():
+    f = forward(torch.zeros(1, 6, 3), stream="labelled")
+    assert SemiSupervised(1.0)(f)[0].item() == pytest.approx(math.log(3), rel=1e-5)
+
+
+def test_information_rewards_even_and_sure():
+    sure = torch.eye(3)[None, [0, 1, 2]] * 50
+    collapsed = torch.eye(3)[None, [0, 0, 0]] * 50
+    unsure = torch.zeros(1, 3, 3)
+    model, _ = build(config())
+    value = {
+        name: Information(1.0, 4.0, 0.0)(forward(y, model=model))[0].item()
+        for name, y in (("sure", sure), ("collapsed", collapsed), ("unsure", unsure))
+    }
+    assert value["sure"] == pytest.approx(-4 * math.log(3), rel=1e-4)
+    assert value["collapsed"] == pytest.approx(0, abs=1e-4)
+    assert value["unsure"] == pytest.approx(-3 * math.log(3), rel=1e-4)
+
+
+def test_information_of_merged_clusters_rewards_the_shares_that_they_had():
+    model, _ = build(config())
+    model.encoder.share = torch.tensor([[0.5, 0.25, 0.25]])
+
+    def value(*clusters):
+        y = torch.eye(3)[None, list(clusters)] * 50
+        return Information(1.0, 4.0, 0.0)(forward(y, model=model))[0].item()
+
+    as_before = value(0, 0, 1, 2)
+    assert as_before < value(0, 1, 1, 2)
+    assert as_before < value(0, 0, 0, 0)
+    assert as_before == pytest.approx(-4 * math.log(3), abs=1e-3)
+
+
+def test_consistency_stops_the_gradient_of_its_target_and_ramps():
+    y, view = torch.randn(1, 4, 3, requires_grad=True), torch.randn(1, 4, 3, requires_grad=True)
+    f = Forward(None, batch(), {"x": Codes(y, None), "view": Codes(view, None)}, 0.1, joint=True)
+    loss, named = Consistency(3.0, ramp=0.4)(f)
+    loss.sum().backward()
+    assert y.grad is None
+    assert view.grad is not None
+    assert loss.item() == pytest.approx(3.0 * 0.25 * named["consistency"].item(), rel=1e-5)
+
+
+def test_an_ensemble_teaches_the_mean_of_its_finite_models():
+    logits = torch.randn(4, 5, 3)
+    logits[2] = torch.nan
+    y, target = logits.softmax(-1), taught(forward(logits), 0.0, ensemble=2)
+    for model, expected in enumerate([(y[0] + y[1]) / 2] * 2 + [y[3]] * 2):
+        torch.testing.assert_close(target[model], expected)
+    torch.testing.assert_close(taught(forward(logits), 0.0)[:2], y[:2])
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_phases_move_what_they_should(schedule):
+    model, objective = build(config(schedule))
+    names = [phase.name for phase in objective.phases]
+    paper = ["reconstruction", "discriminator", "generator", "semi_supervised"]
+    assert names == (["regularisation", "autoencoder"] if schedule == "joint" else paper)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    critics = {name: p.clone() for name, p in objective.adversaries.named_parameters()}
+    losses = objective.step(batch(), 0.0)
+    assert {
+        "reconstruction",
+        "regularisation.y.discriminator",
+        "regularisation.y.generator",
+        "regularisation.z.discriminator",
+        "regularisation.z.generator",
+        "semi_supervised",
+    } == set(losses)
+    assert all(loss.shape == (1,) and loss.isfinite().all() for loss in losses.values())
+    assert all(not torch.equal(p, before[name]) for name, p in model.named_parameters())
+    assert all(not torch.equal(p, critics[name]) for name, p in objective.adversaries.named_parameters())
+
+
+def test_the_generator_phase_leaves_decoder_and_discriminator_alone():
+    model, objective = build(config("alternating"))
+    generator = next(phase for phase in objective.phases if phase.name == "generator")
+    decoder = {name: p.clone() for name, p in model.decoder.named_parameters()}
+    critics = {name: p.clone() for name, p in objective.adversaries.named_parameters()}
+    generator.step(Forward.run(model, batch(), generator.streams, 0.0, joint=False), objective.autocast)
+    assert all(torch.equal(p, decoder[name]) for name, p in model.decoder.named_parameters())
+    assert all(torch.equal(p, critics[name]) for name, p in objective.adversaries.named_parameters())
+    assert all(p.grad is None for p in objective.adversaries.parameters())
+
+
+def test_joint_gradients_are_the_sum_of_the_terms():
+    """One encoder pass and one discriminator pass give the encoder the gradient that separate passes would."""
+    c = config()
+    model, objective = build(c)
+    b = batch()
+    torch.manual_seed(7)
+    f = Forward.run(model, b, objective.streams, 0.0, joint=True)
+    for phase in objective.phases:
+        phase.optimizer.step = lambda: None  # keep the weights, look at the gradients
+        torch.manual_seed(8)
+        phase.step(f, objective.autocast)
+    joint = {name: p.grad.clone() for name, p in model.encoder.named_parameters()}
+
+    model.zero_grad()
+    total = torch.zeros(1)
+    f = Forward.run(model, b, objective.streams, 0.0, joint=False)
+    for term in objective.phases[1].terms:
+        total = total + term(f)[0]
+    total.sum().backward()
+    for name, p in model.encoder.named_parameters():
+        torch.testing.assert_close(joint[name], p.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_several_models_train_as_they_would_alone():
+    """R models in one batch of products: the first is not touched by the second."""
+    c = config()
+    model, objective = build(c, models=2)
+    other, alone = build(c, models=1)
+    from aae_cli.nn.aae import pick_model
+
+    other.load_state_dict(pick_model(model.state_dict(), 0))
+    alone.adversaries.load_state_dict({k: v[:1].clone() for k, v in objective.adversaries.state_dict().items()})
+    b2, b1 = batch(2), batch(1)
+    b2 = Batch(
+        *(torch.cat([one, other_]) for one, other_ in zip(
+            (b1.x, b1.labels, b1.view, b1.labelled, b1.targets),
+            (b2.x[1:], b2.labels[1:], b2.view[1:], b2.labelled[1:], b2.targets[1:]), strict=True))
+    )  # fmt: skip
+    for adversaries in (objective.adversaries, alone.adversaries):  # same real samples: take chance out
+        for adversary in adversaries.values():
+            adversary.real = lambda labels, dims=adversary.prior.dims: torch.ones(*labels.shape, dims) / dims
+    for _ in range(3):
+        objective.step(b2, 0.0)
+        alone.step(b1, 0.0)
+    for name, value in other.state_dict().items():
+        if not name.startswith("scaling."):
+            torch.testing.assert_close(model.state_dict()[name][:1], value, rtol=1e-4, atol=1e-6)
+
+
+def test_label_given_to_the_decoder():
+    values = {
+        "data": {"labels": "all"},
+        "decoder": {"input": "label", **SMALL},
+        "encoder": SMALL,
+        "adversaries": {"z": SMALL},
+    }
+    c = adapt(resolve(values), SCHEMA, 100, True).config
+    _, objective = build(c)
+    assert objective.step(batch(), 0.0)["reconstruction"].isfinite()
+
+
+def test_nearest_distance_is_to_another_row():
+    x = torch.tensor([[[0.0, 0], [3, 4], [3, 5], [0, 0]]])
+    torch.testing.assert_close(nearest_distance(x), torch.tensor([[0.0, 1, 1, 0]]))
+
+
+def test_adversarial_views_are_harder_than_random_moves_of_the_same_length():
+    model, _ = build(config())
+    model.encoder.y.weight.data *= 20  # an untrained q(y|x) hardly depends on x
+    given = Forward.run(model, batch(), ["x"], 0.5, True)
+    hard = AdversarialConsistency(1.0, 0.0, 0.5)(given)[0]
+    length = 0.5 * nearest_distance(batch().x).unsqueeze(-1)
+    from aae_cli.objective.terms import cross_entropy
+
+    for seed in range(5):
+        torch.manual_seed(seed)
+        moves = torch.nn.functional.normalize(torch.randn_like(batch().view), dim=-1)
+        random = cross_entropy(taught(given, 0.0), model.encode(batch().view + length * moves)).mean(1)
+        assert hard > random
+    hard.sum().backward()
+    assert all(p.grad is not None for p in model.encoder.y.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_terms_side_by_side_on_a_gpu_give_the_losses_of_one_after_the_other(schedule):
+    c = config(schedule, consistency={"weight": 1.0}, information={"weight": 0.1})
+    runs = []
+    for aside in (False, True):
+        torch.manual_seed(0)
+        model = build_model(c, SCHEMA, 2).cuda()
+        objective = build_objective(c, model, 3)
+        for phase in objective.phases:
+            for branch in () if aside else (phase.own, *phase.branches):
+                branch.stream = branch.event = None
+        torch.manual_seed(1)
+        on_cpu = batch(2)
+        on_gpu = Batch(*(value.cuda() for value in vars(on_cpu).values()))
+        runs.append([objective.step(on_gpu, 0.5) for _ in range(5)])
+    for one, other in zip(*runs, strict=True):
+        for name, loss in one.items():
+            torch.testing.assert_close(loss, other[name], rtol=2e-3, atol=1e-4)

@@ -1,0 +1,172 @@
+"""Nothing is lost: kills at any moment, two trainings in one folder, damaged state, full disks."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from aae_cli import train
+from aae_cli.errors import AaeError, CheckpointError, UsageError
+from aae_cli.files import locked
+from aae_cli.model.checkpoint import MODEL, STATE, read_header
+
+SMALL = [
+    *(f"{body}.hidden=[16]" for body in ("encoder", "decoder", "adversaries.z", "adversaries.y")),
+    "train.min_steps=0",
+    "train.batch_size=20",
+    "code.y.overcluster=2",
+]
+KILLS = int(os.environ.get("AAE_KILLS", "4"))
+# Saves at every step, so that kills fall into all stages of writing.
+PROGRAM = """
+import sys
+from aae_cli import train
+from aae_cli.training.engine import Engine
+Engine.__init__.__kwdefaults__.update(save_every=EVERY, log_every=0.0)
+train("clustering", sys.argv[1], sys.argv[2], sys.argv[4:], device="cpu", resume=sys.argv[3] == "resume")
+"""
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    x = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    return tmp_path / "x.npy"
+
+
+def start(data: Path, run: Path, how: str, epochs: int, save_every: float = 0.0) -> subprocess.Popen:
+    program = PROGRAM.replace("EVERY", str(save_every))
+    command = [sys.executable, "-c", program, str(data), str(run), how, *SMALL, f"train.epochs={epochs}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.timeout(60 * KILLS)
+def test_kills_at_any_moment_leave_a_whole_checkpoint_and_the_same_end(data, tmp_path):
+    whole = train("clustering", str(data), tmp_path / "whole", [*SMALL, f"train.epochs={15 * KILLS}"], device="cpu")
+    run, how, moment = tmp_path / "killed", "start", random.Random(0)
+    for _ in range(KILLS):
+        process = start(data, run, how, 15 * KILLS)
+        deadline = time.monotonic() + 60
+        while not (run / STATE).is_file() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        if process.poll() is None:
+            time.sleep((3.0 if how == "resume" else 0.0) + moment.random())
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert (run / STATE).is_file()
+        read_header(run)  # whole, whenever it is looked at
+        how = "resume"
+    process = start(data, run, how, 15 * KILLS, save_every=60.0)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0 or b"has run its" in error, error
+    ours, theirs = load_file(run / MODEL), load_file(whole.folder / MODEL)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    steps = [record["step"] for record in records if "final" not in record]
+    assert steps == sorted(set(steps))
+
+
+def test_a_second_training_into_a_folder_is_refused(data, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with locked(run), pytest.raises(AaeError, match="another training is writing to"):
+        train("clustering", str(data), run, [*SMALL, "train.epochs=2"], device="cpu", force=True)
+    train("clustering", str(data), run, [*SMALL, "train.epochs=2"], device="cpu", force=True)
+    assert not (run / ".lock").exists()
+
+
+def test_a_lock_dies_with_its_process(tmp_path):
+    lines = ["import time", "from pathlib import Path", "from aae_cli.files import locked"]
+    lines.append(f"with locked(Path({str(tmp_path)!r})): print(1, flush=True); time.sleep(60)")
+    program = "\n".join(lines)
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout.readline()
+    with pytest.raises(AaeError), locked(tmp_path):
+        pass
+    process.kill()
+    process.wait()
+    with locked(tmp_path):
+        pass
+
+
+def test_what_a_killed_save_left_behind_is_removed(data, tmp_path):
+    from aae_cli.files import whole_file
+
+    run = tmp_path / "run"
+    interrupted(data, run)
+    (run / ".mine-12345678.safetensors").touch()
+    with whole_file(run / STATE) as temporary:
+        left = run / f"{temporary.name[:-20]}abcdefgh.safetensors"
+        assert len(left.name) == len(temporary.name)
+        left.touch()
+        temporary.write_bytes((run / STATE).read_bytes())
+    train("clustering", str(data), run, [*SMALL, "train.epochs=3"], device="cpu", resume=True)
+    assert not left.exists() and (run / ".mine-12345678.safetensors").exists()
+
+
+def interrupted(data: Path, run: Path) -> None:
+    """A run that could be resumed: finished, and then asked for more epochs."""
+    train("clustering", str(data), run, [*SMALL, "train.epochs=2"], device="cpu")
+
+
+@pytest.mark.parametrize("where", [0.02, 0.5, 0.999])
+def test_a_state_with_one_flipped_bit_is_refused_by_name(data, tmp_path, where):
+    run = tmp_path / "run"
+    interrupted(data, run)
+    content = bytearray((run / STATE).read_bytes())
+    content[int(where * len(content))] ^= 1
+    (run / STATE).write_bytes(content)
+    with pytest.raises((CheckpointError, UsageError), match=STATE):
+        train("clustering", str(data), run, [*SMALL, "train.epochs=3"], device="cpu", resume=True)
+
+
+def test_other_data_seed_or_settings_are_refused_by_key(data, tmp_path):
+    run = tmp_path / "run"
+    interrupted(data, run)
+    x = np.load(data)
+    x[50, 2] += 1
+    np.save(tmp_path / "other.npy", x)
+    shutil.copy(data, tmp_path / "same.npy")
+    more = [*SMALL, "train.epochs=3"]
+    os.replace(tmp_path / "other.npy", data)
+    with pytest.raises(UsageError, match="data"):
+        train("clustering", str(data), run, more, device="cpu", resume=True)
+    os.replace(tmp_path / "same.npy", data)
+    for setting in ("train.seed=1", "code.z.dims=3", "phases.consistency.weight=2"):
+        with pytest.raises(UsageError, match=setting.partition("=")[0]):
+            train("clustering", str(data), run, [*more, setting], device="cpu", resume=True)
+    assert train("clustering", str(data), run, more, device="cpu", resume=True).folder == run
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a file-size limit")
+def test_a_file_size_limit_leaves_what_was_there(data, tmp_path):
+    run = tmp_path / "run"
+    interrupted(data, run)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    program = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+    command = [
+        sys.executable,
+        "-c",
+        program + PROGRAM.replace("EVERY", "0.0"),
+        str(data),
+        str(run),
+        "resume",
+        *SMALL,
+        "train.epochs=3",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode
+    assert "cannot write" in done.stderr and "File too large" in done.stderr
+    after = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert after.keys() == before.keys()
+    assert all(after[name] == before[name] for name in (STATE, MODEL))
