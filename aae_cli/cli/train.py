@@ -70,40 +70,33 @@ def command(
         }
         if resume and force:
             raise UsageError("--resume goes on with a run, --force replaces it", "give one of them")
-        from ..config.resolve import resolve
+        from ..config.presets import preset_title
+        from ..config.resolve import resolve_given, to_yaml
 
         chosen = preset or "quick"
         if resume and preset is None and output is not None:
             chosen = str(Path(output) / "config.yaml")  # what the run was started with
-        config = resolve(chosen, set_ or [], flags)  # wrong usage is said before torch is imported
+        config, given = resolve_given(chosen, set_ or [], flags)  # wrong usage is reported before torch is imported
         if preset is None and not resume and not quiet:
             to_stderr("no --preset given: using quick (`aae presets` lists the others)")
-        report = reporter(quiet, verbose)
-        if dry_run:
-            from ..config.resolve import to_yaml
-            from ..training.plan import plan_training
-            from ..training.splits import read_splits
+        from ..training.api import Options, prepare, train_config
 
-            config, splits, _ = read_splits(config, report, format)
-            plan = plan_training(config, splits, device.value)
-            for note in plan.adapted.notes:
-                report.say(note)
-            report.say(f"{chosen} on {splits.train.name}: {plan.summary}; {plan.reason}; {plan.precision}")
-            print(json.dumps(plan.config.model_dump(mode="json")) if as_json else to_yaml(plan.config), end="")
-            return
-        from ..distributed import started_by_torchrun
-        from ..training.api import train
-
-        run = train(
-            chosen,
-            settings=set_ or [],
-            flags=flags,
+        options = Options(
+            preset_title(chosen),
             output=output,
+            given=given,
             device=device.value,
             resume=resume,
             force=force,
-            reporter=report,
             format=format,
+            reporter=reporter(quiet, verbose),
         )
+        if dry_run:
+            adapted = prepare(config, options).plan.adapted
+            print(json.dumps(adapted.config.model_dump(mode="json")) if as_json else to_yaml(adapted.config), end="")
+            return
+        from ..distributed import started_by_torchrun
+
+        (run,) = train_config(config, options)
         if started_by_torchrun()[0] == 0:  # of several processes, one speaks
             print(json.dumps({"checkpoint": str(run.folder), "metrics": run.metrics}) if as_json else run.folder)

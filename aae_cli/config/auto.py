@@ -1,9 +1,16 @@
-"""How every `auto` of a config is decided for one data set, and why."""
+"""How every ``auto`` of a config is decided for one data set, and why.
+
+A rule belongs to one or more keys and gives a value with its reason; its docstring is the rule in words. Rules run in the
+order of this file, and each sees what the earlier ones decided. A limit is a rule for a value that the data cannot bear: a
+preset's is cut, a person's own is kept, unless the limit is firm. The notes on stderr, the comments of ``--dry-run``,
+``aae presets NAME --auto`` and the table in the documents are all made from these rules.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from ..data.types import Schema
 from ..errors import DataError
@@ -11,162 +18,458 @@ from .checks import map_without_labels
 from .resolve import validate
 from .sections import Config
 
-TABLE_WIDTH_PER_FEATURE, TABLE_WIDTH_LEAST = 4, 256
-TABLE_RESTARTS, TABLE_RESTART_ROWS = 5, 10_000
-HEADS, ROWS_A_HEAD = 20, 30
-BATCHES_PER_EPOCH_LEAST = 4
-FINE_LEAST = 30  # clusters before they are merged: a few would each join rows of several classes
-ROWS_A_FINE = 60  # on average, in each of them
-LINEAR_SHARE = 0.75  # of a linear classifier in what a table's consistency term teaches
-MERGED_TOGETHER = 2048  # fine clusters of all restarts, at most: that takes seconds
-NEIGHBOUR_WEIGHT = 3.0  # of the embedding of a table's neighbours in a map
-# Of a map without heads: the prior's std (neighbours are told apart at distances around 1), and the adversary's weight.
-MAP_STD, MAP_WEIGHT = 3.0, 0.1
+MERGED_TOGETHER = 2048
+"""The most fine clusters of all restarts that are merged together: spectral clustering of these takes seconds."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a rule may look at, beside the config.
+
+    Attributes:
+        kind: ``image`` or ``table``. features: columns or pixels of a row. classes: that the labels name, 0 without labels.
+        rows: to train on. labelled: of these, the rows whose labels may be used.
+    """
+
+    kind: str
+    features: int
+    classes: int
+    rows: int
+    labelled: int
+
+    @classmethod
+    def of(cls, schema: Schema, rows: int, labelled: int = 0) -> Facts:
+        return cls(schema.kind, schema.size, len(schema.classes or ()), rows, labelled)
+
+    @property
+    def table(self) -> bool:
+        return self.kind == "table"
+
+
+class Choice(NamedTuple):
+    """A value, its reason as a clause, and whether a person is told of it without asking."""
+
+    value: Any
+    why: str
+    told: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a rule made of one key: the value that stood there, the one that stands there now, and why."""
+
+    key: str
+    before: Any
+    value: Any
+    why: str
+    told: bool
+
+
+@dataclass
+class Draft:
+    """A config on its way from ``auto`` to values, read by dotted keys.
+
+    Attributes:
+        given: keys that a person set. decisions: by key, in the order in which they were taken.
+    """
+
+    config: Config
+    facts: Facts
+    given: frozenset[str] = frozenset()
+    values: dict[str, Any] = field(init=False)
+    decisions: dict[str, Decision] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.values = self.config.model_dump()
+
+    def __getitem__(self, key: str) -> Any:
+        """The value of a key; None where one of its sections is left out."""
+        value: Any = self.values
+        for name in key.split("."):
+            if value is None:
+                return None
+            value = value[name]
+        return value
+
+    def decide(self, key: str, choice: Choice) -> None:
+        before, (section, _, last) = self[key], key.rpartition(".")
+        self[section][last] = choice.value
+        told = choice.told or any(each == key or each.startswith(f"{key}.") for each in self.given)
+        self.decisions[key] = Decision(key, before, choice.value, choice.why, told)
+
+    @property
+    def headless(self) -> bool:
+        """Whether ``decoder.input: auto`` left z alone, without y and its cluster heads."""
+        decided = self.decisions.get("decoder.input")
+        return decided is not None and decided.value == "concat"
+
+
+Choose = Callable[[Draft, str], Choice | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What decides some keys where they are ``auto``; of a limit, wherever they have a value (None: it may stay)."""
+
+    keys: tuple[str, ...]
+    choose: Choose
+    limit: bool = False
+    firm: bool = False
+
+    @property
+    def words(self) -> str:
+        return " ".join((self.choose.__doc__ or "").split())
+
+    def apply(self, draft: Draft) -> None:
+        for key in self.keys:
+            value = draft[key]
+            if (
+                value is None
+                or (value == "auto") is self.limit
+                or (self.limit and not self.firm and key in draft.given)
+            ):
+                continue
+            choice = self.choose(draft, key)
+            if choice is not None and choice.value != value:
+                draft.decide(key, choice)
+
+
+RULES: list[Rule] = []
+
+
+def _auto(*keys: str) -> Callable[[Choose], Choose]:
+    def add(choose: Choose) -> Choose:
+        RULES.append(Rule(keys, choose))
+        return choose
+
+    return add
+
+
+def _limit(*keys: str, firm: bool = False) -> Callable[[Choose], Choose]:
+    def add(choose: Choose) -> Choose:
+        RULES.append(Rule(keys, choose, limit=True, firm=firm))
+        return choose
+
+    return add
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """A config with every ``auto`` decided for one data set, and what a person should know about it."""
+    """A config with every ``auto`` decided for one data set, the decisions that led there, and other remarks on it."""
 
     config: Config
-    notes: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person is told: ``key=value: why``, one line for keys that a single reason set alike."""
+        lines: dict[tuple[str, str], list[str]] = {}
+        for each in self.decisions:
+            if each.told:
+                lines.setdefault((shown(each.value), each.why), []).append(each.key)
+        return (*(f"{', '.join(keys)}={value}: {why}" for (value, why), keys in lines.items()), *self.remarks)
 
 
-def adapt(config: Config, schema: Schema, rows: int, labelled: bool, used: int | None = None) -> Adapted:
-    """Make a preset fit the data: widths, classes, output, scaling, batch size and number of epochs.
+def shown(value: Any) -> str:
+    """A value as one would type it after ``--set KEY=``."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(shown, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def adapt(config: Config, facts: Facts, given: frozenset[str] = frozenset()) -> Adapted:
+    """Decide every ``auto`` of a config for one data set.
 
     Args:
-        rows: number of training rows.
-        labelled: whether the data has labels.
-        used: how many rows' labels the training may use; None = all.
+        given: dotted keys that a person set, which only firm limits may change.
 
     Raises:
-        DataError: the config needs labels and there are none, or too few rows.
+        DataError: too few rows or classes, or labels that are needed and missing.
+        UsageError: what was given contradicts what the data asks for.
     """
-    notes: list[str] = []
-    config, alone = _decide_heads(config, schema)
-    if alone:
-        notes.append("a table's map has no cluster heads: near rows lie near each other (train with -k N for heads)")
-    values: dict[str, Any] = config.model_dump()
-    if rows < 2:
-        raise DataError(f"there are {rows} rows to train on", "at least 2 are needed")
-    if config.uses_labels and not labelled:
+    _require(config, facts)
+    draft = Draft(config, facts, given)
+    for rule in RULES:
+        rule.apply(draft)
+    classes = draft["code.y.classes"]
+    if draft["phases.semi_supervised"] is not None and classes is not None and classes < facts.classes:
+        raise DataError(f"the data has {facts.classes} classes and code.y.classes is {classes}", "leave it at auto")
+    draft.values["train"]["min_steps"] = 0  # the epochs are settled
+    adapted = validate(draft.values, "the adapted preset")
+    remarks = ("views of a table's row lie between it and near rows, with noise; image augmentation is off",)
+    remarked = facts.table and needs_view(adapted)
+    return Adapted(adapted, tuple(draft.decisions.values()), remarks if remarked else ())
+
+
+def _require(config: Config, facts: Facts) -> None:
+    if facts.rows < 2:
+        raise DataError(f"there are {facts.rows} rows to train on", "at least 2 are needed")
+    if not config.uses_labels:
+        return
+    if facts.classes == 1:
+        raise DataError("the labels name 1 class", "at least 2 are needed")
+    if not facts.classes or not facts.labelled:
         raise DataError(
             "this preset needs labels and the data has none",
             "name the column with --label-column, or try --preset clustering or dim-reduction",
         )
-    classes = len(schema.classes or ())
-    if config.uses_labels and classes < 2:
-        raise DataError(f"the labels name {classes} class", "at least 2 are needed")
-    y = values["code"]["y"]
-    if y is not None and y["classes"] == "auto":
-        y["classes"] = min(HEADS, max(2, rows // ROWS_A_HEAD)) if map_without_labels(config) else classes
-    if y is not None and y["sizes"] == "auto":
-        y["sizes"] = "found" if schema.kind == "table" else "equal"
-    if y is not None and y["overcluster"] > 1:
-        fine = max(FINE_LEAST, min(y["overcluster"] * y["classes"], rows // ROWS_A_FINE))
-        y["overcluster"] = max(min(3, y["overcluster"]), -(-fine // y["classes"]))
-    if y is not None and config.phases.semi_supervised is not None and y["classes"] < classes:
-        raise DataError(f"the data has {classes} classes and code.y.classes is {y['classes']}", "leave it at auto")
-    if config.decoder.input == "heads" and not config.decoder.heads.learned:
-        values["code"]["z"]["dims"] = max(values["code"]["z"]["dims"], y["classes"])
-    for adversary in values["adversaries"].values():
-        if adversary and adversary["prior"]["components"] == "auto":
-            adversary["prior"]["components"] = classes if adversary["labels"] else 10
-    if values["data"]["scaling"] == "auto":
-        values["data"]["scaling"] = "unit" if schema.kind == "image" else "standard"
-    if schema.kind == "table" and values["data"]["scaling"] == "unit":
-        values["data"]["scaling"] = "standard"
-        notes.append("columns are standardised: a table has no pixel range")
-    if values["phases"]["reconstruction"]["weight"] == "auto":
-        values["phases"]["reconstruction"]["weight"] = 1.0 if schema.kind == "table" else 0.003
-    if values["encoder"]["dropout"] == "auto":
-        values["encoder"]["dropout"] = 0.0 if schema.kind == "table" else 0.2
-    if values["augment"]["noise"] == "auto":
-        values["augment"]["noise"] = min(1.0, schema.size**0.5 / 4)
-    semi = values["phases"]["semi_supervised"]
-    used = rows if used is None else used
-    if semi is not None and semi["weight"] == "auto":
-        semi["weight"] = 0.2 if schema.kind == "table" else round(0.2 + 2 * used / rows, 6)
-    if semi is not None and semi["linear"] == "auto":
-        semi["linear"] = LINEAR_SHARE if schema.kind == "table" and config.phases.consistency else 0.0
-    if semi is not None and semi["batch_size"] == "auto":
-        semi["batch_size"] = 100 * max(1, min(round(used / 10_000), 2 * config.train.batch_size // 100))
-    near = values["phases"]["neighbour_embedding"]
-    if near is not None and near["weight"] == "auto":
-        near["weight"] = NEIGHBOUR_WEIGHT if schema.kind == "table" else 0.0
-    bounded = values["data"]["scaling"] == "unit"
-    if values["decoder"]["output"] == "auto" or (values["decoder"]["output"] == "sigmoid" and not bounded):
-        values["decoder"]["output"] = "sigmoid" if bounded else "linear"
-    if schema.kind == "table":
-        most = max(TABLE_WIDTH_LEAST, TABLE_WIDTH_PER_FEATURE * schema.size)
-        bodies = [values["encoder"], values["decoder"], *filter(None, values["adversaries"].values())]
-        if any(width > most for body in bodies for width in body["hidden"]):
-            notes.append(f"hidden layers narrowed to {most} units for {schema.size} columns")
-            for body in bodies:
-                body["hidden"] = [min(width, most) for width in body["hidden"]]
-        if needs_view(config):
-            notes.append(
-                "views of a row lie between it and near rows, with noise: image augmentation is off for tables"
-            )
-        if semi is not None and semi["linear"]:
-            notes.append(f"a linear classifier of the labelled rows has a {semi['linear']:.0%} say in what views teach")
-    if values["train"]["restarts"] == "auto":
-        several = alone or (y is not None and y["overcluster"] > 1)
-        again = schema.kind == "table" and rows <= TABLE_RESTART_ROWS and several
-        values["train"]["restarts"] = TABLE_RESTARTS if again else 1
-        if again:
-            how = "one is kept" if alone else "they teach each other, and one is kept"
-            notes.append(f"{TABLE_RESTARTS} models at once, as {rows} rows are quick: {how}")
-    if values["train"]["merge_at"] == "auto":
-        early = semi is not None and used > rows / 2
-        # What restarts found together is good as it is; heads, though, are learned after the merging.
-        together = semi is None and ensemble_size(validate(values, "the adapted preset")) > 1
-        late = schema.kind == "table" and together and config.decoder.input != "heads"
-        values["train"]["merge_at"] = 0.2 if early else 0.8 if late else 0.5
-    batch_size = min(config.train.batch_size, max(2, rows // BATCHES_PER_EPOCH_LEAST))
-    if batch_size < config.train.batch_size:
-        notes.append(f"batch size {batch_size} instead of {config.train.batch_size} for {rows} rows")
-    steps = max(1, rows // batch_size)
-    epochs = max(config.train.epochs, -(-config.train.min_steps // steps))
-    if epochs > config.train.epochs:
-        notes.append(f"{epochs} epochs instead of {config.train.epochs}, so that {rows} rows give enough steps")
-    values["train"] |= {"batch_size": batch_size, "epochs": epochs, "min_steps": 0}
-    return Adapted(validate(values, "the adapted preset"), tuple(notes))
 
 
-def _decide_heads(config: Config, schema: Schema) -> tuple[Config, bool]:
-    """A config without ``auto`` in ``decoder.input`` and adversaries, and whether that left z alone, without y."""
-    auto = config.decoder.input == "auto"
-    values, y = config.model_dump(), config.code.y
-    alone = auto and schema.kind == "table" and map_without_labels(config) and y is not None and y.classes == "auto"
-    if auto:
-        values["decoder"]["input"] = "concat" if alone else "heads"
-    if alone:
-        values["code"]["y"] = values["adversaries"]["y"] = None
-        values["phases"] |= {"consistency": None, "information": None}
-    for adversary in filter(None, values["adversaries"].values()):
-        adversary["apart"] = adversary["apart"] and not alone
-        if adversary["prior"]["std"] == "auto":
-            adversary["prior"]["std"] = MAP_STD if alone else 1.0
-        if adversary["weight"] == "auto":
-            adversary["weight"] = MAP_WEIGHT if alone else 1.0
-    return validate(values, "the adapted preset"), alone
+def ensemble_size(config: Config) -> int:
+    """How many models share their consistency targets in a stage of an adapted config: a seed's restarts, or 1.
+
+    They do where categories mean the same in all: labels name them, or the clusters of all restarts are merged together.
+    """
+    return _ensemble_size(Draft(config, Facts("", 0, 0, 0, 0)))
+
+
+def _ensemble_size(c: Draft) -> int:
+    restarts, overcluster = c["train.restarts"], c["code.y.overcluster"]
+    if overcluster is None or not c["phases.consistency.ensemble"]:
+        return 1
+    merged = overcluster > 1 and restarts * c["code.y.classes"] * overcluster <= MERGED_TOGETHER
+    return int(restarts) if c["phases.semi_supervised"] is not None or merged else 1
 
 
 def needs_view(config: Config) -> bool:
+    """Whether a loss compares rows with second views of them."""
     p = config.phases
     return p.consistency is not None or (p.neighbour_embedding is not None and p.neighbour_embedding.weight != 0)
 
 
-def ensemble_size(config: Config) -> int:
-    """How many models teach each other in a stage of an adapted config: a seed's restarts, where categories agree.
+# --- the form of the model --------------------------------------------------------------------------------------------
 
-    They do where labels name them, or where the clusters of all restarts were merged together.
-    """
-    y, consistency, restarts = config.code.y, config.phases.consistency, int(config.train.restarts)
-    if y is None or consistency is None or not consistency.ensemble:
-        return 1
-    fine = restarts * int(y.classes) * y.overcluster
-    together = y.overcluster > 1 and fine <= MERGED_TOGETHER
-    return restarts if config.phases.semi_supervised is not None or together else 1
+
+@_auto("decoder.input")
+def _decoder_input(c: Draft, key: str) -> Choice:
+    """heads; concat (z alone, without y) for a table's map without labels, unless `code.y.classes` asks for heads."""
+    if c.facts.table and map_without_labels(c.config) and c["code.y.classes"] == "auto":
+        return Choice("concat", "cluster heads tear neighbours of a table apart (-k N makes N heads)", told=True)
+    return Choice("heads", "the map is y·W_C + z")
+
+
+@_limit("code.y", "adversaries.y", "phases.consistency", "phases.information", firm=True)
+def _without_y(c: Draft, key: str) -> Choice | None:
+    """left out where `decoder.input: auto` chose z alone."""
+    return Choice(None, "the map is z alone, without categories y") if c.headless else None
+
+
+@_limit("adversaries.z.apart", firm=True)
+def _apart(c: Draft, key: str) -> Choice | None:
+    """false where `decoder.input: auto` chose z alone."""
+    return Choice(False, "there is no y to show to the discriminator of z") if c.headless else None
+
+
+@_auto("adversaries.y.prior.std", "adversaries.z.prior.std")
+def _prior_std(c: Draft, key: str) -> Choice:
+    """1; 3 for a table's map of z alone."""
+    if c.headless:
+        return Choice(3.0, "neighbours are told apart at distances around 1, so that a map of all rows is wider")
+    return Choice(1.0, "the standard Gaussian")
+
+
+@_auto("adversaries.y.weight", "adversaries.z.weight")
+def _adversary_weight(c: Draft, key: str) -> Choice:
+    """1; 0.1 for a table's map of z alone."""
+    if c.headless:
+        return Choice(0.1, "a strong adversary on z would move neighbours apart")
+    return Choice(1.0, "as strong as the other losses")
+
+
+@_auto("code.y.classes")
+def _classes(c: Draft, key: str) -> Choice:
+    """the number of label classes; for a map without labels 20, but at most one for 30 rows."""
+    if map_without_labels(c.config):
+        return Choice(min(20, max(2, c.facts.rows // 30)), "20 cluster heads, each with at least 30 rows")
+    return Choice(c.facts.classes, "the labels name so many classes")
+
+
+@_auto("code.y.sizes")
+def _sizes(c: Draft, key: str) -> Choice:
+    """equal for images, found for tables."""
+    if c.facts.table:
+        return Choice("found", "the classes of a table are seldom equally large")
+    return Choice("equal", "classes of images are mostly equally large")
+
+
+@_limit("code.y.overcluster")
+def _overcluster(c: Draft, key: str) -> Choice | None:
+    """as many fine clusters as give each 60 rows, at least 30, at least 3 times `code.y.classes`."""
+    asked, classes = c[key], c["code.y.classes"]
+    if asked == 1:
+        return None
+    fine = max(30, min(asked * classes, c.facts.rows // 60))
+    least = min(3, asked)
+    return Choice(max(least, -(-fine // classes)), "about 60 rows in each fine cluster, and at least 30 of them")
+
+
+@_limit("code.z.dims")
+def _dims(c: Draft, key: str) -> Choice | None:
+    """at least `code.y.classes` where W_C is fixed."""
+    if c["decoder.input"] != "heads" or c["decoder.heads.learned"]:
+        return None
+    return Choice(max(c[key], c["code.y.classes"]), "W_C = scale·I has a dimension for each class")
+
+
+@_auto("adversaries.y.prior.components")
+def _categories(c: Draft, key: str) -> Choice:
+    """10, which a categorical prior does not use."""
+    return Choice(10, "not used by a categorical prior")
+
+
+@_auto("adversaries.z.prior.components")
+def _components(c: Draft, key: str) -> Choice:
+    """one a class where the prior is tied to labels, else 10."""
+    if c["adversaries.z.labels"]:
+        return Choice(c.facts.classes, "one component a class")
+    return Choice(10, "ten components, as in the paper")
+
+
+# --- units and losses -------------------------------------------------------------------------------------------------
+
+
+@_auto("data.scaling")
+def _scaling(c: Draft, key: str) -> Choice:
+    """unit for images, standard for tables."""
+    if c.facts.table:
+        return Choice("standard", "columns have units of their own")
+    return Choice("unit", "pixels have a known range")
+
+
+@_limit("data.scaling", firm=True)
+def _table_scaling(c: Draft, key: str) -> Choice | None:
+    """standard for tables."""
+    return Choice("standard", "a table has no pixel range", told=True) if c.facts.table else None
+
+
+@_auto("phases.reconstruction.weight")
+def _reconstruction_weight(c: Draft, key: str) -> Choice:
+    """0.003 for images, 1 for tables."""
+    if c.facts.table:
+        return Choice(1.0, f"a sum over {c.facts.features} columns is small")
+    return Choice(0.003, f"a sum over {c.facts.features} pixels is large")
+
+
+@_auto("encoder.dropout")
+def _dropout(c: Draft, key: str) -> Choice:
+    """0.2 for images, 0 for tables."""
+    if c.facts.table:
+        return Choice(0.0, "a table's few columns cannot stand in for each other")
+    return Choice(0.2, "neighbouring pixels tell the same")
+
+
+@_auto("augment.noise")
+def _noise(c: Draft, key: str) -> Choice:
+    """a quarter of the distance to the neighbours in each of D columns: √D / 4, at most 1."""
+    value = min(1.0, c.facts.features**0.5 / 4)
+    return Choice(
+        value, f"a quarter of the distance to the neighbours in each of {c.facts.features} columns, at most 1"
+    )
+
+
+@_auto("phases.semi_supervised.weight")
+def _labels_weight(c: Draft, key: str) -> Choice:
+    """0.2 for tables; for images 0.2 + 2 · (share of the rows that is labelled)."""
+    if c.facts.table:
+        return Choice(0.2, "the linear classifier carries most of what labels say")
+    share = c.facts.labelled / c.facts.rows
+    return Choice(
+        round(0.2 + 2 * share, 6), f"{share:.2%} of the rows are labelled, and a handful must not outweigh the rest"
+    )
+
+
+@_auto("phases.semi_supervised.linear")
+def _linear(c: Draft, key: str) -> Choice:
+    """0.75 for tables, 0 for images."""
+    if c.facts.table and c["phases.consistency"] is not None:
+        return Choice(
+            0.75, "a linear classifier on the labelled rows supplies 75 % of the consistency target", told=True
+        )
+    return Choice(0.0, "pixels are not classified well by a plane")
+
+
+@_auto("phases.semi_supervised.batch_size")
+def _labelled_batch(c: Draft, key: str) -> Choice:
+    """100 for every 10,000 labels, from 100 to twice `train.batch_size`."""
+    hundreds = max(1, min(round(c.facts.labelled / 10_000), 2 * c["train.batch_size"] // 100))
+    return Choice(100 * hundreds, "100 for every 10,000 labels")
+
+
+@_auto("phases.neighbour_embedding.weight")
+def _neighbours_weight(c: Draft, key: str) -> Choice:
+    """3 for tables, 0 for images."""
+    if c.facts.table:
+        return Choice(3.0, "neighbours of a table's row are alike")
+    return Choice(0.0, "near in pixels is not alike")
+
+
+@_auto("decoder.output")
+def _output(c: Draft, key: str) -> Choice:
+    """sigmoid where `data.scaling` is unit, else linear."""
+    if c["data.scaling"] == "unit":
+        return Choice("sigmoid", "pixels lie between 0 and 1")
+    return Choice("linear", "standardised values have no bounds")
+
+
+@_limit("decoder.output", firm=True)
+def _unbounded_output(c: Draft, key: str) -> Choice | None:
+    """linear where `data.scaling` is standard."""
+    if c["data.scaling"] == "unit":
+        return None
+    return Choice("linear", "standardised values have no bounds", told=True)
+
+
+# --- sizes and lengths ------------------------------------------------------------------------------------------------
+
+
+@_limit("encoder.hidden", "decoder.hidden", "adversaries.y.hidden", "adversaries.z.hidden")
+def _widths(c: Draft, key: str) -> Choice | None:
+    """at most 4 units for each column of a table, but up to 256."""
+    if not c.facts.table:
+        return None
+    most = max(256, 4 * c.facts.features)
+    return Choice(
+        tuple(min(width, most) for width in c[key]), f"{c.facts.features} columns need no wider layers", told=True
+    )
+
+
+@_auto("train.restarts")
+def _restarts(c: Draft, key: str) -> Choice:
+    """5 for clusters and maps of a table of at most 10,000 rows, else 1."""
+    merged = c["code.y.overcluster"] is not None and c["code.y.overcluster"] > 1
+    if c.facts.table and c.facts.rows <= 10_000 and (c.headless or merged):
+        how = "one is kept" if c.headless else "they share their targets, and one is kept"
+        return Choice(5, f"{c.facts.rows} rows are quick, so that several models are trained at once; {how}", told=True)
+    return Choice(1, "one model")
+
+
+@_auto("train.merge_at")
+def _merge_at(c: Draft, key: str) -> Choice:
+    """0.5; 0.2 where most rows are labelled; 0.8 for restarts on a table without labels and heads."""
+    labels = c["phases.semi_supervised"] is not None
+    if labels and c.facts.labelled > c.facts.rows / 2:
+        return Choice(0.2, "most rows are labelled, and labels come in after the merging")
+    if c.facts.table and not labels and _ensemble_size(c) > 1 and c["decoder.input"] != "heads":
+        return Choice(
+            0.8, "restarts that are merged together find good clusters, which need little training afterwards"
+        )
+    return Choice(0.5, "as long before the merging as after it")
+
+
+@_limit("train.batch_size", firm=True)
+def _batch_size(c: Draft, key: str) -> Choice | None:
+    """at most a quarter of the rows."""
+    most = max(2, c.facts.rows // 4)
+    return Choice(min(c[key], most), f"{c[key]} would make fewer than 4 batches of {c.facts.rows} rows", told=True)
+
+
+@_limit("train.epochs", firm=True)
+def _epochs(c: Draft, key: str) -> Choice | None:
+    """as many as give `train.min_steps` steps."""
+    steps = max(1, c.facts.rows // c["train.batch_size"])
+    least = -(-c["train.min_steps"] // steps)
+    why = f"{c.facts.rows} rows give {steps} steps an epoch, and at least {c['train.min_steps']} steps are wanted"
+    return Choice(max(c[key], least), why, told=True)

@@ -27,14 +27,17 @@ def preset_names() -> list[str]:
     return sorted(names, key=lambda name: (name.startswith("paper/"), name))
 
 
+def is_shipped(name_or_file: str) -> bool:
+    return name_or_file in preset_names()
+
+
 def preset_path(name_or_file: str) -> Path:
     """The YAML file of a preset's name, or of a path.
 
     Raises:
         UsageError: no such preset, with the closest name.
     """
-    names = preset_names()
-    if name_or_file in names:
+    if is_shipped(name_or_file):
         return presets_folder() / f"{name_or_file}.yaml"
     path = Path(name_or_file)
     if path.suffix in (".yaml", ".yml") or path.is_file():
@@ -42,7 +45,8 @@ def preset_path(name_or_file: str) -> Path:
             return path
         raise UsageError(f"there is no preset file {name_or_file}", "`aae presets` lists the shipped ones")
     raise UsageError(
-        f"there is no preset {name_or_file!r}", did_you_mean(name_or_file, names, 0.5) or "`aae presets` lists them"
+        f"there is no preset {name_or_file!r}",
+        did_you_mean(name_or_file, preset_names(), 0.5) or "`aae presets` lists them",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ..errors import UsageError
 from ..text import did_you_mean
 from .checks import contradictions
-from .presets import load_yaml, read_preset
+from .presets import is_shipped, load_yaml, read_preset
 from .sections import Config
 
 
@@ -40,7 +40,16 @@ def resolve(
     settings: Iterable[str] = (),
     flags: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Preset < settings < flags, validated.
+    """The config of :func:`resolve_given`, alone."""
+    return resolve_given(preset, settings, flags)[0]
+
+
+def resolve_given(
+    preset: str | Mapping[str, Any],
+    settings: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> tuple[Config, frozenset[str]]:
+    """Preset < settings < flags, validated; and the dotted keys that a person set, rather than a shipped preset.
 
     Args:
         preset: a shipped preset's name, a YAML file, or a mapping.
@@ -52,6 +61,7 @@ def resolve(
     """
     origin = preset if isinstance(preset, str) else "config"
     values = read_preset(preset) if isinstance(preset, str) else _copy(dict(preset))
+    shipped = isinstance(preset, str) and is_shipped(preset)
     given: set[str] = set()
     for setting in settings:
         path, value = parse_setting(setting)
@@ -64,7 +74,16 @@ def resolve(
             given.add(key)
     if "train.epochs" in given and "train.min_steps" not in given:
         put(values, ["train", "min_steps"], 0, "train.epochs")  # epochs that a person asked for are not raised
-    return validate(values, origin)
+    return validate(values, origin), frozenset(given if shipped else {*given, *_leaves(values)})
+
+
+def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Dotted keys of a nested mapping."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
 
 
 def validate(values: Mapping[str, Any], origin: str) -> Config:

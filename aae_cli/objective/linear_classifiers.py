@@ -58,7 +58,7 @@ class LinearClassifiers:
         self.count = labels.shape[1]
         self.share = self.labelled_share = F.one_hot(labels, classes).float().mean(1)
 
-    def go_by(self, rows: Tensor) -> None:
+    def adjust(self, rows: Tensor) -> None:
         """Move the intercepts to how the classes share these rows, labelled or not: (N, D) in the networks' units."""
         strength = PRIOR_LABELS * self.share.shape[1] / self.count
         self.bias = self._fitted

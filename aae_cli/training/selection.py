@@ -1,9 +1,34 @@
-"""Which of a seed's models is kept, what its categories are called, and how good it is."""
+"""From trained weights to runs: each model named, the best of a seed's restarts kept, measured and written."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config.sections import Config
+from ..data.types import Data
+from ..model.autoencoder import Autoencoder
+from ..model.build import build_model
+from ..model.checkpoint import Header
+from ..model.evaluation import agreement, evaluate, name_clusters
+from ..nn.aae import pick_model
+from ..objective.build import make_view
+from ..objective.neighbours import Neighbours
+from ..output.card import card
+from ..output.reporter import Reporter
+from .folder import RunFolder
+from .plan import Plan
+from .splits import SCORE_ROWS, Splits, spaced
+
+LEAST_MEASURED = 4
+"""Held-out rows that are too few to measure on are fewer than this."""
 
 
 @dataclass(frozen=True)
@@ -12,9 +37,9 @@ class Run:
 
     Attributes:
         folder: the run folder, which is the checkpoint.
-        seed: what it started from.
         metrics: measured on held-out rows.
         scores: the label-free score of each restart, higher is better; empty for one model.
+        seed: what it started from.
         seconds: of training, of all seeds that were trained together.
     """
 
@@ -23,3 +48,148 @@ class Run:
     scores: tuple[float, ...] = ()
     seed: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is needed to turn the weights of several models into checkpoints.
+
+    Attributes:
+        title: the preset's name. notes: lines for the run's records. metrics: to measure; None for what fits the variant.
+    """
+
+    title: str
+    plan: Plan
+    splits: Splits
+    notes: tuple[str, ...]
+    metrics: Sequence[str] | None
+    reporter: Reporter
+
+    def candidate(self, weights: Mapping[str, Tensor], index: int, config: Config) -> Autoencoder:
+        """One of several models as it would be loaded, with its categories named.
+
+        Args:
+            weights: of all models. config: what the checkpoint carries.
+        """
+        schema = self.splits.train.schema
+        with torch.random.fork_rng(devices=[]):  # saving must leave the training's random numbers alone
+            model = build_model(config, schema)
+        model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
+        loaded = Autoencoder(model, Header(self.title, config, schema), self.plan.device)
+        return self._named(loaded) if model.classes else loaded
+
+    def _named(self, model: Autoencoder) -> Autoencoder:
+        """A model with y that knows the class of each category and the size of each cluster."""
+        # Rows that name clusters are not those that the error is measured on.
+        apart = self.splits.test is not None and self.splits.validation is not None
+        rows = spaced((self.splits.validation if apart else None) or self.splits.train, 10 * SCORE_ROWS)
+        y, classes = model.y(rows.x), model.schema.classes or ()
+        names: tuple[int, ...] | None = None
+        if model.config.phases.semi_supervised is not None:
+            names = tuple(i if i < len(classes) else -1 for i in range(y.shape[1]))
+        elif rows.labels is not None and classes:
+            names = tuple(name_clusters(y, rows.labels).tolist())
+        sizes = np.bincount(y.argmax(1), minlength=y.shape[1]).tolist()
+        header = replace(model.header, cluster_labels=names, training={"cluster_sizes": sizes})
+        return Autoencoder(model.model, header, model.device)
+
+    def finish(
+        self,
+        folder: RunFolder,
+        seed: int,
+        candidates: Sequence[Autoencoder],
+        neighbours: Neighbours | None,
+        steps: int,
+        seconds: float,
+    ) -> Run:
+        """Keep the best of a seed's models, measure it and write its checkpoint; the log is closed by the caller.
+
+        Args:
+            neighbours: of a table's rows, for the views that restarts are scored through.
+            steps, seconds: of the training.
+        """
+        scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
+        model = candidates[best(scores)] if scores else candidates[0]
+        measured, held_out = self._measured(model, seed), self.splits.held_out
+        facts = {
+            "data": self.splits.train.name,
+            "rows": len(self.splits.train),
+            "labels": len(self.plan.labelled[seed]),
+            "held_out": held_out[1] if held_out else "none",
+            "steps": steps,
+            "seconds": round(seconds, 1),
+            "device": self.plan.reason,
+            "precision": self.plan.precision,
+            "torch": torch.__version__,
+            "notes": list(self.notes),
+            "scores": [round(score, 4) for score in scores],
+            "metrics": measured,
+        }
+        header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
+        written = self._card(folder.path, facts, measured)
+        folder.save_model(Autoencoder(model.model, header, model.device), seed, card=written)
+        if held_out is not None:
+            self.reporter.metrics(f"{self.title}: measured on {held_out[1]}", measured)
+        return Run(folder.path, measured, scores, seed, seconds)
+
+    def _scores(self, candidates: Sequence[Autoencoder], neighbours: Neighbours | None) -> tuple[float, ...]:
+        """A label-free score of each restart on rows held out of training; higher is better.
+
+        With categories: the information that they carry through a second view, as a share of log K, and how far they agree
+        with those of the other restarts (mean normalised mutual information). Without: −reconstruction error.
+        """
+        data = spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
+        classes = candidates[0].model.classes
+        if not classes:
+            scores = [_fidelity(model, data) for model in candidates]
+        else:
+            agreed = agreement([model.cluster(data.x)[0] for model in candidates])
+            informed = [_information(model, data, self.plan.config, neighbours) for model in candidates]
+            scores = [score / math.log(classes) + also for score, also in zip(informed, agreed, strict=True)]
+        listed = ", ".join(f"{score:.3f}" for score in scores)
+        self.reporter.say(f"label-free scores of the restarts: {listed}; keeping number {best(scores) + 1}")
+        return tuple(scores)
+
+    def _measured(self, model: Autoencoder, seed: int) -> dict[str, float]:
+        held_out = self.splits.held_out
+        if held_out is None or len(held_out[0]) < LEAST_MEASURED:
+            return {}
+        self.reporter.say(f"measuring on {held_out[1]}")
+        validation = self.splits.validation if self.splits.test is not None else None
+        metrics = None if self.metrics is None else list(self.metrics)
+        measured = evaluate(model, held_out[0], metrics, validation=validation, seed=seed)
+        return {name: round(value, 6) for name, value in measured.items()}
+
+    def _card(self, folder: Path, facts: Mapping[str, Any], measured: Mapping[str, float]) -> str:
+        about = self.plan.config.about
+        rows = {name: value for name, value in facts.items() if name not in ("metrics", "notes", "scores")}
+        rows["section of arXiv:1511.05644"] = about.section or "–"
+        rows |= {f"note {number}": note for number, note in enumerate(self.notes, 1)}
+        return card(self.title, about.summary, rows, measured, f"aae info -c {folder}")
+
+
+def best(scores: Sequence[float]) -> int:
+    """The place of the highest finite score."""
+    return max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)
+
+
+def _prepared(model: Autoencoder, data: Data) -> Tensor:
+    return model.model.scaling(torch.from_numpy(data.x).to(model.device))[None]
+
+
+def _fidelity(model: Autoencoder, data: Data) -> float:
+    """−‖x − x̂‖², summed over features, in the networks' units."""
+    x_hat = torch.from_numpy(model.reconstruct(data.x, data.labels)).to(model.device)
+    return -float((model.model.scaling(x_hat)[None] - _prepared(model, data)).square().sum(-1).mean())
+
+
+def _information(model: Autoencoder, data: Data, config: Config, neighbours: Neighbours | None) -> float:
+    """What categories tell through a second view, H(mean y) − CE(q(y|x), q(y|view)), in nats."""
+    x = _prepared(model, data)
+    view = make_view(config, model.schema, model.model, neighbours)
+    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        y, again = (model.model.encode(each).part("y") for each in (x, view(x)))
+    mean = y.mean(1).clamp(min=1e-8)
+    cross = -(y * again.clamp(min=1e-8).log()).sum(-1).mean()
+    return float(-(mean * mean.log()).sum() - cross)

@@ -1,19 +1,203 @@
-"""The stages of a training: one is built, and fine clusters are merged into the next."""
+"""The stages of a training: how one is built, and how fine clusters are merged into the categories of the next."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..config.auto import ensemble_size
 from ..config.sections import Config
 from ..data.types import Data, Mapped
+from ..distributed import World
+from ..model.build import build_model, set_scaling
+from ..nn.aae import AAE
+from ..objective.build import (
+    NEIGHBOUR_ROWS,
+    REMEMBERED_ROWS,
+    build_neighbours,
+    build_objective,
+    build_view,
+    make_view,
+)
+from ..objective.linear_classifiers import LinearClassifiers
+from ..objective.merging import ROWS as COUPLING_ROWS
+from ..objective.merging import coupling, label_clusters, merge_clusters, merge_together, merged_shares, shared_rows
+from ..objective.neighbours import Neighbours
+from ..objective.phases import Objective
+from ..output.reporter import Reporter
+from .batches import Batches
+from .cuda_graph import CudaRecorder
+from .engine import Callbacks, Engine, Schedule
+from .plan import Course, Plan
+from .splits import SCORE_ROWS, spaced
 
-RESTART_STRIDE = 7919  # between the seeds of restarts, so that neighbouring seeds share none
+RESTART_STRIDE = 7919
+"""Between the seeds of restarts, so that the restarts of neighbouring seeds share none."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage under way. ``number`` counts from 0."""
+
+    number: int
+    config: Config
+    model: AAE
+    batches: Batches
+    engine: Engine
+
+
+class Stages:
+    """Builds the stages of one training.
+
+    Args:
+        rows: to train on.
+        reporter: told what takes long, and what was merged.
+    """
+
+    def __init__(self, plan: Plan, course: Course, rows: Data, world: World, reporter: Reporter) -> None:
+        self.plan, self.course, self.rows, self.world, self.reporter = plan, course, rows, world, reporter
+        self.schema = rows.schema
+        self.neighbours: Neighbours | None = None  # found once, for all stages
+
+    def build(self, number: int, callbacks: Callbacks) -> Stage:
+        """A stage before its first step: an untrained model, what it optimises, its batches and its engine."""
+        config, device = self.course.stages[number], self.plan.device
+        torch.manual_seed(config.train.seed + number)
+        x, index = _tensor(self.rows)
+        model = build_model(config, self.schema, len(self.plan.labelled) * int(config.train.restarts))
+        set_scaling(model, config, self.schema, x, index)
+        model.to(device)
+        classes = len(self.schema.classes or ())
+        objective = build_objective(config, model, classes, self.plan.autocast, self.world)
+        batches = self._batches(config, model, objective, x.to(device), None if index is None else index.to(device))
+        self._add_linear(config, model, batches)
+        schedule = Schedule(config.train.epochs, batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay)
+        engine = Engine(
+            model,
+            objective.adversaries,
+            objective,
+            batches,
+            schedule,
+            callbacks,
+            ema=config.train.ema,
+            world=self.world,
+            recorder=CudaRecorder() if device.type == "cuda" and self.world.size == 1 else None,
+        )
+        return Stage(number, config, model, batches, engine)
+
+    def _batches(self, config: Config, model: AAE, objective: Objective, x: Tensor, index: Tensor | None) -> Batches:
+        plan, semi = self.plan, config.phases.semi_supervised
+        restarts, ensemble = int(config.train.restarts), ensemble_size(config)
+        seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
+        labels = self.rows.labels if self.rows.labels is not None else np.full(len(self.rows), -1)
+        if self.neighbours is None:
+            self.neighbours = build_neighbours(config, self.schema, model, self._some(NEIGHBOUR_ROWS))
+        view = build_view(config, self.schema, model, self.neighbours, self.world)
+        batches = Batches(
+            x,
+            torch.from_numpy(labels).long().to(x.device),
+            [own for own in plan.labelled.values() for _ in range(restarts)],
+            model.scaling,
+            batch_size=config.train.batch_size,
+            # Models that share their consistency targets see the same rows.
+            seeds=[seeds[i - i % ensemble] for i in range(len(seeds))],
+            labelled_size=int(semi.batch_size) if semi else 0,
+            view=view,
+            want_view=objective.needs_view,
+            augment_labelled=bool(semi and semi.augment),
+            augment_rows=config.augment.rows,
+            world=self.world,
+            index=index,
+        )
+        if view is not None and self.neighbours is not None and not self.neighbours.remembered:
+            self._remember(self.neighbours, batches)
+        return batches
+
+    def _remember(self, neighbours: Neighbours, batches: Batches) -> None:
+        """Find the neighbours of all training rows, unless these are too many."""
+        if (count := batches.count) > REMEMBERED_ROWS:
+            return
+        if count > 10 * NEIGHBOUR_ROWS:
+            self.reporter.say(f"looking for the neighbours of {count} rows, once")
+        neighbours.remember(batches.every(), count)
+
+    def _add_linear(self, config: Config, model: AAE, batches: Batches) -> None:
+        """Fit the linear classifiers of the labelled rows, where the consistency target has a share of them."""
+        semi = config.phases.semi_supervised
+        if semi is None or not semi.linear:
+            return
+        linear = LinearClassifiers(*batches.some_labelled(SCORE_ROWS), model.classes)
+        if sizes_by_linear(config):
+            linear.adjust(model.scaling(self._some(SCORE_ROWS)))
+            batches.odds = linear.odds
+            if model.encoder.share is not None:
+                model.encoder.share.copy_(linear.share)
+        batches.linear = linear
+
+    def _some(self, count: int) -> Tensor:
+        """At most so many training rows, at even distances (files are often sorted), in the file's units, on the device."""
+        return torch.from_numpy(spaced(self.rows, count).x).to(self.plan.device)
+
+    # --- from fine clusters to categories -----------------------------------------------------------------------------
+
+    def merge(self, before: Stage, callbacks: Callbacks) -> Stage:
+        """The next stage, with the encoder that this one ends with, its clusters merged."""
+        before.model.load_state_dict(before.engine.weights)
+        after = self.build(before.number + 1, callbacks)
+        encoder, found = after.model.encoder, self._merged(before, after)
+        assert encoder.share is not None
+        merged = {"groups": found["groups"], "share": found.get("share", encoder.share)}
+        shared = {name: self.world.of_main(value.to(self.plan.device)) for name, value in merged.items()}
+        encoder.load_state_dict({**before.model.encoder.state_dict(), **shared})
+        after.engine.restart_average()
+        after.engine.seconds = before.engine.seconds
+        self.reporter.say(f"{before.model.classes} clusters merged into {after.model.classes}")
+        return after
+
+    def _merged(self, before: Stage, after: Stage) -> dict[str, Tensor]:
+        """The group of each fine cluster, (R, F) int64, and the shares of the groups, (R, K), where sizes are found."""
+        config, classes, ensemble = self.course.config, after.model.classes, ensemble_size(self.course.config)
+        labelled = config.phases.semi_supervised is not None
+        if ensemble > 1 and not labelled:
+            joint, share = shared_rows(before.model, self._some(COUPLING_ROWS), ensemble)
+            groups = [own for each in joint for own in merge_together(each, ensemble, classes)]
+        else:
+            joint, share = self._coupling(before.model)
+            if labelled:
+                y, labels = _labelled_codes(before.model, after.batches)
+                groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
+            else:
+                groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+        merged = {"groups": torch.from_numpy(np.stack(groups))}
+        if config.code.y is not None and config.code.y.sizes == "found" and not sizes_by_linear(config):
+            sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
+            merged["share"] = torch.from_numpy(np.stack(sizes)).float()
+        return merged
+
+    def _coupling(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:
+        """:func:`coupling` through the views of the first stage; the training's random numbers stay as they were."""
+        before = self.course.stages[0]
+        with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
+            torch.manual_seed(before.train.seed)
+            view = make_view(before, self.schema, model, self.neighbours)
+            return coupling(model, self._some(COUPLING_ROWS), view)
+
+
+@torch.no_grad()
+def _labelled_codes(model: AAE, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
+    """q(y|x) of some labelled rows of each model, (R, L, K), and their labels, (R, L)."""
+    x, labels = batches.some_labelled(SCORE_ROWS)
+    model.eval()
+    y = model.encode(x).part("y")
+    model.train()
+    return y.cpu().numpy(), labels.cpu().numpy()
 
 
 def sizes_by_linear(config: Config) -> bool:
-    """Whether a linear classifier of the labelled rows says how large the categories of an adapted config are."""
+    """Whether the class proportions of an adapted config come from a linear classifier on the labelled rows."""
     y, semi = config.code.y, config.phases.semi_supervised
     return y is not None and y.sizes == "found" and semi is not None and bool(semi.linear)
 

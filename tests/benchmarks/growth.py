@@ -34,7 +34,7 @@ def case(rows: int, features: int, width: int, clusters: int, steps: int) -> dic
     import torch
 
     before = megabytes()
-    from aae_cli.config.auto import adapt
+    from aae_cli.config.auto import Facts, adapt
     from aae_cli.config.resolve import resolve
     from aae_cli.data.types import Schema
     from aae_cli.model.build import build_model, set_scaling
@@ -52,7 +52,7 @@ def case(rows: int, features: int, width: int, clusters: int, steps: int) -> dic
     settings = [f"code.y.classes={clusters}", "code.y.overcluster=1", "train.min_steps=0", *widths]
     schema = Schema("table", (features,), integer=(False,) * features)
     config = resolve("clustering", settings, {})
-    config = adapt(config, schema, rows, False).config.model_copy(
+    config = adapt(config, Facts.of(schema, rows)).config.model_copy(
         update={name: getattr(config, name) for name in ("encoder", "decoder", "adversaries")}  # widths as they are
     )
     model = build_model(config, schema)

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from aae_cli.config.auto import adapt
+from aae_cli.config.auto import Facts, adapt
 from aae_cli.config.resolve import resolve
 from aae_cli.data import arrays
 from aae_cli.data import chunks as parts
@@ -51,7 +51,9 @@ def engine(data: Data, hidden: int) -> Engine:
     torch.manual_seed(0)
     rows = split(data, 0.1, seed=0).train  # the rest is no longer one block of the file
     widths = [f"{name}.hidden=[{hidden},{hidden}]" for name in ("encoder", "decoder", "adversaries.z")]
-    config = adapt(resolve("likelihood", ["train.batch_size=100", *widths], {}), rows.schema, len(rows), False).config
+    config = adapt(
+        resolve("likelihood", ["train.batch_size=100", *widths], {}), Facts.of(rows.schema, len(rows))
+    ).config
     x, index = _tensor(rows)
     model = build_model(config, rows.schema)
     set_scaling(model, config, rows.schema, x, index)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aae_cli.config.auto import adapt
+from aae_cli.config.auto import Facts, adapt
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.device import autocast, choose_device
@@ -36,7 +36,7 @@ def build(batch: int, models: int, device: torch.device, precision: str, recorde
     torch.manual_seed(0)
     schema = Schema("image", (1, 28, 28), 0.0, 255.0, (True,), classes=tuple("0123456789"))
     settings = [f"train.batch_size={batch}", "train.min_steps=0"]
-    config = adapt(resolve("semi-supervised", settings, {}), schema, ROWS, True, 100).config
+    config = adapt(resolve("semi-supervised", settings, {}), Facts.of(schema, ROWS, 100)).config
     x = torch.randint(0, 256, (ROWS, 784), dtype=torch.uint8)
     labels = torch.randint(10, (ROWS,))
     model = build_model(config, schema, models)

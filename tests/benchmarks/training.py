@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aae_cli.config.auto import adapt
+from aae_cli.config.auto import Facts, adapt
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.device import autocast
@@ -92,7 +92,7 @@ def build(x: Tensor, batch: int, precision: str, ema: float, steps: int) -> Engi
     """What `aae train --preset likelihood` runs, without a run folder."""
     schema = Schema("image", (1, 28, 28), 0.0, 255.0, (True,))
     settings = [f"train.batch_size={batch}", "train.min_steps=0"]
-    config = adapt(resolve("likelihood", settings, {}), schema, len(x), False).config
+    config = adapt(resolve("likelihood", settings, {}), Facts.of(schema, len(x))).config
     model = build_model(config, schema)
     set_scaling(model, config, schema, x)
     context, _ = autocast(torch.device("cpu"), precision)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aae_cli.config.auto import adapt
+from aae_cli.config.auto import Facts, adapt
 from aae_cli.config.presets import preset_names
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
@@ -43,7 +43,7 @@ def decided(preset: str, case: str) -> dict[str, Any] | str:
     try:
         config = resolve(preset, flags={"data.labels": labels})
         used = {"none": 0, "10": 10, "all": int(rows)}[labels]
-        adapted = adapt(config, SCHEMAS[kind], int(rows), labels != "none", used).config
+        adapted = adapt(config, Facts.of(SCHEMAS[kind], int(rows), used)).config
     except AaeError as error:
         return type(error).__name__
     before, after = (leaves(each.model_dump(mode="json")) for each in (config, adapted))

@@ -57,13 +57,13 @@ def test_it_goes_by_how_classes_share_all_rows_not_by_how_they_are_labelled():
     torch.testing.assert_close(both.share, torch.full((2, 2), 0.5))
     assert both.odds.abs().max() == 0
     for _ in range(2):  # going by rows again changes nothing
-        both.go_by(x)
+        both.adjust(x)
         assert both.share[:, 1].tolist() == pytest.approx([0.1, 0.1], abs=0.08)
         assert both.odds[0, 0].exp().tolist() == pytest.approx((0.5 / both.share[0]).tolist())
         right = (both(every).argmax(-1) == labels).float().mean(1)
         assert (right > evenly + 0.03).all(), (right, evenly)
     few = LinearClassifiers(x[known[::25]].expand(1, -1, -1), labels[known[::25]].expand(1, -1), 2)
-    few.go_by(x)  # eight labels cannot say much
+    few.adjust(x)  # eight labels cannot say much
     assert 0.1 < few.share[0, 1] < 0.5
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from aae_cli.config.auto import adapt
+from aae_cli.config.auto import Facts, adapt
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.model.build import build_model
@@ -41,7 +41,7 @@ def config(schedule="joint", y=True, **phases):
     }
     if y:
         values["adversaries"]["y"] = {"prior": {"name": "categorical"}, **SMALL}
-    return adapt(resolve(values), SCHEMA, 100, True).config
+    return adapt(resolve(values), Facts.of(SCHEMA, 100, 100)).config
 
 
 def build(c, models=1):
@@ -240,7 +240,7 @@ def test_label_given_to_the_decoder():
         "encoder": SMALL,
         "adversaries": {"z": SMALL},
     }
-    c = adapt(resolve(values), SCHEMA, 100, True).config
+    c = adapt(resolve(values), Facts.of(SCHEMA, 100, 100)).config
     _, objective = build(c)
     assert objective.step(batch(), 0.0)["reconstruction"].isfinite()
 
