@@ -67,11 +67,11 @@ def command(
         wanted = dims or 2
         path = None
         if not fit_:
-            from ..model.abilities import representation_dims
+            from ..model.abilities import Abilities
 
             path = choose_checkpoint(
                 checkpoint,
-                lambda header: representation_dims(header) == wanted and source.fit(header),
+                lambda header: Abilities(header).dims == wanted and source.fit(header),
                 f"embed {data} in {wanted} dimensions",
                 report,
                 None,

@@ -38,13 +38,15 @@ def command(
     """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model."""
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..model.evaluation import ALIASES, evaluate, why_not
+        from ..model.abilities import Abilities
+        from ..model.evaluation import checked_metric, evaluate, why_not
 
+        wanted = [checked_metric(name) for name in metric or []]
         source = None if data is None else Rows(data, format, label_column, columns)
         path = choose_checkpoint(
             checkpoint,
             lambda header: (
-                all(why_not(header, ALIASES.get(name, name), True) is None for name in metric or [])
+                all(why_not(Abilities(header), name, True) is None for name in wanted)
                 and (source is None or source.fit(header))
             ),
             "be evaluated" + (f" on {data}" if data else ""),

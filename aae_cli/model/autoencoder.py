@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import CheckpointError, DataError
 from ..nn.aae import AAE
 from ..nn.priors import Gaussian, Prior
-from .abilities import representation_dims
+from .abilities import Abilities
 from .build import build_priors
 from .checkpoint import Header
+from .sampling import Sampler, Samples
 
 ROWS_AT_ONCE = 2048
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Decoded rows.
-
-    Attributes:
-        x: (N, D) float32 in the file's own units.
-        labels: (N,) indices into the model's classes, −1 for none; None where the model knows no classes.
-        columns: how many to lay in a row of a picture.
-    """
-
-    x: np.ndarray
-    labels: np.ndarray | None
-    columns: int
 
 
 class Autoencoder:
@@ -40,12 +24,16 @@ class Autoencoder:
 
     Args:
         model: with R = 1.
-        header: what its checkpoint says of it.
+        header: of its checkpoint.
+
+    Attributes:
+        abilities: what it can do. content: what its decoder is told beside the style z.
     """
 
     def __init__(self, model: AAE, header: Header, device: torch.device) -> None:
         self.model, self.header, self.device = model.to(device).eval(), header, device
-        self.config, self.schema = header.config, header.schema
+        self.config, self.schema, self.abilities = header.config, header.schema, Abilities(header)
+        self.content = self.abilities.content
 
     # --- what it is ---------------------------------------------------------------------------------------------------
 
@@ -62,7 +50,7 @@ class Autoencoder:
     @property
     def dims(self) -> int:
         """Dimensions of the representation that :meth:`embed` gives."""
-        return representation_dims(self.header)
+        return self.abilities.dims
 
     @property
     def prior_z(self) -> Prior | None:
@@ -109,10 +97,6 @@ class Autoencoder:
         """The representation that the decoder sees, without a given label: z, [y, z] or y·W_C + z. (N, D) → (N, dims)."""
         chunks = []
         for y, z in self.codes(x):
-            if self.model.decoder_input == "label":
-                assert z is not None
-                chunks.append(z.cpu())
-                continue
             with torch.inference_mode():
                 parts = (None if y is None else y.unsqueeze(0), None if z is None else z.unsqueeze(0))
                 chunks.append(self.model.represent(*parts)[0].cpu())
@@ -193,76 +177,23 @@ class Autoencoder:
         for y, z in self.codes(x):
             rows = len(z if z is not None else y)  # type: ignore[arg-type]
             label = None
-            if self.model.decoder_input == "label":
+            if self.model.labels:
                 own = np.full(rows, -1) if labels is None else labels[start : start + rows]
                 label = self.model.one_hot(torch.from_numpy(own).to(self.device))
             outputs.append(self.decode(y, z, label))
             start += rows
         return np.concatenate(outputs) if outputs else np.zeros((0, self.schema.size), np.float32)
 
+    # --- sampling: see sampling.Sampler -------------------------------------------------------------------------------
+
     @property
     def columns(self) -> int:
         """How many categories a style grid has a column for: labels, clusters, or components of the prior."""
-        if self.model.decoder_input == "label":
-            return self.model.labels
-        if self.model.classes:
-            return self.model.classes
-        return self.prior_z.components if self.prior_z and self._label_informed else 0
+        return self.content.count
 
     @property
-    def _label_informed(self) -> bool:
-        return self.config.adversaries.z is not None and self.config.adversaries.z.labels
-
-    def categories_of(self, label: int) -> list[int]:
-        """Which categories (columns) stand for a class, the most populous first.
-
-        Raises:
-            CheckpointError: the model has no labels, or none of its clusters stands for this one.
-        """
-        if self.model.decoder_input == "label" or (self._label_informed and not self.model.classes):
-            return [label]
-        labels = self.header.cluster_labels
-        if not self.model.classes or labels is None:
-            raise CheckpointError(
-                f"a {self.header.title} model knows no labels",
-                "train --preset supervised, semi-supervised or mixture-labels"
-                + (", or use --cluster" if self.model.classes else ""),
-            )
-        sizes = (self.header.training or {}).get("cluster_sizes") or [0] * len(labels)
-        clusters = sorted((k for k, own in enumerate(labels) if own == label), key=lambda k: -sizes[k])
-        if not clusters:
-            raise CheckpointError(f"no cluster of this model stands for the label {self.classes[label]!r}")
-        return clusters
-
-    def _styles(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """n draws of p(z) as components (n,) int64 and quantiles (n, dims)."""
-        prior = self.prior_z
-        components, dims = (prior.components, prior.dims) if prior is not None else (1, 0)
-        return torch.randint(components, (n,), generator=generator), torch.rand(n, dims, generator=generator)
-
-    def _decode_at(self, category: Tensor, component: Tensor, u: Tensor) -> np.ndarray:
-        """Rows at quantiles u (N, n) of a component (N,) of p(z), for categories (N,) int64 (−1: the model has none).
-
-        Where the prior's components are tied to labels (section 2.3), the category is the component.
-        """
-        prior = self.prior_z
-        informed = self._label_informed and not self.model.classes and self.model.decoder_input != "label"
-        return self._decode_with(category, None if prior is None else prior.at(u, category if informed else component))
-
-    def _decode_with(self, category: Tensor, z: Tensor | None) -> np.ndarray:
-        """Rows of styles z (N, n) for categories (N,)."""
-        model = self.model
-        y = F.one_hot(category, model.classes).float() if model.classes else None
-        label = model.one_hot(category.to(self.device)) if model.decoder_input == "label" else None
-        return np.concatenate([self.decode(*parts) for parts in _chunks((y, z, label), len(category))])
-
-    def _class_of(self, category: Tensor) -> np.ndarray | None:
-        if not self.classes:
-            return None
-        if not self.model.classes:
-            return category.numpy() if self.columns else None
-        labels = self.cluster_labels
-        return None if labels is None else labels[category.numpy()]
+    def _sampler(self) -> Sampler:
+        return Sampler(self.abilities, self.prior_z, self.decode, self.z)
 
     def sample(
         self,
@@ -276,36 +207,11 @@ class Autoencoder:
         Args:
             labels: indices into ``classes``. A label that several clusters stand for draws from all of them.
             clusters: indices of y.
-        """
-        groups = [[k] for k in clusters] + [self.categories_of(label) for label in labels]
-        if groups:
-            turns = [(groups[i % len(groups)], i // len(groups)) for i in range(n)]
-            category = torch.tensor([group[turn % len(group)] for group, turn in turns], dtype=torch.int64)
-        elif self.columns:
-            category = torch.randint(self.columns, (n,), generator=generator)
-        else:
-            category = torch.full((n,), -1)
-        component, u = self._styles(n, generator)
-        return Samples(
-            self._decode_at(category, component, u),
-            self._class_of(category),
-            len(groups) if len(groups) > 1 else _side(n),
-        )
 
-    def draws(self, n: int, seed: int) -> Iterator[Tensor]:
-        """n decoded draws of the prior, chunk by chunk on the device, in the networks' units and not rounded: (m, D)."""
-        model, prior = self.model, self.prior_z
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            for start in range(0, n, ROWS_AT_ONCE):
-                at = torch.full((1, min(ROWS_AT_ONCE, n - start)), -1, device=self.device)
-                category = torch.randint(self.columns, at.shape, device=self.device) if self.columns else at
-                informed = self._label_informed and not model.classes and model.decoder_input != "label"
-                z = None if prior is None else prior.sample(category if informed else at)
-                y = F.one_hot(category, model.classes).float() if model.classes else None
-                label = model.one_hot(category) if model.decoder_input == "label" else None
-                yield model.decode(y, z, label)[0]
+        Raises:
+            CheckpointError: the model knows no labels, or none of its clusters stands for one of these.
+        """
+        return self._sampler.sample(n, labels, clusters, generator)
 
     def style_grid(
         self,
@@ -324,63 +230,20 @@ class Autoencoder:
         Raises:
             CheckpointError: the model has neither labels nor clusters and no lattice can be laid.
         """
-        chosen = list(clusters) + [self.categories_of(label)[0] for label in labels]
-        if style is not None:
-            return self._grid_from(style, chosen)
-        if len(chosen) == 1 or not self.columns:
-            return self._lattice(rows, chosen[0] if chosen else -1)
-        columns = chosen or list(range(self.columns))
-        category = torch.tensor(columns).repeat(rows)
-        component, u = (part.repeat_interleave(len(columns), 0) for part in self._styles(rows, generator))
-        return Samples(self._decode_at(category, component, u), self._class_of(category), len(columns))
+        return self._sampler.style_grid(rows, labels, clusters, style, generator)
 
-    def _grid_from(self, style: np.ndarray, chosen: list[int]) -> Samples:
-        if self.model.dims == 0 or not self.columns or (self._label_informed and not self.model.classes):
-            raise CheckpointError(
-                f"a {self.header.title} model does not hold style apart from content",
-                "train --preset supervised, semi-supervised or clustering",
-            )
-        columns = chosen or list(range(self.columns))
-        z = torch.from_numpy(self.z(style)).repeat_interleave(len(columns), 0)
-        category = torch.tensor(columns).repeat(len(style))
-        return Samples(self._decode_with(category, z), self._class_of(category), len(columns))
-
-    def _lattice(self, side: int, category: int) -> Samples:
-        """Styles over the two directions of z that change the output most, at even quantiles of the prior."""
-        prior = self.prior_z
-        if prior is None:
-            raise CheckpointError(f"a {self.header.title} model has no style z to lay out")
-        middle = torch.full((2 * prior.dims, prior.dims), 0.5)
-        for dim in range(prior.dims):
-            middle[2 * dim, dim], middle[2 * dim + 1, dim] = 0.1, 0.9
-        first_component = torch.zeros(len(middle), dtype=torch.int64)
-        probes = self._decode_at(torch.full((len(middle),), category), first_component, middle)
-        change = np.square(probes[0::2] - probes[1::2]).sum(1)
-        first, second = (*np.sort(np.argsort(-change, kind="stable")[:2]).tolist(), 0)[:2] if prior.dims > 1 else (0, 0)
-        ticks = (torch.arange(side) + 0.5) / side
-        u = torch.full((side * side, prior.dims), 0.5)
-        u[:, second] = ticks.repeat_interleave(side)
-        u[:, first] = ticks.repeat(side)
-        if category < 0 and prior.components > 1:
-            # No labels: walk the whole prior, one row a component.
-            component = torch.arange(prior.components).repeat_interleave(side)
-            u = torch.full((len(component), prior.dims), 0.5)
-            u[:, 0] = ticks.repeat(prior.components)
-            return Samples(self.decode(None, prior.at(u, component), None), None, side)
-        at = torch.full((len(u),), category)
-        first_component = torch.zeros(len(u), dtype=torch.int64)
-        rows = self._decode_at(at, first_component, u)
-        return Samples(rows, self._class_of(at) if category >= 0 else None, side)
+    def draws(self, n: int, seed: int) -> Iterator[Tensor]:
+        """n decoded draws of the prior, chunk by chunk on the device, in the networks' units and not rounded: (m, D)."""
+        prior, content, device = self.prior_z, self.content, self.device
+        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for start in range(0, n, ROWS_AT_ONCE):
+                anywhere = torch.full((1, min(ROWS_AT_ONCE, n - start)), -1, device=device)
+                category = torch.randint(content.count, anywhere.shape, device=device) if content.count else anywhere
+                z = None if prior is None else prior.sample(content.component(category, anywhere))
+                y, label = content.inputs(category)
+                yield self.model.decode(y, z, label)[0]
 
 
 def _joined(chunks: list[Tensor], width: int) -> np.ndarray:
     return torch.cat(chunks).numpy() if chunks else np.zeros((0, width), np.float32)
-
-
-def _chunks(parts: tuple[Tensor | None, ...], n: int) -> Iterator[tuple[Tensor | None, ...]]:
-    for start in range(0, max(n, 1), ROWS_AT_ONCE):
-        yield tuple(None if part is None else part[start : start + ROWS_AT_ONCE] for part in parts)
-
-
-def _side(n: int) -> int:
-    return max(1, min(20, round(n**0.5)))

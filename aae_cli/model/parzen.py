@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-PARZEN_HELD, PARZEN_SOME = 1000, 100_000  # rows to choose σ on; samples for its coarse search
-
-
-# --- Parzen-window log-likelihood (section 3) --------------------------------------------------------------------------
+PARZEN_HELD, PARZEN_SOME = 1000, 100_000
+"""Rows on which σ is chosen, and samples for its coarse search."""
 
 
 def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) -> Tensor:

@@ -24,12 +24,16 @@ class AAE(nn.Module):
     Args:
         models: R.
         features: D of x.
-        classes: K of y, 0 for none. With ``decoder_input="label"``, y is not encoded and ``labels`` says C.
+        classes: K of y, 0 for none.
         dims: n of z, 0 for none.
-        labels: C, for decoders that are given the label (section 4).
-        decoder_input: concat = [y, z]; label = [one-hot label, z]; heads = y·W_C + z (section 7).
+        labels: C, used where the decoder is given the label (section 4).
+        decoder_input: concat = [y, z]; label = [one-hot label, z], without y; heads = y·W_C + z (section 7).
         heads_scale: a fixed W_C is heads_scale·I.
         heads_eta: a learned W_C starts with heads at least this far apart.
+
+    Attributes:
+        labels: C where the decoder is given the label, else 0.
+        heads: W_C, None where the decoder has no cluster heads.
     """
 
     def __init__(
@@ -52,8 +56,8 @@ class AAE(nn.Module):
         init_std: float | None = None,
     ) -> None:
         super().__init__()
-        self.models, self.features, self.classes, self.dims, self.labels = models, features, classes, dims, labels
-        self.decoder_input, self.output = decoder_input, output
+        self.models, self.features, self.classes, self.dims = models, features, classes, dims
+        self.labels, self.output = labels if decoder_input == "label" else 0, output
         self.scaling = Scaling(features)
         self.encoder = encoder
         inputs = {"concat": classes + dims, "label": labels + dims, "heads": dims}[decoder_input]
@@ -93,10 +97,10 @@ class AAE(nn.Module):
         Args:
             y: (R, B, K). z: (R, B, n). label: (R, B, C) one-hot, zeros where unknown.
         """
-        if self.decoder_input == "heads":
+        if self.heads is not None:
             assert y is not None and z is not None
-            return torch.bmm(y, self.W_C) + z
-        first = label if self.decoder_input == "label" else y
+            return torch.bmm(y, self.heads) + z
+        first = label if self.labels else y
         return torch.cat([part for part in (first, z) if part is not None], -1)
 
     def decode_logits(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
@@ -108,9 +112,14 @@ class AAE(nn.Module):
         return x_hat.sigmoid() if self.output == "sigmoid" else x_hat
 
     def one_hot(self, labels: Tensor) -> Tensor:
-        """(…) int64, −1 for unknown → (…, C) float32, zeros where unknown."""
-        hot = F.one_hot(labels.clamp(min=0), max(self.labels, 1)).float()
-        return hot * (labels >= 0).unsqueeze(-1)
+        """Labels (…) int64, −1 for unknown, as the decoder is given them: (…, C)."""
+        return one_hot(labels, self.labels)
+
+
+def one_hot(categories: Tensor, count: int) -> Tensor:
+    """(…) int64, −1 for unknown → (…, count) float32, zeros where unknown."""
+    hot = F.one_hot(categories.clamp(min=0), max(count, 1)).float()
+    return hot * (categories >= 0).unsqueeze(-1)
 
 
 def pick_model(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:

@@ -80,12 +80,10 @@ class Forward:
         return cls(model, batch, dict(zip(streams, parts, strict=True)), progress, joint)
 
     def content(self, adversary: Adversary) -> Tensor | None:
-        """What an adversary of z sees beside it: q(y|x), or the label that the decoder is given."""
+        """What an adversary of z sees beside it: the label that the decoder is given, else q(y|x)."""
         if not adversary.content:
             return None
-        if self.model.decoder_input == "label":
-            return self.label
-        return self.codes["x"].part("y").detach()
+        return self.label if self.model.labels else self.codes["x"].part("y").detach()
 
     def represented(self, stream: Stream) -> Tensor:
         """What the decoder is given for a stream: (R, B, m)."""
@@ -94,7 +92,7 @@ class Forward:
     @property
     def label(self) -> Tensor | None:
         """One-hot labels of the batch, (R, B, C), where the decoder is given them."""
-        return self.model.one_hot(self.batch.labels) if self.model.decoder_input == "label" else None
+        return self.model.one_hot(self.batch.labels) if self.model.labels else None
 
     def ramp(self, share: float) -> float | Tensor:
         """0 → 1 over the first ``share`` of training."""

@@ -17,7 +17,8 @@ from ..data.types import Data
 from ..model.autoencoder import Autoencoder
 from ..model.build import build_model
 from ..model.checkpoint import Header
-from ..model.evaluation import agreement, evaluate, name_clusters
+from ..model.evaluation import evaluate
+from ..model.metrics import agreement, name_clusters
 from ..nn.aae import pick_model
 from ..objective.build import make_view
 from ..objective.neighbours import Neighbours

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aae_cli.model.evaluation import _probe, agreement, name_clusters
+from aae_cli.model.metrics import _probe, agreement, name_clusters
 from aae_cli.model.parzen import parzen_log_likelihood, parzen_width
 
 

@@ -76,7 +76,7 @@ def test_reconstruction_is_half_the_summed_square():
 
 def test_neighbour_embedding_is_the_cross_entropy_of_a_t_distribution_over_the_batch():
     class Sum:
-        decoder_input = "heads"
+        labels = 0
 
         def represent(self, y, z, label):
             return z

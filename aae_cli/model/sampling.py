@@ -1,0 +1,146 @@
+"""Draws of a model and grids of them: categories and styles chosen, and decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..nn.priors import Prior
+from .abilities import Abilities
+
+DECODED_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Decoded rows.
+
+    Attributes:
+        x: (N, D) float32 in the file's own units.
+        labels: (N,) indices into the model's classes, −1 for none; None where the model knows no classes.
+        columns: how many to lay in a row of a picture.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray | None
+    columns: int
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Chooses categories and styles, and has them decoded.
+
+    Attributes:
+        prior: p(z), None where there is no z.
+        decode: y (N, K), z (N, n) and label (N, C) to rows in the file's units, (N, D).
+        encode: rows in the file's units, (N, D), to their styles z, (N, n).
+    """
+
+    abilities: Abilities
+    prior: Prior | None
+    decode: Callable[[Tensor | None, Tensor | None, Tensor | None], np.ndarray]
+    encode: Callable[[np.ndarray], np.ndarray]
+
+    def sample(
+        self, n: int, labels: Sequence[int], clusters: Sequence[int], generator: torch.Generator | None
+    ) -> Samples:
+        """n decoded draws of the prior, or of given labels or clusters in turn."""
+        content = self.abilities.content
+        groups = [[k] for k in clusters] + [self.abilities.categories_of(label) for label in labels]
+        if groups:
+            turns = [(groups[i % len(groups)], i // len(groups)) for i in range(n)]
+            category = torch.tensor([group[turn % len(group)] for group, turn in turns], dtype=torch.int64)
+        elif content.count:
+            category = torch.randint(content.count, (n,), generator=generator)
+        else:
+            category = torch.full((n,), -1)
+        component, u = self._styles(n, generator)
+        columns = len(groups) if len(groups) > 1 else max(1, min(20, round(n**0.5)))
+        return self._laid_out(category, self._style_at(category, component, u), columns)
+
+    def style_grid(
+        self,
+        rows: int,
+        labels: Sequence[int],
+        clusters: Sequence[int],
+        style: np.ndarray | None,
+        generator: torch.Generator | None,
+    ) -> Samples:
+        """One row a style z, one column a label or cluster; of one label, a lattice of styles."""
+        content = self.abilities.content
+        chosen = list(clusters) + [self.abilities.categories_of(label)[0] for label in labels]
+        columns = chosen or list(range(content.count))
+        if style is not None:
+            return self._grid_from(style, columns)
+        if len(columns) == 1 or not content.count:
+            return self._lattice(rows, columns[0] if columns else -1)
+        category = torch.tensor(columns).repeat(rows)
+        component, u = (part.repeat_interleave(len(columns), 0) for part in self._styles(rows, generator))
+        return self._laid_out(category, self._style_at(category, component, u), len(columns))
+
+    def _grid_from(self, style: np.ndarray, columns: list[int]) -> Samples:
+        if not self.abilities.samples(style_from=True):
+            raise CheckpointError(
+                f"a {self.abilities.header.title} model does not hold style apart from content",
+                "train --preset supervised, semi-supervised or clustering",
+            )
+        z = torch.from_numpy(self.encode(style)).repeat_interleave(len(columns), 0)
+        return self._laid_out(torch.tensor(columns).repeat(len(style)), z, len(columns))
+
+    def _lattice(self, side: int, category: int) -> Samples:
+        """Styles over the two directions of z that change the output most, at even quantiles of the prior."""
+        prior = self.prior
+        if prior is None:
+            raise CheckpointError(f"a {self.abilities.header.title} model has no style z to lay out")
+        ticks = (torch.arange(side) + 0.5) / side
+        if category < 0 and prior.components > 1:  # no content: walk the whole prior, one row a component
+            component = torch.arange(prior.components).repeat_interleave(side)
+            u = torch.full((len(component), prior.dims), 0.5)
+            u[:, 0] = ticks.repeat(prior.components)
+            return Samples(self.decode(None, prior.at(u, component), None), None, side)
+        first, second = self._telling_directions(prior, category)
+        u = torch.full((side * side, prior.dims), 0.5)
+        u[:, second] = ticks.repeat_interleave(side)
+        u[:, first] = ticks.repeat(side)
+        at = torch.full((len(u),), category)
+        return self._laid_out(at, self._style_at(at, torch.zeros_like(at), u), side)
+
+    def _telling_directions(self, prior: Prior, category: int) -> tuple[int, int]:
+        """The two dimensions of z that change the output most, in their order."""
+        if prior.dims == 1:
+            return 0, 0
+        u = torch.full((2 * prior.dims, prior.dims), 0.5)
+        for dim in range(prior.dims):
+            u[2 * dim, dim], u[2 * dim + 1, dim] = 0.1, 0.9
+        at = torch.full((len(u),), category)
+        probes = self._decoded(at, self._style_at(at, torch.zeros_like(at), u))
+        change = np.square(probes[0::2] - probes[1::2]).sum(1)
+        first, second = np.sort(np.argsort(-change, kind="stable")[:2]).tolist()
+        return first, second
+
+    def _styles(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """n draws of p(z) as components (n,) int64 and quantiles (n, dims)."""
+        components, dims = (self.prior.components, self.prior.dims) if self.prior is not None else (1, 0)
+        return torch.randint(components, (n,), generator=generator), torch.rand(n, dims, generator=generator)
+
+    def _style_at(self, category: Tensor, component: Tensor, u: Tensor) -> Tensor | None:
+        """z (N, n) at quantiles u (N, n) of a component (N,) of p(z), or of the category's own (N,)."""
+        if self.prior is None:
+            return None
+        return self.prior.at(u, self.abilities.content.component(category, component))
+
+    def _decoded(self, category: Tensor, z: Tensor | None) -> np.ndarray:
+        y, label = self.abilities.content.inputs(category)
+        pieces = range(0, max(len(category), 1), DECODED_AT_ONCE)
+        parts = [[None if part is None else part[i : i + DECODED_AT_ONCE] for part in (y, z, label)] for i in pieces]
+        return np.concatenate([self.decode(*each) for each in parts])
+
+    def _laid_out(self, category: Tensor, z: Tensor | None, columns: int) -> Samples:
+        """Rows of styles z (N, n) for categories (N,) int64, −1 where the model has none."""
+        labels = self.abilities.content.class_of(category.numpy())
+        return Samples(self._decoded(category, z), labels, columns)
