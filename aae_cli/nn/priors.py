@@ -54,11 +54,11 @@ class Prior(ABC):
         Args:
             world: processes that share a batch, with (R, B) of ``component`` each.
         """
-        component = self._anywhere(component, world)
+        component = self._draw_components(component, world)
         u = world.draw(torch.rand, (*component.shape, self.dims), component.device)
         return self.at(u, component)
 
-    def _anywhere(self, component: Tensor, world: World) -> Tensor:
+    def _draw_components(self, component: Tensor, world: World) -> Tensor:
         if self.components == 1:
             return torch.zeros_like(component)
         anywhere = world.draw(partial(torch.randint, self.components), component.shape, component.device)
@@ -147,9 +147,9 @@ class Categorical(Prior):
         self.dims = self.components = classes
         self.share: Tensor | None = None
 
-    def _anywhere(self, component: Tensor, world: World) -> Tensor:
+    def _draw_components(self, component: Tensor, world: World) -> Tensor:
         if self.share is None:
-            return super()._anywhere(component, world)
+            return super()._draw_components(component, world)
         u = world.draw(torch.rand, component.shape, component.device)
         drawn = torch.searchsorted(self.share.cumsum(-1), u).clamp(max=self.components - 1)
         return torch.where(component < 0, drawn, component)
@@ -161,4 +161,4 @@ class Categorical(Prior):
         return z.argmax(-1)
 
     def sample(self, component: Tensor, world: World = ALONE) -> Tensor:
-        return F.one_hot(self._anywhere(component, world), self.components).float()
+        return F.one_hot(self._draw_components(component, world), self.components).float()

@@ -230,20 +230,20 @@ def test_restarts_that_teach_each_other_see_the_same_rows_and_agree(tmp_path, mo
 
 
 def test_neighbours_of_a_tables_rows_are_found_once(tmp_path, monkeypatch):
-    every, remembered = [], []
+    every, cached = [], []
     find = Neighbours.__call__
 
     def look(self, x, rows=None):
         if x.ndim == 2:
             every.append(x)
         elif rows is not None:
-            remembered.append(self.remembered)
+            cached.append(self.cached)
         return find(self, x, rows)
 
     monkeypatch.setattr(Neighbours, "__call__", look)
     fit("clustering", blobs(), tmp_path / "run", "train.epochs=4", "train.restarts=1", "data.validation=0")
-    assert len(remembered) > 10  # steps, of two stages
-    assert all(remembered)
+    assert len(cached) > 10  # steps, of two stages
+    assert all(cached)
     rows = torch.cat(every)
     assert rows.shape == (300, 4)
     assert rows.mean(0).abs().max() < 1e-5
@@ -507,7 +507,7 @@ def test_a_map_of_a_table_is_z_alone(tmp_path):
 
 @pytest.mark.parametrize("sizes", ["equal", "found"])
 def test_merged_clusters_are_held_to_the_sizes_asked_for(tmp_path, monkeypatch, sizes):
-    monkeypatch.setattr(merging, "EQUAL", 0.0)  # what so short a training finds is nearly equal
+    monkeypatch.setattr(merging, "EQUAL_TOLERANCE", 0.0)  # what so short a training finds is nearly equal
     settings = ["code.y.classes=3", "code.y.overcluster=3", "train.epochs=2", f"code.y.sizes={sizes}"]
     share = load(fit("clustering", read("digits")[:200], tmp_path / "run", *settings).folder, "cpu").model.encoder.share
     assert share.sum().item() == pytest.approx(1)
