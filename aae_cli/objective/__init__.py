@@ -1,1 +1,1 @@
-"""What is optimised: losses (terms), the phases that share an optimiser, and what they need beside the model."""
+"""What is optimised: losses (terms), the phases that share an optimiser, and the views and targets that they need."""

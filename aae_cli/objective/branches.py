@@ -1,4 +1,4 @@
-"""Work that may run side by side: CUDA streams where there are any."""
+"""Concurrent work on CUDA streams; on other devices everything runs in order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 
 
 class Branch:
-    """Work that may run beside what follows it, until it is joined: on CUDA a stream of its own, elsewhere nothing.
+    """Work that may run concurrently with the code after it, until joined: a CUDA stream, or no effect elsewhere.
 
-    What runs there may read what was made before it began; whoever made that keeps it until the branch is joined.
+    The work may read tensors made before it began; the caller keeps references to them until the branch is joined.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -18,23 +18,23 @@ class Branch:
         self.event = torch.cuda.Event() if self.stream is not None else None
 
     def begin(self) -> AbstractContextManager[object]:
-        """A context for the work, after all that was begun before it."""
+        """Context for the work, which starts after everything queued on the current stream."""
         if self.stream is None:
             return nullcontext()
         self.stream.wait_stream(torch.cuda.current_stream())
         return torch.cuda.stream(self.stream)
 
     def mark(self) -> None:
-        """Inside the context: what is done so far is what :meth:`wait_for_mark` waits for."""
+        """Mark a point of the work, from inside its context."""
         if self.event is not None:
             self.event.record()
 
     def wait_for_mark(self) -> None:
-        """What follows here comes after the mark."""
+        """Make the current stream wait for the marked point."""
         if self.event is not None:
             torch.cuda.current_stream().wait_event(self.event)
 
     def join(self) -> None:
-        """What follows here comes after all of the branch."""
+        """Make the current stream wait for all of the work."""
         if self.stream is not None:
             torch.cuda.current_stream().wait_stream(self.stream)

@@ -1,4 +1,4 @@
-"""From an adapted config to adversaries, terms, phases and optimisers."""
+"""Build adversaries, terms, phases and optimisers from an adapted config."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from .terms import (
 )
 from .views import View, feature_view, image_view
 
-NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
-CACHED_ROWS = 2_000_000  # whose neighbours are found once, not at every step: 28 bytes each
+NEIGHBOUR_ROWS = 4096  # training rows searched for neighbours of a table's row
+CACHED_ROWS = 2_000_000  # maximum number of training rows whose neighbours are cached, 28 bytes each
 
 
 def build_neighbours(config: Config, schema: Schema, model: AAE, rows: Tensor) -> Neighbours | None:
-    """Where a table's rows have the neighbours that ``augment`` asks for; None for images.
+    """Build the search for neighbours of a table's rows; None for images and for ``augment.neighbours`` = 0.
 
     Args:
         rows: (M, D) in the file's units, on the model's device.
@@ -52,7 +52,7 @@ def build_neighbours(config: Config, schema: Schema, model: AAE, rows: Tensor) -
 def build_view(
     config: Config, schema: Schema, model: AAE, neighbours: Neighbours | None, world: World = ALONE
 ) -> View | None:
-    """The map from rows to second views (:func:`make_view`), where some term or the labelled batch asks for one."""
+    """Build the map from rows to second views (:func:`make_view`); None if no term and no batch uses it."""
     labelled = config.phases.semi_supervised is not None and config.phases.semi_supervised.augment
     if not (needs_view(config) or labelled or config.augment.rows):
         return None
@@ -60,7 +60,7 @@ def build_view(
 
 
 def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours | None, world: World = ALONE) -> View:
-    """The map from rows to second views, which ``augment`` describes."""
+    """Build the map from rows to the second views that ``augment`` describes, for images or for tables."""
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
@@ -69,12 +69,11 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
 
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Build SGD or Adam. On CUDA the learning rate is a tensor, whose current value a recorded CUDA graph reads."""
     parameters = list(parameters)
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
     on_cuda = all(p.device.type == "cuda" for p in parameters)
-    lr = (
-        torch.tensor(config.lr, device=parameters[0].device) if on_cuda else config.lr
-    )  # a recorded step reads it there
+    lr = torch.tensor(config.lr, device=parameters[0].device) if on_cuda else config.lr
     if config.name == "sgd":
         return torch.optim.SGD(parameters, lr, momentum=config.momentum, fused=fused)
     return torch.optim.Adam(parameters, lr, betas=config.betas, fused=fused, capturable=on_cuda)
@@ -87,10 +86,11 @@ def build_objective(
     autocast: AbstractContextManager[object] | None = None,
     world: World = ALONE,
 ) -> Objective:
-    """Adversaries and phases of an adapted config, on the model's device.
+    """Build the adversaries and phases of an adapted config, on the model's device.
 
     Args:
-        classes: C of the data, for label-informed adversaries.
+        classes: C, the number of classes of the data, for label-informed adversaries.
+        autocast: context of the forward passes; None for full precision.
         world: processes that share each batch.
     """
     c, device = config.phases, model.scaling.shift.device
@@ -118,29 +118,29 @@ def build_objective(
         reconstruction.append(Reconstruction(float(c.reconstruction.weight)))
     if config.decoder.input == "heads" and config.decoder.heads.learned and config.decoder.heads.weight:
         reconstruction.append(HeadSeparation(config.decoder.heads.weight, config.decoder.heads.eta))
-    discriminate: list[Term] = []
-    fool: list[Term] = []
+    discriminators: list[Term] = []
+    generators: list[Term] = []
     for part, adversary in adversaries.items():
         assert isinstance(adversary, Adversary)
         a = getattr(config.adversaries, part)
-        discriminate.append(DiscriminatorLoss(part, adversary))
-        fool.append(GeneratorLoss(part, adversary, float(a.weight), a.ramp))
+        discriminators.append(DiscriminatorLoss(part, adversary))
+        generators.append(GeneratorLoss(part, adversary, float(a.weight), a.ramp))
     semi: list[Term] = []
     if c.semi_supervised is not None and c.semi_supervised.weight:
         semi.append(SemiSupervised(float(c.semi_supervised.weight), c.semi_supervised.ramp))
-    ours: list[Term] = []
+    extensions: list[Term] = []  # ours, not the paper's
     if c.consistency is not None and c.consistency.weight:
         k, linear = c.consistency, float(c.semi_supervised.linear) if c.semi_supervised else 0.0
         if k.radius:
-            ours.append(AdversarialConsistency(k.weight, k.ramp, k.radius, linear, ensemble_size(config)))
+            extensions.append(AdversarialConsistency(k.weight, k.ramp, k.radius, linear, ensemble_size(config)))
         else:
-            ours.append(Consistency(k.weight, k.ramp, linear, ensemble_size(config)))
+            extensions.append(Consistency(k.weight, k.ramp, linear, ensemble_size(config)))
     if c.neighbour_embedding is not None and c.neighbour_embedding.weight:
         reconstruction.append(
             NeighbourEmbedding(float(c.neighbour_embedding.weight), c.neighbour_embedding.ramp, world)
         )
     if c.information is not None and c.information.weight:
-        ours.append(Information(c.information.weight, c.information.balance, c.information.ramp, world))
+        extensions.append(Information(c.information.weight, c.information.balance, c.information.ramp, world))
 
     encoder = [p for p in model.encoder.parameters() if p.requires_grad]
     rest = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("encoder.")]
@@ -149,18 +149,19 @@ def build_objective(
     parameters = {"encoder": encoder, "rest": rest, "adversaries": discriminator_parameters}
     units = {name: world.wrap(own, all_used=joint) for name, own in parameters.items()}
     if joint:
+        autoencoder_terms = [*reconstruction, *generators, *semi, *extensions]
         plan = [
-            ("regularisation", discriminate, ["adversaries"], c.regularisation.optimizer),
-            ("autoencoder", [*reconstruction, *fool, *semi, *ours], ["encoder", "rest"], c.reconstruction.optimizer),
+            ("regularisation", discriminators, ["adversaries"], c.regularisation.optimizer),
+            ("autoencoder", autoencoder_terms, ["encoder", "rest"], c.reconstruction.optimizer),
         ]
     else:
         labels_optimizer = (c.semi_supervised and c.semi_supervised.optimizer) or c.reconstruction.optimizer
         plan = [
             ("reconstruction", reconstruction, ["encoder", "rest"], c.reconstruction.optimizer),
-            ("discriminator", discriminate, ["adversaries"], c.regularisation.optimizer),
-            ("generator", fool, ["encoder"], c.regularisation.optimizer),
+            ("discriminator", discriminators, ["adversaries"], c.regularisation.optimizer),
+            ("generator", generators, ["encoder"], c.regularisation.optimizer),
             ("semi_supervised", semi, ["encoder"], labels_optimizer),
-            ("consistency", ours, ["encoder"], labels_optimizer),
+            ("consistency", extensions, ["encoder"], labels_optimizer),
         ]
     phases = []
     for name, terms, moved, optimizer in plan:

@@ -1,9 +1,10 @@
-"""Fine clusters into fewer: those that a row and its second view share belong together.
+"""Merging of fine clusters into the categories of y.
 
-Training with more clusters than wanted splits classes rather than joining them, and what splits one class (a slant, a
-thickness) is what views cross. Of several restarts, clusters that share rows belong together, whichever restart they are
-of: what is chance in one is voted down by the others (cluster ensembles; Strehl and Ghosh 2002).
-No label is used. Ours, not the paper's.
+Training with more clusters than categories splits classes rather than joining them. Properties that split a class, such
+as slant or stroke thickness, often change between a row and its second view. Two clusters are therefore merged if a row
+often falls into one of them and its view into the other. With several restarts, clusters that contain the same rows are
+merged, within and across restarts, which outvotes accidents of one restart (cluster ensembles; Strehl and Ghosh 2002).
+Labels are used only by :func:`label_clusters`. Ours, not the paper's.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from torch import Tensor
 from ..nn.aae import AAE
 from .views import View
 
-ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
-EQUAL_TOLERANCE = 0.01  # share of log K: merged clusters whose sizes are this close to equal ones are taken for equal
+ROWS = 20_000  # maximum number of rows on which clusters are compared
+VIEWS = 3  # second views per row
+ROWS_AT_ONCE = 2000
+EQUAL_TOLERANCE = 0.01  # clusters count as equally large if KL(sizes ‖ equal) is below this × log K
 
 
 def _cluster_probabilities(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """At most ``ROWS`` rows, some at a time: (R, B, D) in the networks' units, and q(y|x) outside training, (R, B, K)."""
+    """Encode up to ``ROWS`` rows in evaluation mode: yields (R, B, D) in the networks' units and q(y|x), (R, B, K)."""
     training = model.training
     model.eval()
     for some in x[:ROWS].split(ROWS_AT_ONCE):
@@ -37,13 +40,14 @@ def _cluster_probabilities(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tens
 
 @torch.no_grad()
 def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]:
-    """How often a row is in cluster i and its view in cluster j.
+    """Joint distribution of the cluster of a row and the cluster of its second view.
 
     Args:
         x: (N, D) rows in the file's units, on the model's device.
+        view: draws second views.
 
     Returns:
-        (R, K, K) symmetric shares, and (R, K) the shares of the clusters.
+        (R, K, K) symmetric joint probabilities, and (R, K) cluster proportions, both float64.
     """
     size, rows = model.classes, min(len(x), ROWS)
     joint = torch.zeros(model.models, size, size, dtype=torch.float64, device=x.device)
@@ -58,14 +62,14 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
 
 @torch.no_grad()
 def co_occurrence(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often a row is in cluster i of one restart and in cluster j of another, or of the same.
+    """Share of rows that are both in cluster i and in cluster j, for the clusters of all restarts of a seed.
 
     Args:
         x: (N, D) rows in the file's units, on the model's device.
-        restarts: models that belong together; they follow each other.
+        restarts: number of restarts of each seed, which are consecutive among the R models.
 
     Returns:
-        (R / restarts, restarts·K, restarts·K) symmetric shares, and (R, K) the shares of the clusters.
+        (R / restarts, restarts·K, restarts·K) symmetric shares, and (R, K) cluster proportions, both float64.
     """
     size = restarts * model.classes
     joint = torch.zeros(model.models // restarts, size, size, dtype=torch.float64, device=x.device)
@@ -78,20 +82,21 @@ def co_occurrence(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.
 
 
 def merge_restarts(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:
-    """Spectral clustering of the clusters of all restarts by the rows that they share (Yu and Shi 2003).
+    """Merge the clusters of all restarts by spectral clustering of their co-occurrence (Yu and Shi 2003).
 
     Args:
         joint: (restarts·K, restarts·K) symmetric shares of :func:`co_occurrence`.
-        groups: how many to end with, at most K.
+        groups: number of groups, at most K.
 
     Returns:
-        (restarts, K) int64: the group of each cluster, which means the same in all restarts; none lacks a group.
+        (restarts, K) int64: the group of each cluster. Groups correspond across restarts, and every restart has a
+        cluster in each group.
     """
     from sklearn.cluster import SpectralClustering
 
     spectral = SpectralClustering(groups, affinity="precomputed", assign_labels="discretize", random_state=0)
     with warnings.catch_warnings():
-        for kind in (UserWarning, RuntimeWarning):  # of groups that share nothing at all, or everything
+        for kind in (UserWarning, RuntimeWarning):  # raised for groups that share no rows, or all rows
             warnings.simplefilter("ignore", kind)
         found = spectral.fit_predict(joint + 1e-12)
     shared = joint @ np.eye(groups)[found] / joint.sum(1, keepdims=True).clip(min=1e-12)
@@ -103,22 +108,29 @@ def merge_restarts(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:
 
 
 def _fill_groups(own: np.ndarray, votes: np.ndarray) -> None:
-    """Give every group the cluster that suits it best. own (K,) group of each cluster, changed; votes (K, groups)."""
+    """Give every group at least one cluster, by the assignment of clusters to groups with the most votes.
+
+    Args:
+        own: (K,) group of each cluster, changed in place.
+        votes: (K, groups) how well each cluster fits each group.
+    """
     group, taken = linear_sum_assignment(-votes.T)
     own[taken] = group
 
 
 def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndarray:
-    """Join, again and again, the two clusters that are crossed most for their sizes, P(i, j) / (P(i)·P(j)).
+    """Merge clusters according to the joint distribution of a row's and its view's cluster.
 
-    Then move single clusters to other groups, as long as that raises what a row's group says of its view's, in nats.
+    Repeatedly joins the two clusters with the highest lift P(i, j) / (P(i)·P(j)), then moves single clusters to other
+    groups while that raises the mutual information between the group of a row and the group of its view.
 
     Args:
-        joint: (K, K) symmetric shares of :func:`coupling`. share: (K,).
-        groups: how many to end with, at most K.
+        joint: (K, K) symmetric joint probabilities of :func:`coupling`.
+        share: (K,) cluster proportions.
+        groups: number of groups, at most K.
 
     Returns:
-        (K,) int64: the group of each cluster, numbered by their first members.
+        (K,) int64: the group of each cluster. Groups are numbered in the order of their first members.
     """
     whole = joint.astype(np.float64)
     joint, share = whole.copy(), share.astype(np.float64).copy()
@@ -141,10 +153,15 @@ def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndar
 
 
 def _refined(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndarray:
-    """Groups after moves of single clusters that raise the mutual information of the groups of a row and of its view.
+    """Move single clusters while that raises the mutual information between the group of a row and of its view.
 
     Args:
-        joint: (F, F) symmetric shares. groups: (F,) the group of each fine cluster.
+        joint: (F, F) symmetric joint probabilities.
+        groups: (F,) the group of each fine cluster.
+        sweeps: maximum number of passes over all clusters.
+
+    Returns:
+        (F,) the new group of each fine cluster; no group becomes empty.
     """
     one_hot = np.eye(groups.max() + 1)[groups]
     table = one_hot.T @ joint @ one_hot
@@ -152,7 +169,7 @@ def _refined(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndar
         before = one_hot.copy()
         for i, own in enumerate(before.argmax(1)):
             towards = joint[i] @ one_hot
-            for other in np.argsort(-towards)[:3]:  # where it is crossed most
+            for other in np.argsort(-towards)[:3]:  # the groups that its views fall into most often
                 if other == own or one_hot[:, own].sum() == 1:
                     continue
                 rows = _rows_after_move(table, own, other, towards, joint[i, i])
@@ -166,10 +183,15 @@ def _refined(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndar
 
 
 def _rows_after_move(table: np.ndarray, a: int, b: int, towards: np.ndarray, itself: float) -> np.ndarray:
-    """Rows a and b of a symmetric table after a part of a has gone to b.
+    """Rows a and b of the groups' joint distribution after a cluster has moved from group a to group b.
 
     Args:
-        towards: how that part is spread over the columns, ``itself`` of it on itself.
+        table: (K, K) symmetric joint probabilities of the groups.
+        towards: (K,) joint probabilities of the moved cluster with each group.
+        itself: joint probability of the moved cluster with itself.
+
+    Returns:
+        (2, K).
     """
     rows = np.stack([table[a] - towards, table[b] + towards])
     rows[0, a] -= towards[a] - itself
@@ -180,18 +202,20 @@ def _rows_after_move(table: np.ndarray, a: int, b: int, towards: np.ndarray, its
 
 
 def _information(rows: np.ndarray, a: int, b: int) -> float:
-    """What rows and columns a and b, ``rows`` (2, K), of a symmetric table add to its mutual information, in nats."""
+    """Terms of the mutual information, in nats, that involve group a or b. rows (2, K): their joint probabilities."""
     cells, sums = xlogy(rows, rows), rows.sum(1)
     twice = cells[0, a] + cells[1, b] + cells[0, b] + cells[1, a]
     return float(2 * cells.sum() - twice - 2 * xlogy(sums, sums).sum())
 
 
 def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Give each cluster the class that labelled rows vote for, their votes passed on along what views cross.
+    """Assign a class to each cluster by the votes of labelled rows, propagated between clusters by second views.
 
     Args:
-        joint: (K, K), share: (K,) of :func:`coupling`.
-        y: (L, K) q(y|x) of labelled rows. labels: (L,) int64 in [0, classes), classes ≤ K.
+        joint: (K, K) symmetric joint probabilities of :func:`coupling`.
+        share: (K,) cluster proportions.
+        y: (L, K) q(y|x) of labelled rows.
+        labels: (L,) int64 in [0, classes), classes ≤ K.
 
     Returns:
         (K,) int64 classes; every class has at least one cluster.
@@ -209,17 +233,21 @@ def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: 
 
 
 def _merged_axis(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
-    """Row (or column) j added to i and taken out."""
+    """Add row (axis 0) or column (axis 1) j of a table to i, and remove j."""
     table = np.moveaxis(table, axis, 0).copy()
     table[i] += table[j]
     return np.moveaxis(np.delete(table, j, 0), 0, axis)
 
 
 def merged_proportions(groups: np.ndarray, share: np.ndarray, classes: int) -> np.ndarray:
-    """How merged clusters share the rows: (K,), summing to 1; equal where KL(found ‖ equal) < ``EQUAL_TOLERANCE``·log K.
+    """Proportions of the merged clusters, or 1/K each if KL(proportions ‖ equal) < ``EQUAL_TOLERANCE``·log K.
 
     Args:
-        groups: (F,) the group of each fine cluster. share: (F,).
+        groups: (F,) the group of each fine cluster, in [0, classes).
+        share: (F,) proportions of the fine clusters.
+
+    Returns:
+        (K,), summing to 1, where K = ``classes``.
     """
     found = np.bincount(groups, share, minlength=classes) / share.sum()
     divergence = (found * np.log(found.clip(min=1e-12) * classes)).sum()

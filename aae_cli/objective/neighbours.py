@@ -1,4 +1,4 @@
-"""The rows of a table that lie nearest to a row."""
+"""Search for the nearest neighbours of a table's rows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from torch import Tensor
 
 
 class Neighbours:
-    """The rows of a reference that are nearest to a table's rows.
+    """Search for the reference rows that are nearest to a table's rows, with an optional cache for training rows.
 
     Args:
-        count: how many; a row that is in the reference finds itself beside them.
-        reference: (M, D) rows, in the networks' units.
+        count: number of neighbours. One more is returned, as a row of the reference is its own nearest neighbour.
+        reference: (M, D) rows to search, in the networks' units.
+
+    Attributes:
+        count: number of neighbours returned, at most M.
     """
 
     def __init__(self, count: int, reference: Tensor) -> None:
@@ -22,15 +25,16 @@ class Neighbours:
         self._cache: tuple[Tensor, Tensor] | None = None
 
     def cache(self, training: Iterable[Tensor], count: int) -> None:
-        """Find those of all training rows once and for all.
+        """Cache the neighbours of all training rows.
 
         Args:
-            training: the rows, (B, D) at a time, in the order of their numbers. count: of them all.
+            training: chunks (B, D) of the training rows in the order of their row numbers, in the networks' units.
+            count: total number of training rows.
         """
         far = self.reference.new_empty(count, 1)
         near = torch.empty(count, self.count, dtype=torch.int32, device=far.device)
         done = 0
-        for some in training:  # filled in place: pieces kept one by one would scatter over the memory
+        for some in training:  # filled in place: a list of chunks would fragment the memory
             own = slice(done, done + len(some))
             far[own], near[own] = self(some)
             done += len(some)
@@ -38,13 +42,19 @@ class Neighbours:
 
     @property
     def cached(self) -> bool:
+        """Whether the neighbours of the training rows are cached."""
         return self._cache is not None
 
     def __call__(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(…, D) rows → squared distance to the farthest of its nearest, (…, 1), and their numbers, (…, count).
+        """Find the neighbours of rows.
 
         Args:
-            rows: (…) the numbers of training rows, which are looked up where they are remembered.
+            x: (…, D) in the networks' units.
+            rows: (…) row numbers of x among the training rows, for the cache; None for other rows.
+
+        Returns:
+            squared distance to the farthest neighbour, (…, 1), and the neighbours' positions in ``reference``,
+            (…, count), in any order.
         """
         if rows is not None and self._cache is not None:
             far, near = self._cache

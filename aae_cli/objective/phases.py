@@ -1,4 +1,4 @@
-"""Phases: terms that share an optimiser and a step; and the objective that takes all phases in order."""
+"""Phases (terms that share an optimiser and a step), and the objective, which runs all phases in order."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ class Phase:
     """Terms that share a forward pass, an optimiser and a step.
 
     Args:
-        parameters: what the optimiser moves; nothing else receives a gradient.
-        units: where processes share each batch, what averages these parameters' gradients over them.
+        terms: losses, whose sum is minimised.
+        parameters: the parameters that the optimiser updates; no others receive a gradient.
+        units: wrappers that average these parameters' gradients over the processes of a distributed training.
+
+    Attributes:
+        streams: the parts of a batch that the terms need encoded.
+        branch: the CUDA stream of the whole phase. term_branches: those of its terms.
     """
 
     def __init__(
@@ -35,13 +40,14 @@ class Phase:
         self.parameters = list(parameters)
         order: list[Stream] = ["x", "view", "labelled"]
         self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
-        # Each term is a branch of its own, and so is its way back.
+        # On CUDA, terms run concurrently, and so do their backward passes; with several processes they do not.
         device = self.parameters[0].device if not self.units else CPU
         self.branch = Branch(device)
         concurrent = [False, *(term.concurrent for term in self.terms[1:])]
         self.term_branches = [Branch(device if each else CPU) for each in concurrent]
 
     def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
+        """Update the parameters once. Returns (R,) losses by name, not detached."""
         losses: Named = {}
 
         def total() -> Tensor:
@@ -59,16 +65,26 @@ class Phase:
             total = partial(unit, total)
         with autocast:
             objective = total()
-        collecting = [fake for fake, _ in forward.fake_codes.values() if fake.grad is None]
+        # The generator's gradient is computed from the discriminator's gradient in the codes (joint schedule).
+        fakes = [fake for fake, _ in forward.fake_codes.values() if fake.grad is None]
         self.optimizer.zero_grad(set_to_none=True)
-        objective.backward(inputs=[*self.parameters, *collecting])
+        objective.backward(inputs=[*self.parameters, *fakes])
         self.branch.mark()
         self.optimizer.step()
         return losses
 
 
 class Objective:
-    """All phases of one training, in order."""
+    """All phases of one training, in order.
+
+    Args:
+        joint: one encoder pass for all phases (the joint schedule), instead of one for each.
+        autocast: context of the forward passes; None for full precision.
+
+    Attributes:
+        streams: the parts of a batch that any phase needs encoded.
+        needs_view: whether batches must carry a second view.
+    """
 
     def __init__(
         self,
@@ -91,17 +107,24 @@ class Objective:
         return {phase.name: phase.optimizer for phase in self.phases}
 
     def step(self, batch: Batch, progress: float | Tensor) -> Named:
-        """One step of every phase. Returns detached (R,) losses by name."""
+        """Run one step of every phase.
+
+        Args:
+            progress: share of training done, in [0, 1].
+
+        Returns:
+            detached (R,) losses by name.
+        """
         losses: Named = {}
         if self.joint:
             forward = self._forward(batch, self.streams, progress)
-            *beside, last = self.phases
-            for phase in beside:
+            *earlier, last = self.phases
+            for phase in earlier:
                 forward.discriminator_branch = phase.branch
                 with phase.branch.begin():
                     losses |= phase.step(forward, self.autocast)
             losses |= last.step(forward, self.autocast)
-            for phase in beside:
+            for phase in earlier:
                 phase.branch.join()
         else:
             for phase in self.phases:

@@ -1,11 +1,11 @@
-"""What is optimised: terms (losses on one batch), and phases (terms that share an optimiser and a step).
+"""Terms: the losses on one batch. Phases (phases.py) combine them, in one of two schedules.
 
-alternating, as in the paper: reconstruction, then each discriminator, then the encoder as generator, then the
-semi-supervised phase, each with a forward pass and an optimiser of its own.
-joint: the discriminators on the batch's codes, then one step on everything else through the same encoder pass; the
-generator's gradient is read off the discriminators' (adversary.generator_gradient).
+alternating, as in the paper: reconstruction, then the discriminators, then the encoder as generator, then the
+semi-supervised phase, each with its own forward pass and optimiser.
+joint: one step of the discriminators on the batch's codes, then one step on everything else through the same encoder
+pass. The generator's gradient is computed from the discriminators' (adversary.generator_gradient).
 
-Losses are (R,), one a model; their sum is differentiated, so models never mix.
+Losses are (R,), one per model. Their sum is differentiated, so each model gets the gradient of its own loss.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ class Batch:
     """Rows on the training device, in the networks' units.
 
     Attributes:
-        x: (R, B, D). labels: (R, B) int64, −1 for unlabelled.
-        view: (R, B, D) a second view of x, where a term asks for one.
-        labelled: (R, B', D) rows of the semi-supervised phase, and their ``targets`` (R, B') int64.
-        linear: (R, B, K) what a linear classifier of the labelled rows says of x, where a term asks for it.
-        logit_adjustment: (R, 1, K) log(class share among labelled rows / among all rows); None where not estimated.
+        x: (R, B, D).
+        labels: (R, B) int64, −1 for unlabelled.
+        view: (R, B, D) a second view of x; None if no term needs it.
+        labelled: (R, B', D) rows of the semi-supervised phase; None without that phase.
+        targets: (R, B') int64 labels of these rows.
+        linear: (R, B, K) class probabilities of x from a linear classifier on the labelled rows; None if not used.
+        logit_adjustment: (R, 1, K) log(class share among labelled rows / among all rows); None if not estimated.
     """
 
     x: Tensor
@@ -53,13 +55,15 @@ class Batch:
 
 @dataclass
 class Forward:
-    """One encoder pass over the streams that some terms need, shared by those terms.
+    """One encoder pass, shared by several terms.
 
     Attributes:
-        codes: what the encoder said of each stream.
-        progress: share of training done, 0 to 1.
-        fake_codes: code part → (detached codes that collect the discriminator's gradient, their logits), joint only.
-        discriminator_branch: where those gradients come from; None where the discriminators were no part of this pass.
+        codes: stream (x, view or labelled) → its codes.
+        progress: share of training done, in [0, 1].
+        joint: whether the discriminators and the generator share this pass.
+        fake_codes: y or z → (detached codes with the discriminator's gradient, (R, B, n); their logits, (R, B)).
+            Filled by DiscriminatorLoss in the joint schedule.
+        discriminator_branch: the CUDA stream that computes these gradients; None before the discriminators' phase.
     """
 
     model: AAE
@@ -72,30 +76,31 @@ class Forward:
 
     @classmethod
     def run(cls, model: AAE, batch: Batch, streams: Sequence[Stream], progress: float | Tensor, joint: bool) -> Forward:
+        """Encode some streams of a batch, in one pass."""
         inputs = [getattr(batch, stream) for stream in streams]
         sizes = [x.shape[1] for x in inputs]
         codes = model.encode(torch.cat(inputs, 1) if len(inputs) > 1 else inputs[0], parts=sizes)
         parts = codes.split(sizes) if len(inputs) > 1 else [codes]
-        _ = parts[0].y  # what several branches need is made before them
+        _ = parts[0].y  # cached here, before concurrent terms read it
         return cls(model, batch, dict(zip(streams, parts, strict=True)), progress, joint)
 
     def content(self, adversary: Adversary) -> Tensor | None:
-        """What an adversary of z sees beside it: the label that the decoder is given, else q(y|x)."""
+        """Content for the discriminator of z: the label given to the decoder, else q(y|x); None if it takes none."""
         if not adversary.content:
             return None
         return self.label if self.model.labels else self.codes["x"].part("y").detach()
 
     def represented(self, stream: Stream) -> Tensor:
-        """What the decoder is given for a stream: (R, B, m)."""
+        """Input of the decoder for a stream: (R, B, m)."""
         return self.model.represent(self.codes[stream].y, self.codes[stream].z, self.label)
 
     @property
     def label(self) -> Tensor | None:
-        """One-hot labels of the batch, (R, B, C), where the decoder is given them."""
+        """One-hot labels of the batch, (R, B, C); None if the decoder does not receive the label."""
         return self.model.one_hot(self.batch.labels) if self.model.labels else None
 
     def ramp(self, share: float) -> float | Tensor:
-        """0 → 1 over the first ``share`` of training."""
+        """Weight that rises linearly from 0 to 1 over the first ``share`` of training."""
         if not share:
             return 1.0
         if isinstance(self.progress, Tensor):
@@ -107,12 +112,15 @@ Named = dict[str, Tensor]
 
 
 class Term(ABC):
-    """A loss on one batch. Returns the (R,) objective to differentiate, and (R,) losses to report by name.
+    """A loss on one batch.
+
+    Returns the weighted (R,) objective to differentiate, and unweighted (R,) losses by name to report.
 
     Attributes:
-        streams: what the encoder must have seen.
-        needs_view: whether the batch must carry a second view, where that is not among the streams.
-        concurrent: whether it may run beside the other terms of its phase: no, where it moves what another moves directly.
+        streams: the parts of the batch that must be encoded.
+        needs_view: whether the batch must carry a second view that the term encodes itself.
+        concurrent: whether it may run beside the other terms of its phase on its own CUDA stream. False if its gradient
+            reaches W_C, as that of the reconstruction does.
     """
 
     streams: tuple[Stream, ...] = ("x",)
@@ -137,9 +145,9 @@ class Reconstruction(Term):
 
 
 class HeadSeparation(Term):
-    """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η."""
+    """Penalty of section 7: η − ‖W_C[i] − W_C[j]‖, summed over the pairs of cluster heads closer than η."""
 
-    concurrent = False  # it moves W_C, as the reconstruction does
+    concurrent = False
 
     def __init__(self, weight: float, eta: float) -> None:
         self.weight, self.eta = weight, eta
@@ -150,7 +158,7 @@ class HeadSeparation(Term):
 
 
 class DiscriminatorLoss(Term):
-    """Regularisation phase (a): the discriminator of one code part."""
+    """Regularisation phase (a), section 2: the loss of the discriminator of y or z, in nats."""
 
     def __init__(self, part: str, adversary: Adversary) -> None:
         self.part, self.adversary = part, adversary
@@ -166,7 +174,7 @@ class DiscriminatorLoss(Term):
 
 
 class GeneratorLoss(Term):
-    """Regularisation phase (b): the encoder as the generator of one code part."""
+    """Regularisation phase (b), section 2: −log D(code), the loss of the encoder as generator of y or z, in nats."""
 
     def __init__(self, part: str, adversary: Adversary, weight: float, ramp: float) -> None:
         self.part, self.adversary, self.weight, self.ramp = part, adversary, weight, ramp
@@ -188,10 +196,10 @@ class GeneratorLoss(Term):
 
 
 class SemiSupervised(Term):
-    """Section 5: cross-entropy of q(y|x) on labelled rows.
+    """Semi-supervised phase, section 5: cross-entropy of q(y|x) on labelled rows, in nats.
 
-    Where these have another share of each class than all rows, of q(y|x) as it would be among them (Menon et al.,
-    arXiv:2007.07314).
+    If the class proportions of the labelled rows differ from those of all rows, the logits are adjusted for the
+    difference (logit adjustment; Menon et al., arXiv:2007.07314).
     """
 
     streams: tuple[Stream, ...] = ("labelled",)
@@ -209,11 +217,12 @@ class SemiSupervised(Term):
 
 
 class Consistency(Term):
-    """Cross-entropy from the stop-gradient q(y|x) to q(y|view).
+    """Cross-entropy from the stop-gradient q(y|x) to q(y|view), in nats. Ours, not the paper's.
 
     Args:
-        linear: share of the batch's linear classifier in the target, in place of q(y|x).
-        ensemble: how many models, one after the other, have the same rows and categories, and teach their mean q(y|x).
+        weight: reached after the first ``ramp`` share of training.
+        linear: weight of the linear classifier in the target, 0 to 1; that of q(y|x) is 1 − linear.
+        ensemble: number of consecutive models that have the same rows and categories; their mean q(y|x) is the target.
     """
 
     streams: tuple[Stream, ...] = ("x", "view")
@@ -227,10 +236,11 @@ class Consistency(Term):
 
 
 class AdversarialConsistency(Term):
-    """Consistency where it is hardest: cross-entropy from the stop-gradient q(y|x) to q(y|view + r).
+    """Consistency under an adversarial perturbation r: cross-entropy from the stop-gradient q(y|x) to q(y|view + r).
 
-    r is the virtual adversarial direction of Miyato et al. (arXiv:1704.03976), taken at the view, of length ``radius``
-    times the distance from x to the nearest other row of the batch (after Hu et al., arXiv:1702.08720).
+    r has the virtual adversarial direction of Miyato et al. (arXiv:1704.03976), computed at the view, and the length
+    ``radius`` times the distance from x to the nearest other row of the batch (after Hu et al., arXiv:1702.08720).
+    Other arguments are those of :class:`Consistency`. Ours, not the paper's.
     """
 
     needs_view = True
@@ -250,9 +260,9 @@ class AdversarialConsistency(Term):
 
 
 def consistency_target(forward: Forward, linear: float, ensemble: int = 1) -> Tensor:
-    """The target of the views of a batch: (R, B, K), the stop-gradient q(y|x) and a share of the linear classifier.
+    """Target of the consistency losses: (1 − linear)·q(y|x) + linear·(linear classifier), without gradient. (R, B, K).
 
-    Of an ensemble, q(y|x) is the mean of those of its models that are finite.
+    In an ensemble, the mean q(y|x) of its models is used, without models whose weights are no longer finite.
     """
     own = forward.codes["x"].part("y").detach()
     if ensemble > 1:
@@ -265,35 +275,35 @@ def consistency_target(forward: Forward, linear: float, ensemble: int = 1) -> Te
 
 
 def cross_entropy(target: Tensor, view: Codes) -> Tensor:
-    """From target (R, B, K) to q(y|view), in nats: (R, B)."""
+    """Cross-entropy from a target (R, B, K) to q(y|view), in nats: (R, B)."""
     assert view.y_logits is not None
     return -(target * view.y_logits.float().log_softmax(-1)).sum(-1)
 
 
 def nearest_distance(x: Tensor) -> Tensor:
-    """Distance of each row of a batch to the nearest other row: (R, B, D) → (R, B)."""
+    """Euclidean distance of each row to the nearest other row of the batch: (R, B, D) → (R, B)."""
     square = x.square().sum(-1)
     distance = square.unsqueeze(1) + square.unsqueeze(2) - 2 * x @ x.transpose(1, 2)
-    itself = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
-    return distance.masked_fill(itself, torch.inf).amin(-1).clamp(min=0).sqrt()
+    diagonal = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
+    return distance.masked_fill(diagonal, torch.inf).amin(-1).clamp(min=0).sqrt()
 
 
 class NeighbourEmbedding(Term):
-    """In the representation r, a row's view lies nearer to it than the views of the batch's other rows do, in nats.
+    """Contrastive loss in nats: the representation r′ of a row's view is nearer to r than those of other rows' views.
 
-    −log softmax of −log(1 + ‖r_i − r_j′‖²) over j, at j = i: t-SNE as contrastive learning (InfoNC-t-SNE, Damrich et al.,
-    arXiv:2206.01816), where views of a table's row lie towards its neighbours.
+    The loss is −log softmax_j(−log(1 + ‖r_i − r′_j‖²)) at j = i: t-SNE as contrastive learning (InfoNC-t-SNE, Damrich
+    et al., arXiv:2206.01816). A table's view is a step towards a neighbour of the row. Ours, not the paper's.
     """
 
     streams: tuple[Stream, ...] = ("x", "view")
-    concurrent = False  # it moves W_C, as the reconstruction does
+    concurrent = False
 
     def __init__(self, weight: float, ramp: float, world: World = ALONE) -> None:
         self.weight, self.ramp, self.world = weight, ramp, world
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         r, view = (forward.represented(stream).float() for stream in self.streams)
-        # Differences, no matrix product: TensorFloat-32 would blur distances between near codes.
+        # Differences, not a matrix product, as TensorFloat-32 would lose the distances between near codes.
         square = (r.unsqueeze(2) - self.world.gather(view).unsqueeze(1)).square().sum(-1)
         own = (r - view).square().sum(-1)
         loss = (own.log1p() + (-square.log1p()).logsumexp(-1)).mean(1)
@@ -301,9 +311,10 @@ class NeighbourEmbedding(Term):
 
 
 class Information(Term):
-    """−(balance·H(mean y) − mean H(y)) over the batch, in nats.
+    """−(balance·H(mean y) − mean H(y)) over the batch, in nats. Ours, not the paper's.
 
-    Where clusters were merged, H(mean y) gives way to −KL(mean y ‖ their shares): equal sizes would tear classes apart.
+    For merged clusters of estimated proportions, log K − KL(mean y ‖ proportions) replaces H(mean y), which would force
+    clusters to equal sizes and so split large classes.
     """
 
     def __init__(self, weight: float, balance: float, ramp: float, world: World = ALONE) -> None:
@@ -315,8 +326,8 @@ class Information(Term):
         y, log_y = forward.codes["x"].part("y"), logits.float().log_softmax(-1)
         mean = self.world.mean(y.mean(1))
         share = forward.model.encoder.share
-        usual = 0.0 if share is None else (share * share.shape[1]).clamp(min=1e-3).log()
-        marginal = -(mean * (mean.clamp(min=1e-8).log() - usual)).sum(-1)
+        log_ratio = 0.0 if share is None else (share * share.shape[1]).clamp(min=1e-3).log()
+        marginal = -(mean * (mean.clamp(min=1e-8).log() - log_ratio)).sum(-1)
         conditional = -(y * log_y).sum(-1).mean(1)
         loss = conditional - self.balance * marginal
         return self.weight * forward.ramp(self.ramp) * loss, {"information": loss}
