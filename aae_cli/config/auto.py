@@ -64,6 +64,12 @@ class Decision:
     why: str
     told: bool
 
+    @property
+    def comment(self) -> str:
+        """``auto: why``, or what was asked for and why that was changed."""
+        asked = self.before != "auto" and not isinstance(self.before, dict)
+        return f"instead of {shown(self.before)}: {self.why}" if asked else f"auto: {self.why}"
+
 
 @dataclass
 class Draft:
@@ -178,6 +184,25 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def rules_of(config: Config) -> list[tuple[str, str]]:
+    """The keys of a preset that a rule may decide or cut, with the rule in words: for ``aae presets NAME --auto``."""
+    draft, lines = Draft(config, Facts("", 0, 0, 0, 0)), []
+    for rule in RULES:
+        keys = [key for key in rule.keys if draft[key] is not None and (rule.limit or draft[key] == "auto")]
+        if keys:
+            lines.append((", ".join(keys), f"{'limit: ' if rule.limit else ''}{rule.words}"))
+    return lines
+
+
+def rules_table() -> str:
+    """All rules as a Markdown table, for the documents."""
+    lines = ["| key | kind | rule |", "|---|---|---|"]
+    for rule in RULES:
+        kind = "auto" if not rule.limit else "firm limit" if rule.firm else "limit"
+        lines.append(f"| {', '.join(f'`{key}`' for key in rule.keys)} | {kind} | {rule.words} |")
+    return "\n".join(lines) + "\n"
 
 
 def adapt(config: Config, facts: Facts, given: frozenset[str] = frozenset()) -> Adapted:
@@ -427,7 +452,7 @@ def _unbounded_output(c: Draft, key: str) -> Choice | None:
 
 @_limit("encoder.hidden", "decoder.hidden", "adversaries.y.hidden", "adversaries.z.hidden")
 def _widths(c: Draft, key: str) -> Choice | None:
-    """at most 4 units for each column of a table, but up to 256."""
+    """at most 4 units for each column of a table, or 256 where that is more."""
     if not c.facts.table:
         return None
     most = max(256, 4 * c.facts.features)

@@ -11,16 +11,19 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
 from .arrays import read_npy_header
 from .streams import Pipe, read_up_to, streamed
-from .tables import parquet_files, read_frame, read_text_table, sound_parquet, spoken_header
+from .tables import parquet_files, parse_text, read_frame, read_text_table, sound_parquet, spoken_header
 from .types import MAP_FROM, Data, Schema
 from .values import Kind, Raw, encode_labels, finish
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FIRST, PIECE, LINE = 2**20, 2**24, 2**28
 """Bytes: of the first piece, small so that results start early; of the others; and the most that one line may take."""
@@ -63,6 +66,27 @@ def divide(
     else:
         assert isinstance(where, Path)
         yield from _parquet(where, name, label_column, columns, like)
+
+
+def first_frame(where: Path | Pipe, name: str, form: str) -> pl.DataFrame:
+    """All columns of the first rows of a text table or of Parquet files; a pipe can still be read from its beginning.
+
+    Raises:
+        DataError: what the readers raise.
+    """
+    import polars as pl
+
+    if form == "parquet":
+        with sound_parquet(name):
+            if isinstance(where, Pipe):
+                return pl.read_parquet(io.BytesIO(where.everything()))
+            scan = pl.scan_parquet(parquet_files(where))
+            return scan.head(_rows_at_once(scan)).collect()
+    if isinstance(where, Pipe):
+        where = Pipe(io.BytesIO(where.peek(FIRST)))
+    with streamed(where) as file:
+        block = next(_blocks(file, name), b"")
+    return parse_text(io.BytesIO(block), name, "," if form == "csv" else "\t")[0]
 
 
 def moved(error: DataError, rows: int, lines: int) -> DataError:
@@ -151,11 +175,15 @@ def _parquet(
     with sound_parquet(name):
         scan = pl.scan_parquet(parquet_files(where))
         total = int(scan.select(pl.len()).collect().item())
-        rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
+        rows = _rows_at_once(scan)
     for start in range(0, max(total, 1), rows):
         with sound_parquet(name):
             frame = scan.slice(start, rows).collect()
         yield partial(read_frame, frame, name, label_column, columns, like), 0
+
+
+def _rows_at_once(scan: pl.LazyFrame) -> int:
+    return max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
 
 
 def needs_spool(where: Path | Pipe, name: str) -> bool:
