@@ -63,7 +63,13 @@ Format = Annotated[
 Json = Annotated[bool, option("Output", "--json", help="Print the report as JSON.")]
 
 DeviceOption = Annotated[
-    Device, option("Run", "--device", help="Device to compute on; auto picks CUDA, MPS or the CPU (default: auto).")
+    Device,
+    option(
+        "Run",
+        "--device",
+        metavar="auto|cpu|cuda|mps",
+        help="Device to compute on; auto picks CUDA, MPS or the CPU (default: auto).",
+    ),
 ]
 Quiet = Annotated[bool, option("Run", "-q", "--quiet", help="Print only warnings and errors.")]
 Verbose = Annotated[bool, option("Run", "-v", "--verbose", help="Print every progress line.")]

@@ -75,6 +75,7 @@ def command(
         option(
             "Run",
             "--precision",
+            metavar="fp32|tf32|bf16",
             help="Precision of matrix products (weights stay fp32; default: tf32 on CUDA, else fp32).",
         ),
     ] = None,
