@@ -251,3 +251,22 @@ def test_a_loss_that_explodes_is_said_with_its_name(run, tmp_path):
     done = run([*args, "--set", "phases.reconstruction.optimizer.lr=1e20"], tmp_path)
     done.refused(1, "loss", "finite", "learning rate")
     assert not (tmp_path / "out/model.safetensors").exists()
+
+
+def test_completion_offers_commands(shell, tmp_path):
+    done = shell("COMP_WORDS='aae cl' COMP_CWORD=1 _AAE_COMPLETE=complete_bash aae", tmp_path).ok()
+    assert done.out.split() == ["cluster", "classify"]
+
+
+def test_help_ends_with_examples_and_has_groups(run, tmp_path):
+    text = run(["train", "--help"], tmp_path).ok().out
+    heads = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert heads == ["Data:", "Model:", "Output:", "Run:", "Examples:"]
+    assert text.rstrip().splitlines()[-1].startswith("  aae train ")
+    assert "\x1b" not in text
+
+
+def test_presets_print_the_rules_for_their_automatic_keys(run, tmp_path):
+    text = run(["presets", "dim-reduction", "--auto"], tmp_path).ok().out
+    assert "decoder.input\n    heads; concat" in text
+    run(["presets", "--auto"], tmp_path).refused(2, "--auto", "name it")

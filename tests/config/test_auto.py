@@ -4,9 +4,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from aae_cli.config.auto import RULES, Facts, adapt, ensemble_size, rules_of
+from aae_cli.config.auto import adapt, ensemble_size, rules_of
+from aae_cli.config.draft import Facts
 from aae_cli.config.presets import preset_path
 from aae_cli.config.resolve import resolve, resolve_given, to_commented_yaml, to_yaml
+from aae_cli.config.rules import RULES
 from aae_cli.config.sections import Config
 from aae_cli.data.types import Schema
 from aae_cli.errors import UsageError
