@@ -120,22 +120,28 @@ def _text(
 
 
 def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
-    """Whole lines; line ends within quotes do not count."""
-    kept, size = b"", FIRST
+    """Whole lines of a text table; line ends within quotes do not count.
+
+    Each byte is looked at once: a quote that is never closed must not make long files slow.
+    """
+    kept, size, open_quote = b"", FIRST, 0
     while chunk := bytes(read_up_to(file, size)):
+        whole = len(kept) + 1
         kept += chunk
         if len(chunk) < size:
             break
-        end = kept.rfind(b"\n") + 1
-        while end and kept.count(b'"', 0, end) % 2:
-            end = kept.rfind(b"\n", 0, end - 1) + 1
-        if not end and len(kept) > LINE:
+        read = np.frombuffer(chunk, np.uint8)
+        quotes, ends = np.flatnonzero(read == ord('"')), np.flatnonzero(read == ord("\n"))
+        outside = ends[(np.searchsorted(quotes, ends) + open_quote) % 2 == 0]
+        open_quote = (open_quote + len(quotes)) % 2
+        if len(outside):
+            whole += int(outside[-1])
+            yield kept[:whole]
+            kept, size = kept[whole:], PIECE
+        elif len(kept) > LINE:
             raise DataError(
                 f"{name} has a line of more than {LINE >> 20} MiB", "check for missing quotes and line ends"
             )
-        if end:
-            yield kept[:end]
-            kept, size = kept[end:], PIECE
     if kept:
         yield kept
 

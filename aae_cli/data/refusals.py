@@ -104,8 +104,14 @@ def refuse_ragged(content: bytes, separator: str, width: int, name: str) -> None
 
 
 def _ragged_line(content: bytes, separator: str, width: int) -> int | None:
+    """Where the first row of another width begins; a quote that is never closed makes such a row."""
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""), delimiter=separator)
+    begin = 1
     try:
-        return next((reader.line_num for row in reader if row and len(row) != width), None)
+        for row in reader:
+            if row and len(row) != width:
+                return begin
+            begin = reader.line_num + 1
     except csv.Error:
-        return reader.line_num
+        return begin
+    return None
