@@ -53,6 +53,7 @@ def command(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )
         assert path is not None
+        target.spare(path)
         from ..model.load import load
 
         model = load(path, device.value)

@@ -66,6 +66,7 @@ def command(
         fitting = Fit("clustering", fit, {"code.y.classes": clusters}, seed, device.value)
         what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"
         path = fitting.choose(rows, checkpoint, lambda can: can.clusters_into(clusters), what, report)
+        target.spare(path)
         from ..model.load import load
 
         model = load(path, device.value)

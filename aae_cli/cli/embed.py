@@ -68,6 +68,7 @@ def command(
         fitting = Fit("dim-reduction", fit, {"code.z.dims": wanted} if wanted != 2 else {}, seed, device.value)
         what = f"embed {data} in {wanted} dimensions", f"embeds rows of this form in {wanted} dimensions"
         path = fitting.choose(rows, checkpoint, lambda can: can.dims == wanted, what, report)
+        target.spare(path)
         from ..model.load import load
 
         model = load(path, device.value)

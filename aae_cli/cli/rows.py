@@ -118,6 +118,22 @@ class Rows:
         return ours.size == theirs.size
 
 
+def refuse_overwriting(output: str | None, source: str) -> None:
+    """UsageError where an output is one of the files that a command reads, under whatever name.
+
+    Args:
+        source: a data source, ``file[key]`` included, or a checkpoint; a folder stands for the files in it.
+    """
+    if output in (None, "-") or not os.path.exists(str(output)):
+        return
+    read = Path(source if os.path.exists(source) else source.partition("[")[0])
+    target = Path(str(output)).resolve()
+    if read.is_file() and os.path.samefile(read, target):
+        raise UsageError(f"-o {output} is {source} itself, which is being read", "choose another name")
+    if read.is_dir() and read.resolve() in target.parents:
+        raise UsageError(f"-o {output} lies in {source}, which is being read", "choose another place")
+
+
 @dataclass(frozen=True)
 class Target:
     """Where a command's table goes, checked before any work is done. ``plot``: a picture beside it."""
@@ -136,11 +152,18 @@ class Target:
         from ..output.writers import check_output, output_format
 
         kind = output_format(output, format, pipe_input=data == "-", default="csv")
+        for written in (output, plot):
+            refuse_overwriting(written, data)
         check_output(output)
         if plot is not None and Path(plot).suffix.lower() not in (".png", ""):
             raise UsageError(f"--plot {plot}: pictures are written as PNG", "name it .png")
         check_output(plot)
         return cls(output, kind, plot)
+
+    def spare(self, checkpoint: Path) -> None:
+        """Refuse to write over the checkpoint that is read. Raises UsageError."""
+        for written in (self.output, self.plot):
+            refuse_overwriting(written, str(checkpoint))
 
     def write(self, tables: Iterable[Mapping[str, Any]], reporter: Reporter) -> None:
         """Write a table that comes piece by piece, each a mapping from column names to values."""

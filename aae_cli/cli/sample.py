@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ..errors import UsageError
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
-from .rows import choose_checkpoint
+from .rows import choose_checkpoint, refuse_overwriting
 
 if TYPE_CHECKING:
     from ..model.autoencoder import Autoencoder
@@ -91,6 +91,8 @@ def command(
             PRESETS,
         )
         assert path is not None
+        for read in (str(path), *([style_from] if style_from else [])):
+            refuse_overwriting(output, read)
         import torch
 
         from ..model.load import load

@@ -270,3 +270,20 @@ def test_presets_print_the_rules_for_their_automatic_keys(run, tmp_path):
     text = run(["presets", "dim-reduction", "--auto"], tmp_path).ok().out
     assert "decoder.input\n    heads; concat" in text
     run(["presets", "--auto"], tmp_path).refused(2, "--auto", "name it")
+
+
+def test_an_output_that_is_an_input_is_refused_and_unharmed(run, dim_reduction, digits_npz, tmp_path):
+    data, link = tmp_path / "x.npz", tmp_path / "link.csv"
+    data.write_bytes(digits_npz.read_bytes())
+    link.symlink_to(data)
+    checkpoint = dim_reduction / "model.safetensors"
+    before = checkpoint.read_bytes()
+    for output in (data, link):
+        run(["embed", "x.npz", "-c", dim_reduction, "-o", output], tmp_path).refused(2, str(output), "being read")
+        run(["embed", "x.npz[x]", "-c", dim_reduction, "-o", output], tmp_path).refused(2, "being read")
+    run(["embed", "x.npz", "-c", dim_reduction, "-o", "a.csv", "--plot", data], tmp_path).refused(2)
+    for command in (["embed", "x.npz"], ["sample"]):
+        done = run([*command, "-c", dim_reduction, "-o", checkpoint, "--format", "npz"], tmp_path)
+        done.refused(2, "being read")
+    assert data.read_bytes() == digits_npz.read_bytes()
+    assert checkpoint.read_bytes() == before
