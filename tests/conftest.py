@@ -1,5 +1,17 @@
-"""Tiny models gain nothing from threads, and on a busy machine threads that wait for each other cost much."""
+"""What holds for every test: the installed package is tested, on one thread."""
 
 import os
+import sys
+from pathlib import Path
 
+# Tiny models gain nothing from threads, and on a busy machine threads that wait for each other cost much.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# ``python -m`` and ``python -c`` put the working directory first in sys.path, so that a test run from the checkout would
+# test the checkout, while ``pytest`` and ``aae`` use the installed package. Remove that entry here and in subprocesses.
+# Entries of PYTHONPATH stay, and so does that of an editable install, which comes after the standard library.
+CHECKOUT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("PYTHONSAFEPATH", "1")
+for entry in sys.path[: sys.path.index(str(Path(os.__file__).parent))]:
+    if Path(entry).resolve() == CHECKOUT and entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        sys.path.remove(entry)

@@ -1,6 +1,7 @@
 """Examples run as they are."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def script(name: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "examples" / name), *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    # A script finds its neighbours, such as digit_reader, in its own folder.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-AAE = [shutil.which("aae")] if shutil.which("aae") else [sys.executable, "-m", "aae_cli"]
+# The one beside this Python, else the first on PATH.
+FOUND = shutil.which("aae", path=Path(sys.executable).parent) or shutil.which("aae")
+AAE = [FOUND] if FOUND else [sys.executable, "-m", "aae_cli"]
 # Tiny models gain nothing from threads, and on a busy machine threads that wait for each other cost up to 60 times as much.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 
