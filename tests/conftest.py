@@ -1,8 +1,10 @@
-"""What holds for every test: the installed package is tested, on one thread."""
+"""What holds for every test: the installed package is tested, on one thread. And two trained models."""
 
 import os
 import sys
 from pathlib import Path
+
+import pytest
 
 # Tiny models gain nothing from threads, and on a busy machine threads that wait for each other cost much.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,3 +17,19 @@ os.environ.setdefault("PYTHONSAFEPATH", "1")
 for entry in sys.path[: sys.path.index(str(Path(os.__file__).parent))]:
     if Path(entry).resolve() == CHECKOUT and entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         sys.path.remove(entry)
+
+
+@pytest.fixture(scope="session")
+def semi(tmp_path_factory):
+    from fitting import fit
+
+    folder = tmp_path_factory.mktemp("semi") / "run"
+    return fit("semi-supervised", "digits", folder, "train.epochs=20")
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    from fitting import blobs, fit
+
+    folder = tmp_path_factory.mktemp("table") / "run"
+    return fit("clustering", blobs(), folder, "code.y.classes=3", "train.epochs=300", "data.validation=0")
