@@ -1,4 +1,4 @@
-"""What holds for every test: the installed package is tested, on one thread. And two trained models."""
+"""What holds for every test: the installed package is tested, on one thread. And what takes long is made once."""
 
 import os
 import sys
@@ -17,6 +17,16 @@ os.environ.setdefault("PYTHONSAFEPATH", "1")
 for entry in sys.path[: sys.path.index(str(Path(os.__file__).parent))]:
     if Path(entry).resolve() == CHECKOUT and entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         sys.path.remove(entry)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory):
+    """A process that has imported torch already, for commands in forks of it."""
+    from warm import Warm
+
+    server = Warm(tmp_path_factory.mktemp("streams"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
