@@ -22,11 +22,11 @@ class Content:
 
     Attributes:
         count: number of categories; a style grid has a column for each.
-        apart: whether z holds the style alone, so that a row's style can be given to other categories.
+        z_is_style: whether z holds the style alone, so that a row's style can be given to other categories.
     """
 
     count: int = 0
-    apart = False
+    z_is_style = False
 
     def inputs(self, category: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """What the decoder is given for categories (…) int64, −1 for none: y (…, K), and the label (…, C)."""
@@ -40,7 +40,7 @@ class Content:
         """The class that each category stands for, −1 for none; None where the model knows no classes."""
         return None
 
-    def of_class(self, label: int) -> list[int] | None:
+    def categories_of(self, label: int) -> list[int] | None:
         """The categories that stand for a class, the largest first; None where the model knows no classes."""
         return None
 
@@ -49,7 +49,7 @@ class Content:
 class Labels(Content):
     """The label itself (section 4): category k is class k."""
 
-    apart = True
+    z_is_style = True
 
     def inputs(self, category: Tensor) -> tuple[Tensor | None, Tensor | None]:
         from ..nn.aae import one_hot
@@ -59,7 +59,7 @@ class Labels(Content):
     def class_of(self, category: np.ndarray) -> np.ndarray | None:
         return category
 
-    def of_class(self, label: int) -> list[int] | None:
+    def categories_of(self, label: int) -> list[int] | None:
         return [label]
 
 
@@ -73,7 +73,7 @@ class Components(Content):
     def class_of(self, category: np.ndarray) -> np.ndarray | None:
         return category
 
-    def of_class(self, label: int) -> list[int] | None:
+    def categories_of(self, label: int) -> list[int] | None:
         return [label]
 
 
@@ -88,7 +88,7 @@ class Clusters(Content):
 
     names: tuple[int, ...] | None = None
     sizes: tuple[int, ...] = ()
-    apart = True
+    z_is_style = True
 
     def inputs(self, category: Tensor) -> tuple[Tensor | None, Tensor | None]:
         from ..nn.aae import one_hot
@@ -98,7 +98,7 @@ class Clusters(Content):
     def class_of(self, category: np.ndarray) -> np.ndarray | None:
         return None if self.names is None else np.array(self.names, dtype=np.int64)[category]
 
-    def of_class(self, label: int) -> list[int] | None:
+    def categories_of(self, label: int) -> list[int] | None:
         if self.names is None:
             return None
         sizes = self.sizes or (0,) * self.count
@@ -182,9 +182,9 @@ class Abilities:
         classes, content = self.header.schema.classes or (), self.content
         if clusters and not (self.clusters and max(clusters) < content.count):
             return False
-        if style_from and not (content.apart and self.style):
+        if style_from and not (content.z_is_style and self.style):
             return False
-        if any(name not in classes or not content.of_class(classes.index(name)) for name in labels):
+        if any(name not in classes or not content.categories_of(classes.index(name)) for name in labels):
             return False
         return not style_grid or self.style
 
@@ -194,7 +194,7 @@ class Abilities:
         Raises:
             CheckpointError: the model has no labels, or none of its clusters stands for this one.
         """
-        found = self.content.of_class(label)
+        found = self.content.categories_of(label)
         if found is None:
             hint = "train --preset supervised, semi-supervised or mixture-labels"
             hint += ", or use --cluster" if self.clusters else ""

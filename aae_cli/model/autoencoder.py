@@ -87,11 +87,11 @@ class Autoencoder:
         """q(y|x): (N, D) → (N, K), rows sum to 1. Raises CheckpointError where the model has no y."""
         if not self.model.classes:
             raise CheckpointError(f"a {self.header.title} model has no categories y", "train --preset clustering")
-        return _joined([y.float().cpu() for y, _ in self.codes(x) if y is not None], self.model.classes)
+        return _concatenated([y.float().cpu() for y, _ in self.codes(x) if y is not None], self.model.classes)
 
     def z(self, x: np.ndarray, draw: bool = False) -> np.ndarray:
         """The continuous code: (N, D) → (N, n); the centre of q(z|x), or a draw of it."""
-        return _joined([z.float().cpu() for _, z in self.codes(x, draw) if z is not None], self.model.dims)
+        return _concatenated([z.float().cpu() for _, z in self.codes(x, draw) if z is not None], self.model.dims)
 
     def embed(self, x: np.ndarray) -> np.ndarray:
         """The representation that the decoder sees, without a given label: z, [y, z] or y·W_C + z. (N, D) → (N, dims)."""
@@ -100,7 +100,7 @@ class Autoencoder:
             with torch.inference_mode():
                 parts = (None if y is None else y.unsqueeze(0), None if z is None else z.unsqueeze(0))
                 chunks.append(self.model.represent(*parts)[0].cpu())
-        return _joined(chunks, self.dims)
+        return _concatenated(chunks, self.dims)
 
     def project(self, representation: np.ndarray, dims: int) -> np.ndarray:
         """A representation (N, m) in fewer dimensions.
@@ -245,5 +245,5 @@ class Autoencoder:
                 yield self.model.decode(y, z, label)[0]
 
 
-def _joined(chunks: list[Tensor], width: int) -> np.ndarray:
+def _concatenated(chunks: list[Tensor], width: int) -> np.ndarray:
     return torch.cat(chunks).numpy() if chunks else np.zeros((0, width), np.float32)

@@ -37,7 +37,7 @@ def build_priors(config: Config) -> dict[str, Prior]:
     return priors
 
 
-def least_size(config: Config, schema: Schema) -> int:
+def min_parameters(config: Config, schema: Schema) -> int:
     """A number of parameters that a model of an adapted config has at least, found without building it."""
     y, z = config.code.y, config.code.z
     classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)

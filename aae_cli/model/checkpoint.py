@@ -140,7 +140,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], name: str, header: str)
             raise AaeError(f"cannot write {path}: {reason}", "choose another place with -o") from None
 
 
-def tensor_forms(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
+def tensor_specs(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
     """Shape and type of each tensor of a safetensors file, from its header alone.
 
     Raises:

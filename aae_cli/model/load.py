@@ -8,10 +8,10 @@ from pathlib import Path
 from ..device import choose_device
 from ..errors import CheckpointError
 from .autoencoder import Autoencoder
-from .build import build_model, least_size
-from .checkpoint import load_tensors, model_file, read_header, tensor_forms
+from .build import build_model, min_parameters
+from .checkpoint import load_tensors, model_file, read_header, tensor_specs
 
-ADDED = ("encoder.share",)
+OPTIONAL_TENSORS = ("encoder.share",)
 """Tensors that checkpoints of older versions lack, and can do without."""
 
 
@@ -23,13 +23,13 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     """
     header = read_header(path)
     file = model_file(path)
-    found = tensor_forms(file)
-    if least_size(header.config, header.schema) > sum(prod(shape) for shape, _ in found.values()):
+    found = tensor_specs(file)
+    if min_parameters(header.config, header.schema) > sum(prod(shape) for shape, _ in found.values()):
         # Nothing is allocated before the file is known to hold as much as its config says.
         raise CheckpointError(f"{file} holds fewer weights than its config says", "the file is damaged or was edited")
     model = build_model(header.config, header.schema)
     state = model.state_dict()
-    lacking = {name: state.pop(name) for name in ADDED if name in state and name not in found}
+    missing = {name: state.pop(name) for name in OPTIONAL_TENSORS if name in state and name not in found}
     expected = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
@@ -44,7 +44,7 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise CheckpointError(f"{file}: {name} holds values that are not finite", "train again")
-    model.load_state_dict({**tensors, **lacking}, assign=True)
+    model.load_state_dict({**tensors, **missing}, assign=True)
     model.requires_grad_(False)
     groups = model.encoder.groups
     if groups is not None and not bool(((groups >= 0) & (groups < model.classes)).all()):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..data.types import Data
 from .autoencoder import Autoencoder
-from .parzen import PARZEN_HELD, parzen_log_likelihood, parzen_width
+from .parzen import PARZEN_HELD_OUT_ROWS, parzen_log_likelihood, parzen_width
 
 PROBE_ROWS = 4000
 
@@ -141,14 +141,14 @@ def neighbour_accuracy(c: Context) -> Metrics:
     from sklearn.neighbors import KNeighborsClassifier
 
     x, labels = c.probe_rows()
-    x, labels = _enough_of_each(x[labels >= 0], labels[labels >= 0], 5)
+    x, labels = _drop_small_classes(x[labels >= 0], labels[labels >= 0], 5)
     if len(np.unique(labels)) < 2:
         return {}
     scores = cross_val_score(KNeighborsClassifier(5), c.model.embed(x), labels, cv=5)
     return {"neighbour-accuracy": 100 * float(scores.mean())}
 
 
-def _enough_of_each(x: np.ndarray, labels: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _drop_small_classes(x: np.ndarray, labels: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
     """Without the classes that have too few rows for folds."""
     values, counts = np.unique(labels, return_counts=True)
     keep = np.isin(labels, values[counts >= least])
@@ -205,7 +205,7 @@ def prior_fit(c: Context) -> Metrics:
 def style_leakage(c: Context) -> Metrics:
     """How well a probe reads the label from z, in %, and the share of the commonest label (chance)."""
     x, labels = c.probe_rows()
-    x, labels = _enough_of_each(x[labels >= 0], labels[labels >= 0], 4)
+    x, labels = _drop_small_classes(x[labels >= 0], labels[labels >= 0], 4)
     if len(np.unique(labels)) < 2:
         return {}
     chance = 100 * float(np.bincount(labels).max() / len(labels))
@@ -251,7 +251,7 @@ def log_likelihood(c: Context) -> Metrics:
         finally:
             torch.set_float32_matmul_precision(precision)
 
-    held = validation.x[:PARZEN_HELD]
+    held = validation.x[:PARZEN_HELD_OUT_ROWS]
     sigma = parzen_width(lambda count, sigmas: score(held, count, sigmas).mean(1), c.samples)
     scores = score(rows.x, c.samples, torch.tensor([sigma]))[0]
     return {

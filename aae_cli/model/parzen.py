@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-PARZEN_HELD, PARZEN_SOME = 1000, 100_000
+PARZEN_HELD_OUT_ROWS, PARZEN_COARSE_SAMPLES = 1000, 100_000
 """Rows on which σ is chosen, and samples for its coarse search."""
 
 
@@ -50,7 +50,7 @@ def parzen_width(score: Callable[[int, Tensor], Tensor], samples: int) -> float:
         score: mean log-likelihood (S,) of the held-out rows with so many samples and widths (S,).
     """
     coarse = torch.logspace(math.log10(0.03), 0, 12)
-    some = min(samples, PARZEN_SOME)
+    some = min(samples, PARZEN_COARSE_SAMPLES)
     best = int(score(some, coarse).argmax())
     step = math.log(float(coarse[1] / coarse[0])) / 2
     logs = math.log(float(coarse[best])) + step * torch.arange(-4 if some < samples else -2, 3)

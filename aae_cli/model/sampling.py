@@ -61,7 +61,7 @@ class Sampler:
             category = torch.full((n,), -1)
         component, u = self._styles(n, generator)
         columns = len(groups) if len(groups) > 1 else max(1, min(20, round(n**0.5)))
-        return self._laid_out(category, self._style_at(category, component, u), columns)
+        return self._samples(category, self._style_at(category, component, u), columns)
 
     def style_grid(
         self,
@@ -81,7 +81,7 @@ class Sampler:
             return self._lattice(rows, columns[0] if columns else -1)
         category = torch.tensor(columns).repeat(rows)
         component, u = (part.repeat_interleave(len(columns), 0) for part in self._styles(rows, generator))
-        return self._laid_out(category, self._style_at(category, component, u), len(columns))
+        return self._samples(category, self._style_at(category, component, u), len(columns))
 
     def _grid_from(self, style: np.ndarray, columns: list[int]) -> Samples:
         if not self.abilities.samples(style_from=True):
@@ -90,7 +90,7 @@ class Sampler:
                 "train --preset supervised, semi-supervised or clustering",
             )
         z = torch.from_numpy(self.encode(style)).repeat_interleave(len(columns), 0)
-        return self._laid_out(torch.tensor(columns).repeat(len(style)), z, len(columns))
+        return self._samples(torch.tensor(columns).repeat(len(style)), z, len(columns))
 
     def _lattice(self, side: int, category: int) -> Samples:
         """Styles over the two directions of z that change the output most, at even quantiles of the prior."""
@@ -103,14 +103,14 @@ class Sampler:
             u = torch.full((len(component), prior.dims), 0.5)
             u[:, 0] = ticks.repeat(prior.components)
             return Samples(self.decode(None, prior.at(u, component), None), None, side)
-        first, second = self._telling_directions(prior, category)
+        first, second = self._most_influential_dims(prior, category)
         u = torch.full((side * side, prior.dims), 0.5)
         u[:, second] = ticks.repeat_interleave(side)
         u[:, first] = ticks.repeat(side)
         at = torch.full((len(u),), category)
-        return self._laid_out(at, self._style_at(at, torch.zeros_like(at), u), side)
+        return self._samples(at, self._style_at(at, torch.zeros_like(at), u), side)
 
-    def _telling_directions(self, prior: Prior, category: int) -> tuple[int, int]:
+    def _most_influential_dims(self, prior: Prior, category: int) -> tuple[int, int]:
         """The two dimensions of z that change the output most, in their order."""
         if prior.dims == 1:
             return 0, 0
@@ -118,7 +118,7 @@ class Sampler:
         for dim in range(prior.dims):
             u[2 * dim, dim], u[2 * dim + 1, dim] = 0.1, 0.9
         at = torch.full((len(u),), category)
-        probes = self._decoded(at, self._style_at(at, torch.zeros_like(at), u))
+        probes = self._decode_categories(at, self._style_at(at, torch.zeros_like(at), u))
         change = np.square(probes[0::2] - probes[1::2]).sum(1)
         first, second = np.sort(np.argsort(-change, kind="stable")[:2]).tolist()
         return first, second
@@ -134,13 +134,13 @@ class Sampler:
             return None
         return self.prior.at(u, self.abilities.content.component(category, component))
 
-    def _decoded(self, category: Tensor, z: Tensor | None) -> np.ndarray:
+    def _decode_categories(self, category: Tensor, z: Tensor | None) -> np.ndarray:
         y, label = self.abilities.content.inputs(category)
         pieces = range(0, max(len(category), 1), DECODED_AT_ONCE)
         parts = [[None if part is None else part[i : i + DECODED_AT_ONCE] for part in (y, z, label)] for i in pieces]
         return np.concatenate([self.decode(*each) for each in parts])
 
-    def _laid_out(self, category: Tensor, z: Tensor | None, columns: int) -> Samples:
+    def _samples(self, category: Tensor, z: Tensor | None, columns: int) -> Samples:
         """Rows of styles z (N, n) for categories (N,) int64, −1 where the model has none."""
         labels = self.abilities.content.class_of(category.numpy())
-        return Samples(self._decoded(category, z), labels, columns)
+        return Samples(self._decode_categories(category, z), labels, columns)

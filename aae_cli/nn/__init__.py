@@ -1,1 +1,1 @@
-"""Networks, priors and adversaries, as the paper describes them; several models at once."""
+"""The paper's networks, priors and adversaries, each computed for several models at once."""

@@ -1,6 +1,6 @@
 """The adversarial autoencoder: q(y, z|x), p(x|y, z) and the cluster heads W_C.
 
-Every tensor has a leading model axis R (see nets.py): x is (R, B, D), y (R, B, K), z (R, B, n).
+Every tensor has a leading model axis R (see layers.py): x is (R, B, D), y (R, B, K), z (R, B, n).
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from .scaling import Scaling
 
 
 class AAE(nn.Module):
-    """R adversarial autoencoders of one form.
+    """R adversarial autoencoders with the same architecture.
 
     Args:
         models: R.
-        features: D of x.
-        classes: K of y, 0 for none.
-        dims: n of z, 0 for none.
-        labels: C, used where the decoder is given the label (section 4).
-        decoder_input: concat = [y, z]; label = [one-hot label, z], without y; heads = y·W_C + z (section 7).
-        heads_scale: a fixed W_C is heads_scale·I.
-        heads_eta: a learned W_C starts with heads at least this far apart.
+        features: D, the size of a row x.
+        classes: K, the size of y; 0 for a model without y.
+        dims: n, the size of z; 0 for a model without z.
+        labels: C, the number of label classes; used only by decoder_input=label.
+        decoder_input: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7).
+        output: activation of the decoder's output.
+        heads_learned: whether W_C is trained; otherwise it is fixed at heads_scale·I.
+        heads_eta: minimum distance between learned heads at initialisation.
+        init_std: weights ~ N(0, init_std²); None for He initialisation.
 
     Attributes:
-        labels: C where the decoder is given the label, else 0.
-        heads: W_C, None where the decoder has no cluster heads.
+        labels: C if the decoder receives the label, else 0.
+        heads: W_C (R, K, n), or None without decoder_input=heads.
     """
 
     def __init__(
@@ -79,23 +81,29 @@ class AAE(nn.Module):
 
     @property
     def W_C(self) -> Tensor:
-        """Cluster heads of section 7: (R, K, n)."""
+        """The cluster heads of section 7: (R, K, n). Only with decoder_input=heads."""
         assert self.heads is not None, "only decoder_input=heads has cluster heads"
         return self.heads
 
     def encode(self, x: Tensor, draw: bool = False, parts: Sequence[int] | None = None) -> Codes:
-        """q(y, z|x) of prepared rows. (R, B, D) → Codes; ``draw`` samples q(z|x) outside training too.
+        """Encode rows: q(y, z|x).
 
         Args:
-            parts: sizes of the batches that follow each other along B, where processes share them.
+            x: (R, B, D) in the networks' units.
+            draw: sample q(z|x) in evaluation mode too.
+            parts: sizes of the batches concatenated along B, for training over several processes; None for one batch.
         """
         return self.encoder(x, draw, parts)
 
     def represent(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
-        """What the decoder sees: [y, z], [label, z] or y·W_C + z.
+        """Input of the decoder: [y, z], [label, z] or y·W_C + z.
 
         Args:
-            y: (R, B, K). z: (R, B, n). label: (R, B, C) one-hot, zeros where unknown.
+            y: (R, B, K). z: (R, B, n).
+            label: (R, B, C) one-hot; zeros for an unknown label.
+
+        Returns:
+            (R, B, m), where m is K + n, C + n or n respectively.
         """
         if self.heads is not None:
             assert y is not None and z is not None
@@ -104,26 +112,27 @@ class AAE(nn.Module):
         return torch.cat([part for part in (first, z) if part is not None], -1)
 
     def decode_logits(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
+        """Output of the decoder before the sigmoid, if any: (R, B, D) float32."""
         return self.decoder(self.represent(y, z, label)).float()
 
     def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
-        """p(x|·)'s mean in the networks' units. → (R, B, D), in (0, 1) for a sigmoid output."""
+        """Mean of p(x|·) in the networks' units: (R, B, D), in (0, 1) for a sigmoid output."""
         x_hat = self.decode_logits(y, z, label)
         return x_hat.sigmoid() if self.output == "sigmoid" else x_hat
 
     def one_hot(self, labels: Tensor) -> Tensor:
-        """Labels (…) int64, −1 for unknown, as the decoder is given them: (…, C)."""
+        """Encode labels for the decoder: (…) int64, −1 for unknown → (…, C), zeros for unknown."""
         return one_hot(labels, self.labels)
 
 
 def one_hot(categories: Tensor, count: int) -> Tensor:
-    """(…) int64, −1 for unknown → (…, count) float32, zeros where unknown."""
+    """Encode categories as one-hot vectors: (…) int64, −1 for unknown → (…, count) float32, zeros for unknown."""
     hot = F.one_hot(categories.clamp(min=0), max(count, 1)).float()
     return hot * (categories >= 0).unsqueeze(-1)
 
 
 def pick_model(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:
-    """The state of one of R models, as that of a model with R = 1."""
+    """Extract one of R models from a state dict, as the state dict of a model with R = 1."""
     return {
         name: value if name.startswith("scaling.") else value[index : index + 1].clone()
         for name, value in state.items()

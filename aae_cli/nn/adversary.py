@@ -1,6 +1,7 @@
-"""One code part's adversary: a prior to imitate, and a discriminator that tells prior samples (real) from codes (fake).
+"""The adversary of y or of z: a prior, and a discriminator between samples of it (real) and codes (fake).
 
-Section 2: the discriminator minimises −log D(real) − log(1 − D(fake)); the encoder, as a GAN's generator, −log D(fake).
+Section 2: the discriminator minimises −log D(real) − log(1 − D(fake)); the encoder, as a GAN's generator, minimises
+−log D(fake).
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ from ..distributed import ALONE
 from .layers import MLP
 from .priors import Prior
 
-# A slope of the discriminator's loss that never quite vanishes, however sure it is: the generator's gradient is read
-# off it, and σ(l) underflows below l = −88.
+# Lower bound on the slope of the discriminator's loss in its logit l. The generator's gradient is computed from the
+# discriminator's by division by this slope, and σ(l) underflows below l = −88.
 SLOPE_FLOOR = 1e-5
 
 
 class Adversary(nn.Module):
-    """A discriminator for R models.
+    """A prior and a discriminator for each of R models.
 
     Args:
-        labels: number of classes C for label-informed regularisation (section 2.3): the discriminator then also sees a
-            one-hot vector of C + 1, the last for unlabelled points. 0 for none.
-        content: size K of a content vector that the discriminator also sees, beside codes and prior samples alike: the
-            code must then fit its prior whatever the content is. 0 for none. Ours, not the paper's.
-        noise: std of Gaussian noise on the discriminator's inputs.
+        models: R.
+        prior: the distribution that the codes are matched to.
+        hidden: widths of the discriminator's hidden layers.
+        labels: number of classes C for label-informed regularisation (section 2.3), 0 to turn it off. The discriminator
+            then also receives a one-hot vector of size C + 1, whose last entry marks unlabelled points.
+        content: size K of a content vector (q(y|x) or a label) that the discriminator also receives, the same for codes
+            and prior samples; 0 for none. The code must then match its prior for every content. Ours, not the paper's.
+        noise: std of Gaussian noise on codes and prior samples.
+        init_std: weights ~ N(0, init_std²); None for He initialisation.
     """
 
     def __init__(
@@ -57,10 +62,16 @@ class Adversary(nn.Module):
         content: Tensor | None = None,
         parts: Sequence[int] | None = None,
     ) -> Tensor:
-        """How real a code looks: (R, B, n), labels (R, B) int64 with −1 for unlabelled, content (R, B, K) → (R, B).
+        """Logits of the discriminator, positive for real.
 
         Args:
-            parts: sizes of the batches that follow each other along B, where processes share them.
+            code: (R, B, n).
+            labels: (R, B) int64, −1 for unlabelled. Required for label-informed regularisation, else unused.
+            content: (R, B, K). Required by a discriminator with content, else unused.
+            parts: sizes of the batches concatenated along B, for training over several processes; None for one batch.
+
+        Returns:
+            (R, B) float32.
         """
         if self.noise:
             code = code + self.noise * self.world.draw(torch.randn, code.shape, code.device, parts)
@@ -74,43 +85,51 @@ class Adversary(nn.Module):
         return self.discriminator(code).squeeze(-1).float()
 
     def real(self, labels: Tensor) -> Tensor:
-        """Prior samples to set against a batch: of each labelled point's own component, else of the whole prior."""
+        """Draw one prior sample for each point of a batch: (R, B) labels → (R, B, n).
+
+        Under label-informed regularisation a labelled point gets a sample of its class's component; any other point
+        gets a sample of the whole prior.
+        """
         return self.prior.sample(labels if self.labels else torch.full_like(labels, -1), self.world)
 
     def discriminator_loss(self, fake: Tensor, labels: Tensor, content: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """One pass over as many real samples as codes.
+        """The discriminator's loss on codes and as many prior samples, in one pass.
 
         Args:
-            fake: (R, B, n) codes, detached from the encoder; where they require a gradient, it is fit for
-                :func:`generator_gradient`.
+            fake: (R, B, n) codes, detached from the encoder. If they require a gradient, the loss gets the additional
+                slope SLOPE_FLOOR, so that :func:`generator_gradient` can use that gradient.
             labels: (R, B) int64, −1 for unlabelled.
-            content: (R, B, K), detached, where the discriminator sees it.
+            content: (R, B, K), detached, for a discriminator with content.
 
         Returns:
-            (R,) loss, and (R, B) logits of the codes.
+            (R,) loss in nats, and (R, B) logits of the codes.
         """
         both = torch.cat([self.real(labels), fake], 1)
         twice = None if content is None else content.repeat(1, 2, 1)
         rows = fake.shape[1]
         logits = self.logits(both, labels.repeat(1, 2) if self.labels else None, twice, [rows, rows])
-        wrong = logits.unflatten(1, (2, rows)) * self.sign  # how real codes look, and how fake prior samples do
-        losses = F.softplus(wrong)
+        signed = logits.unflatten(1, (2, rows)) * self.sign  # −logits of the real samples, +logits of the codes
+        losses = F.softplus(signed)
         if fake.requires_grad:
-            losses = losses + SLOPE_FLOOR * wrong
+            losses = losses + SLOPE_FLOOR * signed
         return losses.sum((1, 2)) / rows, logits[:, rows:]
 
     def generator_loss(self, fake: Tensor, labels: Tensor, content: Tensor | None = None) -> Tensor:
-        """−log D(fake): (R, B, n) → (R,)."""
+        """−log D(fake), mean over the batch, in nats: (R, B, n) → (R,). Arguments are those of :meth:`logits`."""
         return F.softplus(-self.logits(fake, labels, content)).mean(1)
 
 
 def generator_gradient(fake_gradient: Tensor, fake_logits: Tensor) -> Tensor:
-    """∂(−log D(fake))/∂fake from ∂(discriminator loss)/∂fake, so that one discriminator pass serves both.
+    """Convert ∂(discriminator loss)/∂fake to ∂(−log D(fake))/∂fake, which saves a second discriminator pass.
 
-    With l the logit, the discriminator's loss has slope σ(l) + SLOPE_FLOOR in l and the generator's −σ(−l).
+    In the logit l, the discriminator's loss has the slope σ(l) + SLOPE_FLOOR and the generator's loss −σ(−l).
 
     Args:
-        fake_gradient: (R, B, n). fake_logits: (R, B).
+        fake_gradient: (R, B, n) gradient of the discriminator's loss.
+        fake_logits: (R, B) logits of the codes.
+
+    Returns:
+        (R, B, n).
     """
     real = torch.sigmoid(fake_logits)
     ratio = (real - 1) / (real + SLOPE_FLOOR)

@@ -1,4 +1,4 @@
-"""The encoder q(y, z|x): a softmax y and a linear z on one shared body (section 5), with the posteriors of section 2."""
+"""The encoder q(y, z|x): a softmax y and a linear z on shared layers (section 5), with the posteriors of section 2."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from .layers import MLP, BatchNorm, Linear
 
 @dataclass(frozen=True)
 class Codes:
-    """What the encoder emits for a batch.
+    """Output of the encoder for a batch.
 
     Attributes:
-        y_logits: (R, B, K) or None.
-        z: (R, B, n), a draw of q(z|x) in training and its centre otherwise, or None.
+        y_logits: (R, B, K), or None for a model without y.
+        z: (R, B, n), or None for a model without z. In training a sample of q(z|x), otherwise its mean (for a universal
+            approximator posterior, the output at η = 0).
     """
 
     y_logits: Tensor | None
@@ -28,32 +29,44 @@ class Codes:
 
     @cached_property
     def y(self) -> Tensor | None:
-        """q(y|x): (R, B, K), rows sum to 1."""
+        """q(y|x): (R, B, K) probabilities, summing to 1 over K."""
         return None if self.y_logits is None else self.y_logits.float().softmax(-1)
 
     def part(self, name: str) -> Tensor:
+        """q(y|x) for ``y``, (R, B, K), or z for ``z``, (R, B, n). The model must have it."""
         code = self.y if name == "y" else self.z
         assert code is not None, f"the model has no {name}"
         return code
 
     def split(self, sizes: Sequence[int]) -> list[Codes]:
-        """Undo a concatenation along the batch."""
+        """Split codes of batches that were concatenated along B."""
         ys = [None] * len(sizes) if self.y_logits is None else self.y_logits.split(list(sizes), 1)
         zs = [None] * len(sizes) if self.z is None else self.z.split(list(sizes), 1)
         return [Codes(y, z) for y, z in zip(ys, zs, strict=True)]
 
 
 class Encoder(nn.Module):
-    """q(y|x) and q(z|x) on one shared body (section 5), with the three posteriors of section 2.
+    """q(y|x) and q(z|x) on shared hidden layers (section 5), with the three posteriors of section 2.
 
     Args:
-        classes: K of the softmax y, or 0 for none.
-        dims: n of z, or 0 for none.
-        fine: number of fine clusters that ``groups`` gathers into the ``classes`` of y, or 0 for none.
-        posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η joins x).
-        posterior_std: of a gaussian posterior, fixed; None to learn it.
-        z_scale: of the codes at first, where z has batch norm: the prior's, so that they need not grow into it.
-        noise, dropout: corruption of the input in training (std of Gaussian noise; share set to 0).
+        models: R.
+        inputs: D, the size of a row x.
+        hidden: widths of the shared hidden layers.
+        classes: K, the size of the softmax y; 0 for no y.
+        dims: n, the size of z; 0 for no z.
+        fine: number of fine clusters; their probabilities are summed by ``groups`` into the K of y. 0 for none.
+        posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η appended to x).
+        noise_dims: size of η.
+        posterior_std: fixed std of a gaussian posterior; None to learn it.
+        noise: std of Gaussian noise on the input, in training only.
+        dropout: share of the inputs set to 0, in training only.
+        batch_norm, batch_norm_y, batch_norm_z: batch norm of the hidden layers, of the logits of y, and of z.
+        z_scale: initial weight of the batch norm of z; the prior's scale starts the codes at the prior's size.
+        init_std: weights ~ N(0, init_std²); None for He initialisation.
+
+    Attributes:
+        groups: (R, fine) int64 category of each fine cluster; None without fine clusters.
+        share: (R, K) target proportions of the categories, 1/K unless estimated; None without fine clusters.
     """
 
     def __init__(
@@ -90,7 +103,6 @@ class Encoder(nn.Module):
         self.y = head(fine or classes, batch_norm_y) if classes else None
         self.groups: Tensor | None
         self.register_buffer("groups", torch.arange(fine).remainder(classes).repeat(models, 1) if fine else None)
-        # How the merged clusters share the rows, as the fine ones did: sizes are found, not imposed.
         self.share: Tensor | None
         self.register_buffer("share", torch.full((models, classes), 1 / classes) if fine else None)
         self.z = head(dims, batch_norm_z) if dims else None
@@ -102,6 +114,7 @@ class Encoder(nn.Module):
         self.z_log_var = head(dims, False) if learned else None
 
     def corrupt(self, x: Tensor, parts: Sequence[int] | None = None) -> Tensor:
+        """Add the Gaussian noise and the dropout of training to the input: (R, B, D) → the same shape."""
         if self.noise:
             x = x + self.noise * self._normal(x, parts)
         if self.dropout:
@@ -137,7 +150,15 @@ def _bernoulli(share: float, shape: tuple[int, ...], device: torch.device) -> Te
 
 
 def gather_logits(fine: Tensor, groups: Tensor, classes: int) -> Tensor:
-    """log Σ exp over the members of each group. fine (R, B, F), groups (R, F) int64 → (R, B, classes)."""
+    """Logits of groups of fine clusters: log Σ exp over the members of each group.
+
+    Args:
+        fine: (R, B, F) logits of the fine clusters.
+        groups: (R, F) int64 group of each fine cluster, in [0, classes).
+
+    Returns:
+        (R, B, classes).
+    """
     most = fine.detach().amax(-1, keepdim=True)
     group = groups.unsqueeze(1).expand_as(fine)
     total = fine.new_zeros(*fine.shape[:-1], classes).scatter_add(-1, group, (fine - most).exp())

@@ -1,4 +1,4 @@
-"""The cluster heads W_C of section 7: how far they are apart, and a start in which they are."""
+"""The cluster heads W_C of section 7: the penalty that pushes them apart, and their initialisation."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from torch import Tensor
 
 
 def separation(W_C: Tensor, eta: float) -> Tensor:
-    """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η. (R, K, n) → (R,)."""
+    """Penalty of section 7: η − ‖W_C[i] − W_C[j]‖, summed over the pairs of heads closer than η. (R, K, n) → (R,)."""
     i, j = torch.triu_indices(W_C.shape[1], W_C.shape[1], offset=1, device=W_C.device)
-    # The small constant keeps the slope finite where two heads coincide.
+    # The small constant keeps the gradient finite when two heads coincide.
     distance = ((W_C[:, i] - W_C[:, j]).square().sum(-1) + 1e-12).sqrt()
     return (eta - distance).clamp(min=0).sum(-1)
 
 
 def spread_heads(W_C: Tensor, eta: float, steps: int = 300) -> Tensor:
-    """Heads moved until no two are closer than η: training moves them too slowly to part from a crowd. (R, K, n).
+    """Move heads apart until no two are closer than η: (R, K, n) → (R, K, n).
 
-    Where ``steps`` do not do, the whole is blown up until they are apart.
+    The penalty alone separates crowded heads too slowly during training. Heads that are still closer than η after
+    ``steps`` gradient steps are scaled up together.
     """
     W_C = W_C.detach().clone().requires_grad_()
     for _ in range(steps):
@@ -28,6 +29,6 @@ def spread_heads(W_C: Tensor, eta: float, steps: int = 300) -> Tensor:
         with torch.no_grad():
             W_C -= 0.1 * slope
     W_C = W_C.detach()
-    itself = torch.eye(W_C.shape[1], dtype=torch.bool, device=W_C.device)
-    closest = torch.cdist(W_C, W_C).masked_fill(itself, torch.inf).amin((1, 2), keepdim=True)
+    diagonal = torch.eye(W_C.shape[1], dtype=torch.bool, device=W_C.device)
+    closest = torch.cdist(W_C, W_C).masked_fill(diagonal, torch.inf).amin((1, 2), keepdim=True)
     return W_C * (eta / closest.clamp(min=1e-3 * eta)).clamp(min=1.0)

@@ -1,7 +1,7 @@
 """Networks for several models at once: every weight and every activation has a leading model axis R.
 
-R independent models are trained as one batch of matrix products; one model is R = 1, at the cost of a plain one.
-Shapes: activations (R, B, features).
+R independent models are trained as one batch of matrix products. A single model has R = 1, at no extra cost.
+Activations are (R, B, features).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ class Linear(nn.Module):
     """R affine maps. (R, B, inputs) → (R, B, outputs).
 
     Args:
-        init_std: weights ~ N(0, init_std²), as the paper has it (0.01); None for He initialisation.
-        normalised: batch norm follows, which takes any bias out again: it is not trained.
-        gain: He's factor, 2 before a ReLU; 1 keeps the variance of a layer that none follows.
+        models: R.
+        init_std: weights ~ N(0, init_std²), 0.01 in the paper; None for He initialisation.
+        normalised: whether batch norm follows. It cancels any bias, so the bias is not trained.
+        gain: weights of He initialisation have the variance gain / inputs: 2 before a ReLU, 1 for a linear output.
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class Linear(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with statistics of its own for each of R models. (R, B, features) → the same.
+    """Batch normalisation with separate statistics for each of R models. (R, B, features) → the same shape.
 
-    Where several processes share a batch (``world``), statistics are those of the whole batch.
+    When several processes share a batch (``world``), the statistics are those of the whole batch.
     """
 
     def __init__(self, models: int, features: int, momentum: float = 0.1) -> None:
@@ -64,7 +65,7 @@ class BatchNorm(nn.Module):
         if self.training and self.world.size > 1:
             return self._over_processes(x.float())
         columns = x.transpose(0, 1).reshape(batch, models * features)
-        # One row has no variance: use what was learned so far.
+        # A single row has no variance: use the running statistics.
         normalised = F.batch_norm(
             columns,
             self.running_mean.view(-1),
@@ -77,7 +78,7 @@ class BatchNorm(nn.Module):
         return normalised.view(batch, models, features).transpose(0, 1)
 
     def _over_processes(self, x: Tensor) -> Tensor:
-        centred = x - self.running_mean.unsqueeze(1)  # near 0, so that squares lose no digits
+        centred = x - self.running_mean.unsqueeze(1)  # close to 0, which avoids cancellation in the variance
         mean, square = self.world.mean(torch.stack([centred.mean(1), centred.square().mean(1)])).unbind()
         var = (square - mean.square()).clamp(min=0)
         rows = x.shape[1] * self.world.size
@@ -89,12 +90,14 @@ class BatchNorm(nn.Module):
 
 
 class MLP(nn.Module):
-    """Hidden layers of ReLU units, each with batch norm if asked. (R, B, sizes[0]) → (R, B, sizes[-1]).
+    """Hidden layers of ReLU units and an optional linear output layer. (R, B, sizes[0]) → (R, B, last or sizes[-1]).
 
     Args:
-        sizes: widths of the hidden layers, after the input's.
-        last: width of a final linear layer, or None to end with the last hidden layer.
-        batch_norm_last: batch norm on the final linear layer too.
+        models: R.
+        sizes: width of the input, then those of the hidden layers.
+        last: width of the output layer; None to end with the last hidden layer.
+        batch_norm, batch_norm_last: batch norm of the hidden layers, and of the output layer.
+        init_std: weights ~ N(0, init_std²); None for He initialisation.
     """
 
     def __init__(

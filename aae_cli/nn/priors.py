@@ -1,8 +1,8 @@
 """Priors that can be sampled: p(z) and p(y) of sections 2 to 6.
 
-A prior is made of ``components`` (the parts that label-informed regularisation, section 2.3, ties to classes: the
-petals of a mixture, the stretches of a swiss roll, the categories). Each is one map ``at`` from the unit cube, which
-serves sampling (uniform noise in) and lattices of styles (a grid in) alike.
+A prior consists of ``components``, which label-informed regularisation (section 2.3) assigns to classes: the petals of
+a mixture, the segments of a swiss roll, the categories. The quantile map ``at`` sends the unit cube onto each
+component: uniform noise gives samples, a regular grid gives a lattice of styles.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from ..distributed import ALONE, World
 
 
 def _normal(u: Tensor) -> Tensor:
-    """Standard normal quantiles, kept within ±4.75."""
+    """Standard normal quantiles of u in [0, 1], clamped to ±4.75."""
     return torch.special.ndtri(u.clamp(1e-6, 1 - 1e-6))
 
 
 class Prior(ABC):
-    """Attributes: ``dims``, the size of a sample; ``components``, the number of parts; ``scale``, the root mean square of a
-    coordinate.
+    """A distribution that can be sampled.
+
+    Attributes:
+        dims: n, the size of a sample.
+        components: number of components.
+        scale: root mean square of a coordinate.
     """
 
     dims: int
@@ -34,7 +38,7 @@ class Prior(ABC):
 
     @abstractmethod
     def at(self, u: Tensor, component: Tensor) -> Tensor:
-        """The point at quantiles u of a component.
+        """The point of a component at the quantiles u.
 
         Args:
             u: (..., dims) in [0, 1].
@@ -45,20 +49,25 @@ class Prior(ABC):
         """
 
     def component_of(self, z: Tensor) -> Tensor:
-        """The most probable component of each point. (..., dims) → (...) int64."""
+        """The most probable component of each point: (..., dims) → (...) int64."""
         return torch.zeros(z.shape[:-1], dtype=torch.int64, device=z.device)
 
     def sample(self, component: Tensor, world: World = ALONE) -> Tensor:
-        """Draw one point for each entry of ``component`` ((...) int64; −1 means from the whole prior).
+        """Draw one point for each entry of ``component``.
 
         Args:
-            world: processes that share a batch, with (R, B) of ``component`` each.
+            component: (...) int64; −1 for the whole prior.
+            world: the processes of a distributed training. With more than one, ``component`` is this process's (R, B).
+
+        Returns:
+            (..., dims) float32.
         """
-        component = self._anywhere(component, world)
+        component = self._draw_components(component, world)
         u = world.draw(torch.rand, (*component.shape, self.dims), component.device)
         return self.at(u, component)
 
-    def _anywhere(self, component: Tensor, world: World) -> Tensor:
+    def _draw_components(self, component: Tensor, world: World) -> Tensor:
+        """Replace each −1 by a random component."""
         if self.components == 1:
             return torch.zeros_like(component)
         anywhere = world.draw(partial(torch.randint, self.components), component.shape, component.device)
@@ -76,7 +85,12 @@ class Gaussian(Prior):
 
 
 class Mixture(Prior):
-    """2-D Gaussians laid out like petals (section 2.3): centres at ``radius``, each long axis radial."""
+    """A mixture of 2-D Gaussians arranged like petals (section 2.3): centres on a circle, long axes radial.
+
+    Args:
+        radius: distance of the centres from the origin.
+        radial_std, tangential_std: std along and across the radial axis.
+    """
 
     dims = 2
 
@@ -107,12 +121,14 @@ class Mixture(Prior):
 
 
 class SwissRoll(Prior):
-    """A 2-D spiral of even density along its arc, cut into ``components`` stretches of equal mass from the centre out.
+    """A 2-D spiral (section 2.3) with uniform density along its arc.
+
+    The ``components`` are segments of equal mass, numbered outwards from the centre.
 
     Args:
-        radius: of the outer end.
-        turns: around the centre.
-        width: std of Gaussian noise across the arc.
+        radius: distance of the outer end from the origin.
+        turns: number of revolutions.
+        width: std of Gaussian noise on the distance from the origin.
     """
 
     dims = 2
@@ -140,16 +156,16 @@ class Categorical(Prior):
     """Cat(1/K) as one-hot vectors (sections 5 and 6).
 
     Attributes:
-        share: (R, K) other probabilities of the categories, one set a model; None for 1/K.
+        share: (R, K) category probabilities of each model in place of 1/K; None for 1/K.
     """
 
     def __init__(self, classes: int) -> None:
         self.dims = self.components = classes
         self.share: Tensor | None = None
 
-    def _anywhere(self, component: Tensor, world: World) -> Tensor:
+    def _draw_components(self, component: Tensor, world: World) -> Tensor:
         if self.share is None:
-            return super()._anywhere(component, world)
+            return super()._draw_components(component, world)
         u = world.draw(torch.rand, component.shape, component.device)
         drawn = torch.searchsorted(self.share.cumsum(-1), u).clamp(max=self.components - 1)
         return torch.where(component < 0, drawn, component)
@@ -161,4 +177,4 @@ class Categorical(Prior):
         return z.argmax(-1)
 
     def sample(self, component: Tensor, world: World = ALONE) -> Tensor:
-        return F.one_hot(self._anywhere(component, world), self.components).float()
+        return F.one_hot(self._draw_components(component, world), self.components).float()

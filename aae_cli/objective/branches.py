@@ -25,11 +25,11 @@ class Branch:
         return torch.cuda.stream(self.stream)
 
     def mark(self) -> None:
-        """Inside the context: what is done so far is what :meth:`reach` waits for."""
+        """Inside the context: what is done so far is what :meth:`wait_for_mark` waits for."""
         if self.event is not None:
             self.event.record()
 
-    def reach(self) -> None:
+    def wait_for_mark(self) -> None:
         """What follows here comes after the mark."""
         if self.event is not None:
             torch.cuda.current_stream().wait_event(self.event)

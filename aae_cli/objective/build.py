@@ -24,8 +24,8 @@ from .phases import Objective, Phase
 from .terms import (
     AdversarialConsistency,
     Consistency,
-    Discriminate,
-    Fool,
+    DiscriminatorLoss,
+    GeneratorLoss,
     HeadSeparation,
     Information,
     NeighbourEmbedding,
@@ -36,7 +36,7 @@ from .terms import (
 from .views import View, feature_view, image_view
 
 NEIGHBOUR_ROWS = 4096  # that a table's neighbours are looked for among
-REMEMBERED_ROWS = 2_000_000  # whose neighbours are found once, not at every step: 28 bytes each
+CACHED_ROWS = 2_000_000  # whose neighbours are found once, not at every step: 28 bytes each
 
 
 def build_neighbours(config: Config, schema: Schema, model: AAE, rows: Tensor) -> Neighbours | None:
@@ -123,8 +123,8 @@ def build_objective(
     for part, adversary in adversaries.items():
         assert isinstance(adversary, Adversary)
         a = getattr(config.adversaries, part)
-        discriminate.append(Discriminate(part, adversary))
-        fool.append(Fool(part, adversary, float(a.weight), a.ramp))
+        discriminate.append(DiscriminatorLoss(part, adversary))
+        fool.append(GeneratorLoss(part, adversary, float(a.weight), a.ramp))
     semi: list[Term] = []
     if c.semi_supervised is not None and c.semi_supervised.weight:
         semi.append(SemiSupervised(float(c.semi_supervised.weight), c.semi_supervised.ramp))
@@ -144,9 +144,9 @@ def build_objective(
 
     encoder = [p for p in model.encoder.parameters() if p.requires_grad]
     rest = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("encoder.")]
-    judges = list(adversaries.parameters())
+    discriminator_parameters = list(adversaries.parameters())
     joint = c.schedule == "joint"
-    parameters = {"encoder": encoder, "rest": rest, "adversaries": judges}
+    parameters = {"encoder": encoder, "rest": rest, "adversaries": discriminator_parameters}
     units = {name: world.wrap(own, all_used=joint) for name, own in parameters.items()}
     if joint:
         plan = [

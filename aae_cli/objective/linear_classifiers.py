@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-ABSENT = -30.0  # the logit of a class that no labelled row has
-LEAST = 1e-4  # share of a class
-PRIOR_LABELS = 5  # a class: so many labelled rows say that classes share all rows as they share the labelled ones
+ABSENT_LOGIT = -30.0  # the logit of a class that no labelled row has
+MIN_SHARE = 1e-4  # share of a class
+PRIOR_LABELS_PER_CLASS = (
+    5  # a class: so many labelled rows say that classes share all rows as they share the labelled ones
+)
 
 
 class LinearClassifiers:
@@ -35,7 +37,7 @@ class LinearClassifiers:
         from sklearn.linear_model import LogisticRegression
 
         weight = torch.zeros(len(x), x.shape[-1], classes)
-        bias = torch.full((len(x), 1, classes), ABSENT)
+        bias = torch.full((len(x), 1, classes), ABSENT_LOGIT)
         for r, (rows, own) in enumerate(zip(x.cpu().float().numpy(), labels.cpu().numpy(), strict=True)):
             if r and torch.equal(x[r], x[r - 1]) and torch.equal(labels[r], labels[r - 1]):  # another restart
                 weight[r], bias[r] = weight[r - 1], bias[r - 1]
@@ -60,16 +62,16 @@ class LinearClassifiers:
 
     def adjust(self, rows: Tensor) -> None:
         """Move the intercepts to how the classes share these rows, labelled or not: (N, D) in the networks' units."""
-        strength = PRIOR_LABELS * self.share.shape[1] / self.count
+        strength = PRIOR_LABELS_PER_CLASS * self.share.shape[1] / self.count
         self.bias = self._fitted
-        self.share = class_shares(self(rows.expand(len(self.share), -1, -1)), self.labelled_share, strength)
-        self.bias = self._fitted - self.odds
+        self.share = class_proportions(self(rows.expand(len(self.share), -1, -1)), self.labelled_share, strength)
+        self.bias = self._fitted - self.logit_adjustment
 
     @property
-    def odds(self) -> Tensor:
+    def logit_adjustment(self) -> Tensor:
         """Log of how many times more often a class is among the labelled rows than among those gone by: (R, 1, K)."""
         known = self.labelled_share
-        ratio = torch.where(known > 0, known.clamp(min=LEAST) / self.share.clamp(min=LEAST), 1)
+        ratio = torch.where(known > 0, known.clamp(min=MIN_SHARE) / self.share.clamp(min=MIN_SHARE), 1)
         return ratio.log().unsqueeze(1)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ class LinearClassifiers:
         return torch.baddbmm(self.bias, x, self.weight).softmax(-1)
 
 
-def class_shares(y: Tensor, known: Tensor, strength: float, sweeps: int = 200) -> Tensor:
+def class_proportions(y: Tensor, known: Tensor, strength: float, sweeps: int = 200) -> Tensor:
     """How classes share rows, found by expectation maximisation (Saerens, Latinne and Decaestecker 2002).
 
     Args:
@@ -89,7 +91,7 @@ def class_shares(y: Tensor, known: Tensor, strength: float, sweeps: int = 200) -
     """
     share = known
     for _ in range(sweeps):
-        posterior = y * (share / known.clamp(min=LEAST)).unsqueeze(1)
+        posterior = y * (share / known.clamp(min=MIN_SHARE)).unsqueeze(1)
         posterior /= posterior.sum(-1, keepdim=True).clamp(min=1e-30)
         share, before = (posterior.mean(1) + strength * known) / (1 + strength), share
         if torch.allclose(share, before, atol=1e-5, rtol=0):

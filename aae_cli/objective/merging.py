@@ -22,10 +22,10 @@ from ..nn.aae import AAE
 from .views import View
 
 ROWS, VIEWS, ROWS_AT_ONCE = 20_000, 3, 2000
-EQUAL = 0.01  # share of log K: merged clusters whose sizes are this close to equal ones are taken for equal
+EQUAL_TOLERANCE = 0.01  # share of log K: merged clusters whose sizes are this close to equal ones are taken for equal
 
 
-def _clustered(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _cluster_probabilities(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """At most ``ROWS`` rows, some at a time: (R, B, D) in the networks' units, and q(y|x) outside training, (R, B, K)."""
     training = model.training
     model.eval()
@@ -48,7 +48,7 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
     size, rows = model.classes, min(len(x), ROWS)
     joint = torch.zeros(model.models, size, size, dtype=torch.float64, device=x.device)
     share = torch.zeros(model.models, size, dtype=torch.float64, device=x.device)
-    for prepared, y in _clustered(model, x):
+    for prepared, y in _cluster_probabilities(model, x):
         share += y.sum(1)
         for _ in range(VIEWS):
             joint += y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double()
@@ -57,7 +57,7 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
 
 
 @torch.no_grad()
-def shared_rows(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.ndarray]:
+def co_occurrence(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.ndarray]:
     """How often a row is in cluster i of one restart and in cluster j of another, or of the same.
 
     Args:
@@ -69,7 +69,7 @@ def shared_rows(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.nd
     """
     size = restarts * model.classes
     joint = torch.zeros(model.models // restarts, size, size, dtype=torch.float64, device=x.device)
-    for _, y in _clustered(model, x):
+    for _, y in _cluster_probabilities(model, x):
         every = y.nan_to_num().unflatten(0, (-1, restarts)).transpose(1, 2).flatten(2)
         joint += every.transpose(1, 2) @ every
     joint /= min(len(x), ROWS)
@@ -77,11 +77,11 @@ def shared_rows(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.nd
     return joint.cpu().numpy(), share.cpu().numpy()
 
 
-def merge_together(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:
+def merge_restarts(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:
     """Spectral clustering of the clusters of all restarts by the rows that they share (Yu and Shi 2003).
 
     Args:
-        joint: (restarts·K, restarts·K) symmetric shares of :func:`shared_rows`.
+        joint: (restarts·K, restarts·K) symmetric shares of :func:`co_occurrence`.
         groups: how many to end with, at most K.
 
     Returns:
@@ -129,18 +129,18 @@ def merge_clusters(joint: np.ndarray, share: np.ndarray, groups: int) -> np.ndar
         np.fill_diagonal(lift, -1)
         i, j = sorted(divmod(int(lift.argmax()), len(members)))
         for axis in (0, 1):
-            joint = _folded(joint, i, j, axis)
+            joint = _merged_axis(joint, i, j, axis)
         share[i] += share[j]
         share = np.delete(share, j)
         members[i] += members.pop(j)
     result = np.zeros(sum(map(len, members)), dtype=np.int64)
     for group, own in enumerate(sorted(members, key=min)):
         result[own] = group
-    _, first, result = np.unique(_settled(whole, result), return_index=True, return_inverse=True)
+    _, first, result = np.unique(_refined(whole, result), return_index=True, return_inverse=True)
     return first.argsort().argsort()[result]
 
 
-def _settled(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndarray:
+def _refined(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndarray:
     """Groups after moves of single clusters that raise the mutual information of the groups of a row and of its view.
 
     Args:
@@ -155,7 +155,7 @@ def _settled(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndar
             for other in np.argsort(-towards)[:3]:  # where it is crossed most
                 if other == own or one_hot[:, own].sum() == 1:
                     continue
-                rows = _moved(table, own, other, towards, joint[i, i])
+                rows = _rows_after_move(table, own, other, towards, joint[i, i])
                 if _information(rows, own, other) > _information(table[[own, other]], own, other) + 1e-12:
                     table[[own, other]], table[:, [own, other]] = rows, rows.T
                     one_hot[i, [own, other]] = 0, 1
@@ -165,7 +165,7 @@ def _settled(joint: np.ndarray, groups: np.ndarray, sweeps: int = 20) -> np.ndar
     return one_hot.argmax(1)
 
 
-def _moved(table: np.ndarray, a: int, b: int, towards: np.ndarray, itself: float) -> np.ndarray:
+def _rows_after_move(table: np.ndarray, a: int, b: int, towards: np.ndarray, itself: float) -> np.ndarray:
     """Rows a and b of a symmetric table after a part of a has gone to b.
 
     Args:
@@ -208,19 +208,19 @@ def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: 
     return result
 
 
-def _folded(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
+def _merged_axis(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
     """Row (or column) j added to i and taken out."""
     table = np.moveaxis(table, axis, 0).copy()
     table[i] += table[j]
     return np.moveaxis(np.delete(table, j, 0), 0, axis)
 
 
-def merged_shares(groups: np.ndarray, share: np.ndarray, classes: int) -> np.ndarray:
-    """How merged clusters share the rows: (K,), summing to 1; equal where KL(found ‖ equal) < ``EQUAL``·log K.
+def merged_proportions(groups: np.ndarray, share: np.ndarray, classes: int) -> np.ndarray:
+    """How merged clusters share the rows: (K,), summing to 1; equal where KL(found ‖ equal) < ``EQUAL_TOLERANCE``·log K.
 
     Args:
         groups: (F,) the group of each fine cluster. share: (F,).
     """
     found = np.bincount(groups, share, minlength=classes) / share.sum()
     divergence = (found * np.log(found.clip(min=1e-12) * classes)).sum()
-    return np.full(classes, 1 / classes) if divergence < EQUAL * math.log(classes) else found
+    return np.full(classes, 1 / classes) if divergence < EQUAL_TOLERANCE * math.log(classes) else found

@@ -19,9 +19,9 @@ class Neighbours:
     def __init__(self, count: int, reference: Tensor) -> None:
         self.reference, self.count = reference, min(count + 1, len(reference))
         self._square = reference.square().sum(-1)
-        self._known: tuple[Tensor, Tensor] | None = None
+        self._cache: tuple[Tensor, Tensor] | None = None
 
-    def remember(self, training: Iterable[Tensor], count: int) -> None:
+    def cache(self, training: Iterable[Tensor], count: int) -> None:
         """Find those of all training rows once and for all.
 
         Args:
@@ -34,11 +34,11 @@ class Neighbours:
             own = slice(done, done + len(some))
             far[own], near[own] = self(some)
             done += len(some)
-        self._known = far, near
+        self._cache = far, near
 
     @property
-    def remembered(self) -> bool:
-        return self._known is not None
+    def cached(self) -> bool:
+        return self._cache is not None
 
     def __call__(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(…, D) rows → squared distance to the farthest of its nearest, (…, 1), and their numbers, (…, count).
@@ -46,8 +46,8 @@ class Neighbours:
         Args:
             rows: (…) the numbers of training rows, which are looked up where they are remembered.
         """
-        if rows is not None and self._known is not None:
-            far, near = self._known
+        if rows is not None and self._cache is not None:
+            far, near = self._cache
             return far[rows], near[rows]
         square = self._square - 2 * x @ self.reference.T + x.square().sum(-1, keepdim=True)
         nearest, near = square.topk(self.count, largest=False, sorted=False)

@@ -37,21 +37,21 @@ class Phase:
         self.streams = [stream for stream in order if any(stream in term.streams for term in self.terms)]
         # Each term is a branch of its own, and so is its way back.
         device = self.parameters[0].device if not self.units else CPU
-        self.own = Branch(device)
-        apart = [False, *(term.aside for term in self.terms[1:])]
-        self.branches = [Branch(device if each else CPU) for each in apart]
+        self.branch = Branch(device)
+        concurrent = [False, *(term.concurrent for term in self.terms[1:])]
+        self.term_branches = [Branch(device if each else CPU) for each in concurrent]
 
     def step(self, forward: Forward, autocast: AbstractContextManager[object]) -> Named:
         losses: Named = {}
 
         def total() -> Tensor:
             objectives = []
-            for term, branch in zip(self.terms, self.branches, strict=True):
+            for term, branch in zip(self.terms, self.term_branches, strict=True):
                 with branch.begin():
                     objective, named = term(forward)
                 objectives.append(objective)
                 losses.update(named)
-            for branch in self.branches:
+            for branch in self.term_branches:
                 branch.join()
             return torch.stack(objectives).sum()
 
@@ -59,10 +59,10 @@ class Phase:
             total = partial(unit, total)
         with autocast:
             objective = total()
-        collecting = [fake for fake, _ in forward.fooling.values() if fake.grad is None]
+        collecting = [fake for fake, _ in forward.fake_codes.values() if fake.grad is None]
         self.optimizer.zero_grad(set_to_none=True)
         objective.backward(inputs=[*self.parameters, *collecting])
-        self.own.mark()
+        self.branch.mark()
         self.optimizer.step()
         return losses
 
@@ -97,12 +97,12 @@ class Objective:
             forward = self._forward(batch, self.streams, progress)
             *beside, last = self.phases
             for phase in beside:
-                forward.judged = phase.own
-                with phase.own.begin():
+                forward.discriminator_branch = phase.branch
+                with phase.branch.begin():
                     losses |= phase.step(forward, self.autocast)
             losses |= last.step(forward, self.autocast)
             for phase in beside:
-                phase.own.join()
+                phase.branch.join()
         else:
             for phase in self.phases:
                 losses |= phase.step(self._forward(batch, phase.streams, progress), self.autocast)

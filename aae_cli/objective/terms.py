@@ -39,7 +39,7 @@ class Batch:
         view: (R, B, D) a second view of x, where a term asks for one.
         labelled: (R, B', D) rows of the semi-supervised phase, and their ``targets`` (R, B') int64.
         linear: (R, B, K) what a linear classifier of the labelled rows says of x, where a term asks for it.
-        odds: (R, 1, K) log of how many times more often a class is labelled than met; None where that is not known.
+        logit_adjustment: (R, 1, K) log(class share among labelled rows / among all rows); None where not estimated.
     """
 
     x: Tensor
@@ -48,7 +48,7 @@ class Batch:
     labelled: Tensor | None = None
     targets: Tensor | None = None
     linear: Tensor | None = None
-    odds: Tensor | None = None
+    logit_adjustment: Tensor | None = None
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Forward:
     Attributes:
         codes: what the encoder said of each stream.
         progress: share of training done, 0 to 1.
-        fooling: code part → (detached codes that collect the discriminator's gradient, their logits), joint only.
-        judged: where those gradients come from; None where the discriminators were no part of this pass.
+        fake_codes: code part → (detached codes that collect the discriminator's gradient, their logits), joint only.
+        discriminator_branch: where those gradients come from; None where the discriminators were no part of this pass.
     """
 
     model: AAE
@@ -67,8 +67,8 @@ class Forward:
     codes: dict[str, Codes]
     progress: float | Tensor
     joint: bool
-    fooling: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    judged: Branch | None = None
+    fake_codes: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    discriminator_branch: Branch | None = None
 
     @classmethod
     def run(cls, model: AAE, batch: Batch, streams: Sequence[Stream], progress: float | Tensor, joint: bool) -> Forward:
@@ -112,12 +112,12 @@ class Term(ABC):
     Attributes:
         streams: what the encoder must have seen.
         needs_view: whether the batch must carry a second view, where that is not among the streams.
-        aside: whether it may run beside the other terms of its phase: no, where it moves what another moves directly.
+        concurrent: whether it may run beside the other terms of its phase: no, where it moves what another moves directly.
     """
 
     streams: tuple[Stream, ...] = ("x",)
     needs_view = False
-    aside = True
+    concurrent = True
 
     @abstractmethod
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]: ...
@@ -139,7 +139,7 @@ class Reconstruction(Term):
 class HeadSeparation(Term):
     """Section 7: η − ‖W_C[i] − W_C[j]‖ summed over the pairs of cluster heads closer than η."""
 
-    aside = False  # it moves W_C, as the reconstruction does
+    concurrent = False  # it moves W_C, as the reconstruction does
 
     def __init__(self, weight: float, eta: float) -> None:
         self.weight, self.eta = weight, eta
@@ -149,7 +149,7 @@ class HeadSeparation(Term):
         return self.weight * loss, {"heads": loss}
 
 
-class Discriminate(Term):
+class DiscriminatorLoss(Term):
     """Regularisation phase (a): the discriminator of one code part."""
 
     def __init__(self, part: str, adversary: Adversary) -> None:
@@ -161,11 +161,11 @@ class Discriminate(Term):
             fake, forward.batch.labels, forward.content(self.adversary)
         )
         if forward.joint:
-            forward.fooling[self.part] = (fake, fake_logits.detach())
+            forward.fake_codes[self.part] = (fake, fake_logits.detach())
         return loss, {f"regularisation.{self.part}.discriminator": loss}
 
 
-class Fool(Term):
+class GeneratorLoss(Term):
     """Regularisation phase (b): the encoder as the generator of one code part."""
 
     def __init__(self, part: str, adversary: Adversary, weight: float, ramp: float) -> None:
@@ -175,10 +175,10 @@ class Fool(Term):
         code = forward.codes["x"].part(self.part)
         name = f"regularisation.{self.part}.generator"
         weight = self.weight * forward.ramp(self.ramp)
-        if self.part in forward.fooling:
-            if forward.judged is not None:
-                forward.judged.reach()
-            fake, fake_logits = forward.fooling[self.part]
+        if self.part in forward.fake_codes:
+            if forward.discriminator_branch is not None:
+                forward.discriminator_branch.wait_for_mark()
+            fake, fake_logits = forward.fake_codes[self.part]
             assert fake.grad is not None
             gradient = generator_gradient(fake.grad, fake_logits)
             loss = F.softplus(-fake_logits).mean(1)
@@ -202,8 +202,8 @@ class SemiSupervised(Term):
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         logits, targets = forward.codes["labelled"].y_logits, forward.batch.targets
         assert logits is not None and targets is not None
-        if forward.batch.odds is not None:
-            logits = logits + forward.batch.odds
+        if forward.batch.logit_adjustment is not None:
+            logits = logits + forward.batch.logit_adjustment
         loss = F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none").mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"semi_supervised": loss}
 
@@ -212,7 +212,7 @@ class Consistency(Term):
     """Cross-entropy from the stop-gradient q(y|x) to q(y|view).
 
     Args:
-        linear: share of the batch's linear classifier in what is taught, in place of q(y|x).
+        linear: share of the batch's linear classifier in the target, in place of q(y|x).
         ensemble: how many models, one after the other, have the same rows and categories, and teach their mean q(y|x).
     """
 
@@ -222,7 +222,7 @@ class Consistency(Term):
         self.weight, self.ramp, self.linear, self.ensemble = weight, ramp, linear, ensemble
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        loss = cross_entropy(taught(forward, self.linear, self.ensemble), forward.codes["view"]).mean(1)
+        loss = cross_entropy(consistency_target(forward, self.linear, self.ensemble), forward.codes["view"]).mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
@@ -239,7 +239,7 @@ class AdversarialConsistency(Term):
         self.weight, self.ramp, self.radius, self.linear, self.ensemble = weight, ramp, radius, linear, ensemble
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        target, batch, model = taught(forward, self.linear, self.ensemble), forward.batch, forward.model
+        target, batch, model = consistency_target(forward, self.linear, self.ensemble), forward.batch, forward.model
         assert batch.view is not None
         view = batch.view.detach().requires_grad_()
         (slope,) = torch.autograd.grad(cross_entropy(target, model.encode(view)).sum(), view)
@@ -249,8 +249,8 @@ class AdversarialConsistency(Term):
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
-def taught(forward: Forward, linear: float, ensemble: int = 1) -> Tensor:
-    """What the views of a batch are taught: (R, B, K), the stop-gradient q(y|x) and a share of the linear classifier.
+def consistency_target(forward: Forward, linear: float, ensemble: int = 1) -> Tensor:
+    """The target of the views of a batch: (R, B, K), the stop-gradient q(y|x) and a share of the linear classifier.
 
     Of an ensemble, q(y|x) is the mean of those of its models that are finite.
     """
@@ -286,7 +286,7 @@ class NeighbourEmbedding(Term):
     """
 
     streams: tuple[Stream, ...] = ("x", "view")
-    aside = False  # it moves W_C, as the reconstruction does
+    concurrent = False  # it moves W_C, as the reconstruction does
 
     def __init__(self, weight: float, ramp: float, world: World = ALONE) -> None:
         self.weight, self.ramp, self.world = weight, ramp, world

@@ -18,7 +18,7 @@ from ..distributed import joined, started_by_torchrun
 from ..errors import UsageError
 from ..output.reporter import Reporter
 from .folder import RunFolder, choose_folder
-from .plan import Plan, plan_training, require_shares
+from .plan import Plan, plan_training, require_divisible_batches
 from .run import run
 from .selection import Run, Selection
 from .splits import Splits, read_splits, split
@@ -204,7 +204,7 @@ def train_config(config: Config, options: Options) -> list[Run]:
             joined(plan.device) as world,
             torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
         ):
-            require_shares(plan.config, world)
+            require_divisible_batches(plan.config, world)
             return run(selection, RunFolder(path or Path(os.devnull)), world, options.resume)
     finally:
         torch.set_flush_denormal(False)

@@ -33,11 +33,11 @@ class Batches:
 
     Attributes:
         linear: x (R, B, D) → probabilities (R, B, K) that batches carry along, where it is set.
-        odds: (R, 1, K) that batches carry along as it is.
+        logit_adjustment: (R, 1, K) that batches carry along as it is.
     """
 
     linear: Callable[[Tensor], Tensor] | None = None
-    odds: Tensor | None = None
+    logit_adjustment: Tensor | None = None
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Batches:
         for some in torch.arange(self.count, device=self.x.device).split(at_once):
             yield self.scaling(self.raw(some))
 
-    def some_labelled(self, count: int) -> tuple[Tensor, Tensor]:
+    def labelled_sample(self, count: int) -> tuple[Tensor, Tensor]:
         """At most so many labelled rows of each model, (R, L, D) in the networks' units, and their labels, (R, L)."""
         chosen = np.linspace(0, self.labelled.shape[1] - 1, min(count, self.labelled.shape[1])).astype(np.int64)
         rows = self.labelled[:, torch.from_numpy(chosen).to(self.labelled.device)]
@@ -121,4 +121,4 @@ class Batches:
             views = self.view(torch.cat(seen, 1), parts, torch.cat([numbers[name] for name in self.viewed.values()], 1))
             streams |= dict(zip(self.viewed, views.split(parts, 1), strict=True))
         labels = self.labels[self.models, rows]
-        return Batch(labels=labels, targets=targets, linear=linear, odds=self.odds, **streams)
+        return Batch(labels=labels, targets=targets, linear=linear, logit_adjustment=self.logit_adjustment, **streams)

@@ -20,7 +20,7 @@ from ..errors import AaeError, Interrupted, TrainingError
 from .cuda_graph import Recorder, Replayed
 
 AVERAGE_EVERY = 4  # steps: one reading of all weights in four costs a quarter, and averages hardly differ
-AGREE_EVERY = 10  # steps between the looks that processes take at each other
+SYNC_EVERY = 10  # steps between the looks that processes take at each other
 
 
 class Source(Protocol):
@@ -123,15 +123,15 @@ class Engine:
         self._since_log = 0
         # What a step needs to know beside its rows: numbers, or places on the device that a recorded step reads.
         self._progress: float | Tensor = 0.0
-        self._clock: Tensor | None = None
-        self._clocks, self._clocked = torch.empty(0), (-1, schedule)
+        self._scheduled: Tensor | None = None
+        self._epoch_schedule, self._epoch_key = torch.empty(0), (-1, schedule)
         self._advance: Callable[[Tensor], None] = self._whole_step
         self._record_steps()
 
     def _record_steps(self) -> None:
         if self.recorder is not None:
-            self._clock = torch.zeros(1 + len(self._groups), device=next(self.model.parameters()).device)
-            self._progress, *rates = self._clock.unbind()
+            self._scheduled = torch.zeros(1 + len(self._groups), device=next(self.model.parameters()).device)
+            self._progress, *rates = self._scheduled.unbind()
             for group, rate in zip(self._groups, rates, strict=True):
                 group["lr"] = rate
             self._advance = Replayed(self._whole_step, self.recorder, self._not_recorded)
@@ -158,7 +158,7 @@ class Engine:
         logged = saved = time.perf_counter()
         with _signals() as stop:
             while self.step < steps:
-                self._set_clock()
+                self._set_schedule()
                 self._advance(self.source.rows(self.step))
                 if self.ema and (self.step + 1) % AVERAGE_EVERY == 0:
                     self._average()
@@ -166,7 +166,7 @@ class Engine:
                 self._since_log += 1
 
                 last = self.step == steps
-                if self.world.size > 1 and self.step % AGREE_EVERY and not last:
+                if self.world.size > 1 and self.step % SYNC_EVERY and not last:
                     continue
                 now = time.perf_counter()
                 self.seconds = now - started
@@ -190,22 +190,22 @@ class Engine:
     def _whole_step(self, rows: Tensor) -> None:
         """Everything that a step does on the device; nothing here may wait for it."""
         losses = self.objective.step(self.source.batch(rows), self._progress)
-        self._count(losses)
+        self._accumulate(losses)
 
-    def _set_clock(self) -> None:
-        if self._clock is None:
-            self._progress, *rates = self._times(self.step)
+    def _set_schedule(self) -> None:
+        if self._scheduled is None:
+            self._progress, *rates = self._schedule_values(self.step)
             for group, rate in zip(self._groups, rates, strict=True):
-                group["lr"] = _put(group["lr"], rate)
+                group["lr"] = _assign(group["lr"], rate)
             return
         epoch, position = divmod(self.step, self.schedule.steps_per_epoch)
-        if self._clocked != (epoch, self.schedule):  # an epoch's at a time: each step then copies on the device
+        if self._epoch_key != (epoch, self.schedule):  # an epoch's at a time: each step then copies on the device
             first = self.step - position
-            times = [self._times(step) for step in range(first, first + self.schedule.steps_per_epoch)]
-            self._clocks, self._clocked = torch.tensor(times).to(self._clock), (epoch, self.schedule)
-        self._clock.copy_(self._clocks[position])
+            times = [self._schedule_values(step) for step in range(first, first + self.schedule.steps_per_epoch)]
+            self._epoch_schedule, self._epoch_key = torch.tensor(times).to(self._scheduled), (epoch, self.schedule)
+        self._scheduled.copy_(self._epoch_schedule[position])
 
-    def _times(self, step: int) -> list[float]:
+    def _schedule_values(self, step: int) -> list[float]:
         """What a step needs to know beside its rows: the share of training done, and each group's learning rate."""
         factor = self.schedule.factor(step)
         return [step / self.schedule.steps, *(rate * factor for rates in self.base_rates.values() for rate in rates)]
@@ -228,7 +228,7 @@ class Engine:
 
     # --- losses: summed on the device, read out at every log line ----------------------------------------------------
 
-    def _count(self, losses: dict[str, Tensor]) -> None:
+    def _accumulate(self, losses: dict[str, Tensor]) -> None:
         values = torch.stack(list(losses.values()))  # (names, R)
         if self._sums is None or self._finite is None:
             self._names = list(losses)
@@ -314,7 +314,7 @@ class Engine:
             raise AaeError(f"the saved state does not fit this training ({str(error).splitlines()[0]})") from None
 
 
-def _put(place: float | Tensor, value: float) -> float | Tensor:
+def _assign(place: float | Tensor, value: float) -> float | Tensor:
     """The value, in the tensor where there is one."""
     return place.fill_(value) if isinstance(place, Tensor) else value
 

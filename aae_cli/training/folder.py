@@ -76,7 +76,7 @@ class RunFolder:
         self.last: dict[str, Any] = {}  # the newest record of the log
 
     @contextmanager
-    def held(self, make: bool) -> Iterator[None]:
+    def exclusive(self, make: bool) -> Iterator[None]:
         """Keep other trainings out of the folder, and clear away what a killed one left half-written.
 
         Args:
@@ -88,7 +88,7 @@ class RunFolder:
             remove_leftovers(self.path, (STATE, MODEL, METRICS, CONFIG, SAMPLES, CARD))
             yield
 
-    def part(self, name: str) -> RunFolder:
+    def subfolder(self, name: str) -> RunFolder:
         """A folder below this one, for one of several seeds."""
         part = RunFolder(self.path / name)
         make_folder(part.path)

@@ -84,7 +84,7 @@ def steps_per_epoch(rows: int, config: Config) -> int:
 
 
 @dataclass(frozen=True)
-class Course:
+class Timeline:
     """The stages of a training, one after the other, and how far it has come.
 
     Attributes:
@@ -98,7 +98,7 @@ class Course:
     steps_per_epoch: int
 
     @classmethod
-    def of(cls, config: Config, rows: int, first: int | None = None) -> Course:
+    def of(cls, config: Config, rows: int, first: int | None = None) -> Timeline:
         """With ``code.y.overcluster``, fine clusters (section 6) are trained first, then the merged ones.
 
         Args:
@@ -134,12 +134,12 @@ class Course:
     def steps_before(self, stage: int) -> int:
         return self.epochs_before(stage) * self.steps_per_epoch
 
-    def described(self, stage: int) -> Config:
+    def checkpoint_config(self, stage: int) -> Config:
         """What a checkpoint of a stage carries: the whole training's config in the last one, the stage's own before."""
         return self.config if stage + 1 == len(self.stages) else self.stages[stage]
 
 
-def require_shares(config: Config, world: World) -> None:
+def require_divisible_batches(config: Config, world: World) -> None:
     """Each process takes an equal share of every batch. Raises UsageError."""
     semi = config.phases.semi_supervised
     sizes = {"train.batch_size": config.train.batch_size}

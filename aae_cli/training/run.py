@@ -11,7 +11,7 @@ from ..distributed import World
 from ..errors import TrainingError, UsageError
 from .engine import Callbacks, Engine
 from .folder import RunFolder, finished
-from .plan import Course, identity, require_same
+from .plan import Timeline, identity, require_same
 from .selection import Run, Selection
 from .stages import Stage, Stages
 
@@ -30,23 +30,23 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
         UsageError: a state of another training. CheckpointError: a damaged one. TrainingError, Interrupted: as they say.
     """
     started, plan, rows, reporter = time.perf_counter(), selection.plan, selection.splits.train, selection.reporter
-    course = Course.of(plan.config, len(rows))
-    keeper = Keeper(selection, folder, course, identity(plan, rows), world)
-    stages = Stages(plan, course, rows, world, reporter)
-    stage = None if resume else stages.build(0, keeper.callbacks(0))  # before a folder is made: this can fail
-    with folder.held(make=not resume) if world.main else nullcontext():
+    timeline = Timeline.of(plan.config, len(rows))
+    writer = RunWriter(selection, folder, timeline, identity(plan, rows), world)
+    stages = Stages(plan, timeline, rows, world, reporter)
+    stage = None if resume else stages.build(0, writer.callbacks(0))  # before a folder is made: this can fail
+    with folder.exclusive(make=not resume) if world.main else nullcontext():
         if stage is None:
-            keeper, stage = _resumed(keeper, stages)
+            writer, stage = _resumed(writer, stages)
         elif world.main:
             folder.clear()
         if world.main:
             folder.write_config(plan.config)
 
-        reporter.start(keeper.selection.title, stages.course.steps, keeper.done(stage.number, stage.engine))
+        reporter.start(writer.selection.title, stages.timeline.steps, writer.done(stage.number, stage.engine))
         try:
             stage.engine.run()  # ends at once where it was stopped after the last step, while measuring
-            while stage.number + 1 < len(stages.course.stages):
-                stage = stages.merge(stage, keeper.callbacks(stage.number + 1))
+            while stage.number + 1 < len(stages.timeline.stages):
+                stage = stages.merge(stage, writer.callbacks(stage.number + 1))
                 stage.engine.run()
         except TrainingError as error:
             kept = f"the last good checkpoint is {folder.path}" if folder.has_model else "no checkpoint was saved yet"
@@ -56,34 +56,34 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
 
         if not world.main:
             return [Run(folder.path, {}, seed=seed) for seed in plan.labelled]
-        runs = [keeper.finish(stage, stages, seed) for seed in plan.labelled]
+        runs = [writer.finish(stage, stages, seed) for seed in plan.labelled]
         reporter.say(f"trained in {time.perf_counter() - started:.0f} s; saved in {folder.path}")
         return runs
 
 
-def _resumed(keeper: Keeper, stages: Stages) -> tuple[Keeper, Stage]:
+def _resumed(writer: RunWriter, stages: Stages) -> tuple[RunWriter, Stage]:
     """The stage that a folder's state was saved in, at the step where it was saved."""
-    folder, plan = keeper.folder, keeper.selection.plan
+    folder, plan = writer.folder, writer.selection.plan
     tensors, facts = folder.load_state()
-    require_same(facts["identity"], keeper.identity, folder.path)
+    require_same(facts["identity"], writer.identity, folder.path)
     first, number = int(facts.get("first_epochs", 0)), int(facts.get("stage", 0))
     if number or not first:  # clusters are merged already, or never: further epochs are added to the last stage
-        stages.course = Course.of(plan.config, len(stages.rows), first)
-    title = str(facts.get("title", keeper.selection.title))
-    keeper = replace(keeper, selection=replace(keeper.selection, title=title), course=stages.course)
-    number = min(number, len(stages.course.stages) - 1)
-    stage = stages.build(number, keeper.callbacks(number))
+        stages.timeline = Timeline.of(plan.config, len(stages.rows), first)
+    title = str(facts.get("title", writer.selection.title))
+    writer = replace(writer, selection=replace(writer.selection, title=title), timeline=stages.timeline)
+    number = min(number, len(stages.timeline.stages) - 1)
+    stage = stages.build(number, writer.callbacks(number))
     stage.engine.load_state(tensors, facts)
-    done, steps = keeper.done(number, stage.engine), stages.course.steps
-    folder.rewind_log(done, write=keeper.world.main)
+    done, steps = writer.done(number, stage.engine), stages.timeline.steps
+    folder.rewind_log(done, write=writer.world.main)
     if done >= steps and finished(folder.path):
         raise UsageError(f"{folder.path} has run its {steps} steps", "give more with --epochs N")
-    keeper.selection.reporter.say(f"resuming {folder.path} at step {done} of {steps}")
-    return keeper, stage
+    writer.selection.reporter.say(f"resuming {folder.path} at step {done} of {steps}")
+    return writer, stage
 
 
 @dataclass(frozen=True)
-class Keeper:
+class RunWriter:
     """What is written of a training: the log and the state on the way, the models at the end.
 
     Attributes:
@@ -92,13 +92,13 @@ class Keeper:
 
     selection: Selection
     folder: RunFolder
-    course: Course
+    timeline: Timeline
     identity: dict[str, Any]
     world: World
 
     def done(self, stage: int, engine: Engine) -> int:
         """Steps done, those of earlier stages included."""
-        return engine.step + self.course.steps_before(stage)
+        return engine.step + self.timeline.steps_before(stage)
 
     def callbacks(self, stage: int) -> Callbacks:
         """What a stage's engine calls; of several processes, one writes and speaks."""
@@ -106,12 +106,12 @@ class Keeper:
             return Callbacks()
 
         def log(record: dict[str, Any]) -> None:
-            record["step"] += self.course.steps_before(stage)
-            record["epoch"] = round(record["epoch"] + self.course.epochs_before(stage), 3)
+            record["step"] += self.timeline.steps_before(stage)
+            record["epoch"] = round(record["epoch"] + self.timeline.epochs_before(stage), 3)
             if not self.folder.last:
                 record |= self._notes
             self.folder.log(record)
-            self.selection.reporter.log(record, self.course.steps)
+            self.selection.reporter.log(record, self.timeline.steps)
 
         return Callbacks(log, lambda engine: self._save(stage, engine), self.selection.reporter.say)
 
@@ -121,23 +121,23 @@ class Keeper:
 
     def _save(self, stage: int, engine: Engine) -> None:
         tensors, values = engine.state()
-        where = {"stage": stage, "first_epochs": self.course.first}
+        where = {"stage": stage, "first_epochs": self.timeline.first}
         facts = {**values, **where, "title": self.selection.title, "identity": self.identity}
         self.folder.save_state(tensors, facts)
-        if self.done(stage, engine) < self.course.steps:
-            model = self.selection.candidate(engine.weights, 0, self.course.described(stage))
-            self.folder.save_model(model, self.course.config.train.seed)
+        if self.done(stage, engine) < self.timeline.steps:
+            model = self.selection.candidate(engine.weights, 0, self.timeline.checkpoint_config(stage))
+            self.folder.save_model(model, self.timeline.config.train.seed)
 
     def finish(self, stage: Stage, stages: Stages, seed: int) -> Run:
         """Keep one of a seed's restarts, measure it, and write its checkpoint and the end of the log."""
         selection, engine, seeds = self.selection, stage.engine, list(self.selection.plan.labelled)
-        restarts, place, folder = int(self.course.config.train.restarts), seeds.index(seed), self.folder
+        restarts, place, folder = int(self.timeline.config.train.restarts), seeds.index(seed), self.folder
         if len(seeds) > 1:
             selection.reporter.say(f"seed {seed}")
-            folder = folder.part(f"seed-{seed}")
-            folder.write_config(self.course.config)
+            folder = folder.subfolder(f"seed-{seed}")
+            folder.write_config(self.timeline.config)
         models = range(place * restarts, (place + 1) * restarts)
-        candidates = [selection.candidate(engine.weights, i, self.course.config) for i in models]
+        candidates = [selection.candidate(engine.weights, i, self.timeline.config) for i in models]
         steps = self.done(stage.number, engine)
         run = selection.finish(folder, seed, candidates, stages.neighbours, steps, engine.seconds)
         measured = {f"eval.{name}": value for name, value in run.metrics.items()}

@@ -26,9 +26,9 @@ from ..output.card import card
 from ..output.reporter import Reporter
 from .folder import RunFolder
 from .plan import Plan
-from .splits import SCORE_ROWS, Splits, spaced
+from .splits import SCORE_ROWS, Splits, evenly_spaced
 
-LEAST_MEASURED = 4
+MIN_MEASURED_ROWS = 4
 """Held-out rows that are too few to measure on are fewer than this."""
 
 
@@ -83,7 +83,7 @@ class Selection:
         """A model with y that knows the class of each category and the size of each cluster."""
         # Rows that name clusters are not those that the error is measured on.
         apart = self.splits.test is not None and self.splits.validation is not None
-        rows = spaced((self.splits.validation if apart else None) or self.splits.train, 10 * SCORE_ROWS)
+        rows = evenly_spaced((self.splits.validation if apart else None) or self.splits.train, 10 * SCORE_ROWS)
         y, classes = model.y(rows.x), model.schema.classes or ()
         names: tuple[int, ...] | None = None
         if model.config.phases.semi_supervised is not None:
@@ -110,7 +110,7 @@ class Selection:
             steps, seconds: of the training.
         """
         scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
-        model = candidates[best(scores)] if scores else candidates[0]
+        model = candidates[best_index(scores)] if scores else candidates[0]
         measured, held_out = self._measured(model, seed), self.splits.held_out
         facts = {
             "data": self.splits.train.name,
@@ -139,21 +139,21 @@ class Selection:
         With categories: the information that they carry through a second view, as a share of log K, and how far they agree
         with those of the other restarts (mean normalised mutual information). Without: −reconstruction error.
         """
-        data = spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
+        data = evenly_spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
         classes = candidates[0].model.classes
         if not classes:
-            scores = [_fidelity(model, data) for model in candidates]
+            scores = [_reconstruction_score(model, data) for model in candidates]
         else:
             agreed = agreement([model.cluster(data.x)[0] for model in candidates])
-            informed = [_information(model, data, self.plan.config, neighbours) for model in candidates]
+            informed = [_view_information(model, data, self.plan.config, neighbours) for model in candidates]
             scores = [score / math.log(classes) + also for score, also in zip(informed, agreed, strict=True)]
         listed = ", ".join(f"{score:.3f}" for score in scores)
-        self.reporter.say(f"label-free scores of the restarts: {listed}; keeping number {best(scores) + 1}")
+        self.reporter.say(f"label-free scores of the restarts: {listed}; keeping number {best_index(scores) + 1}")
         return tuple(scores)
 
     def _measured(self, model: Autoencoder, seed: int) -> dict[str, float]:
         held_out = self.splits.held_out
-        if held_out is None or len(held_out[0]) < LEAST_MEASURED:
+        if held_out is None or len(held_out[0]) < MIN_MEASURED_ROWS:
             return {}
         self.reporter.say(f"measuring on {held_out[1]}")
         validation = self.splits.validation if self.splits.test is not None else None
@@ -169,7 +169,7 @@ class Selection:
         return card(self.title, about.summary, rows, measured, f"aae info -c {folder}")
 
 
-def best(scores: Sequence[float]) -> int:
+def best_index(scores: Sequence[float]) -> int:
     """The place of the highest finite score."""
     return max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)
 
@@ -178,13 +178,13 @@ def _prepared(model: Autoencoder, data: Data) -> Tensor:
     return model.model.scaling(torch.from_numpy(data.x).to(model.device))[None]
 
 
-def _fidelity(model: Autoencoder, data: Data) -> float:
+def _reconstruction_score(model: Autoencoder, data: Data) -> float:
     """−‖x − x̂‖², summed over features, in the networks' units."""
     x_hat = torch.from_numpy(model.reconstruct(data.x, data.labels)).to(model.device)
     return -float((model.model.scaling(x_hat)[None] - _prepared(model, data)).square().sum(-1).mean())
 
 
-def _information(model: Autoencoder, data: Data, config: Config, neighbours: Neighbours | None) -> float:
+def _view_information(model: Autoencoder, data: Data, config: Config, neighbours: Neighbours | None) -> float:
     """What categories tell through a second view, H(mean y) − CE(q(y|x), q(y|view)), in nats."""
     x = _prepared(model, data)
     view = make_view(config, model.schema, model.model, neighbours)

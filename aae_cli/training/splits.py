@@ -125,7 +125,7 @@ def read_splits(
     return config, split(data, c.validation, config.train.seed, test), tuple(notes)
 
 
-def spaced(rows: Data, count: int) -> Data:
+def evenly_spaced(rows: Data, count: int) -> Data:
     """At most so many rows, at even distances."""
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), count)).astype(np.int64)]
     return replace(some, x=np.ascontiguousarray(some.x[:]))

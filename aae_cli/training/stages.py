@@ -15,8 +15,8 @@ from ..distributed import World
 from ..model.build import build_model, set_scaling
 from ..nn.aae import AAE
 from ..objective.build import (
+    CACHED_ROWS,
     NEIGHBOUR_ROWS,
-    REMEMBERED_ROWS,
     build_neighbours,
     build_objective,
     build_view,
@@ -24,15 +24,22 @@ from ..objective.build import (
 )
 from ..objective.linear_classifiers import LinearClassifiers
 from ..objective.merging import ROWS as COUPLING_ROWS
-from ..objective.merging import coupling, label_clusters, merge_clusters, merge_together, merged_shares, shared_rows
+from ..objective.merging import (
+    co_occurrence,
+    coupling,
+    label_clusters,
+    merge_clusters,
+    merge_restarts,
+    merged_proportions,
+)
 from ..objective.neighbours import Neighbours
 from ..objective.phases import Objective
 from ..output.reporter import Reporter
 from .batches import Batches
 from .cuda_graph import CudaRecorder
 from .engine import Callbacks, Engine, Schedule
-from .plan import Course, Plan
-from .splits import SCORE_ROWS, spaced
+from .plan import Plan, Timeline
+from .splits import SCORE_ROWS, evenly_spaced
 
 RESTART_STRIDE = 7919
 """Between the seeds of restarts, so that the restarts of neighbouring seeds share none."""
@@ -57,14 +64,14 @@ class Stages:
         reporter: told what takes long, and what was merged.
     """
 
-    def __init__(self, plan: Plan, course: Course, rows: Data, world: World, reporter: Reporter) -> None:
-        self.plan, self.course, self.rows, self.world, self.reporter = plan, course, rows, world, reporter
+    def __init__(self, plan: Plan, timeline: Timeline, rows: Data, world: World, reporter: Reporter) -> None:
+        self.plan, self.timeline, self.rows, self.world, self.reporter = plan, timeline, rows, world, reporter
         self.schema = rows.schema
         self.neighbours: Neighbours | None = None  # found once, for all stages
 
     def build(self, number: int, callbacks: Callbacks) -> Stage:
         """A stage before its first step: an untrained model, what it optimises, its batches and its engine."""
-        config, device = self.course.stages[number], self.plan.device
+        config, device = self.timeline.stages[number], self.plan.device
         torch.manual_seed(config.train.seed + number)
         x, index = _tensor(self.rows)
         model = build_model(config, self.schema, len(self.plan.labelled) * int(config.train.restarts))
@@ -112,34 +119,34 @@ class Stages:
             world=self.world,
             index=index,
         )
-        if view is not None and self.neighbours is not None and not self.neighbours.remembered:
-            self._remember(self.neighbours, batches)
+        if view is not None and self.neighbours is not None and not self.neighbours.cached:
+            self._cache_neighbours(self.neighbours, batches)
         return batches
 
-    def _remember(self, neighbours: Neighbours, batches: Batches) -> None:
+    def _cache_neighbours(self, neighbours: Neighbours, batches: Batches) -> None:
         """Find the neighbours of all training rows, unless these are too many."""
-        if (count := batches.count) > REMEMBERED_ROWS:
+        if (count := batches.count) > CACHED_ROWS:
             return
         if count > 10 * NEIGHBOUR_ROWS:
             self.reporter.say(f"looking for the neighbours of {count} rows, once")
-        neighbours.remember(batches.every(), count)
+        neighbours.cache(batches.every(), count)
 
     def _add_linear(self, config: Config, model: AAE, batches: Batches) -> None:
         """Fit the linear classifiers of the labelled rows, where the consistency target has a share of them."""
         semi = config.phases.semi_supervised
         if semi is None or not semi.linear:
             return
-        linear = LinearClassifiers(*batches.some_labelled(SCORE_ROWS), model.classes)
-        if sizes_by_linear(config):
+        linear = LinearClassifiers(*batches.labelled_sample(SCORE_ROWS), model.classes)
+        if proportions_from_linear(config):
             linear.adjust(model.scaling(self._some(SCORE_ROWS)))
-            batches.odds = linear.odds
+            batches.logit_adjustment = linear.logit_adjustment
             if model.encoder.share is not None:
                 model.encoder.share.copy_(linear.share)
         batches.linear = linear
 
     def _some(self, count: int) -> Tensor:
         """At most so many training rows, at even distances (files are often sorted), in the file's units, on the device."""
-        return torch.from_numpy(spaced(self.rows, count).x).to(self.plan.device)
+        return torch.from_numpy(evenly_spaced(self.rows, count).x).to(self.plan.device)
 
     # --- from fine clusters to categories -----------------------------------------------------------------------------
 
@@ -159,11 +166,11 @@ class Stages:
 
     def _merged(self, before: Stage, after: Stage) -> dict[str, Tensor]:
         """The group of each fine cluster, (R, F) int64, and the shares of the groups, (R, K), where sizes are found."""
-        config, classes, ensemble = self.course.config, after.model.classes, ensemble_size(self.course.config)
+        config, classes, ensemble = self.timeline.config, after.model.classes, ensemble_size(self.timeline.config)
         labelled = config.phases.semi_supervised is not None
         if ensemble > 1 and not labelled:
-            joint, share = shared_rows(before.model, self._some(COUPLING_ROWS), ensemble)
-            groups = [own for each in joint for own in merge_together(each, ensemble, classes)]
+            joint, share = co_occurrence(before.model, self._some(COUPLING_ROWS), ensemble)
+            groups = [own for each in joint for own in merge_restarts(each, ensemble, classes)]
         else:
             joint, share = self._coupling(before.model)
             if labelled:
@@ -172,14 +179,14 @@ class Stages:
             else:
                 groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
         merged = {"groups": torch.from_numpy(np.stack(groups))}
-        if config.code.y is not None and config.code.y.sizes == "found" and not sizes_by_linear(config):
-            sizes = [merged_shares(own, each, classes) for own, each in zip(groups, share, strict=True)]
+        if config.code.y is not None and config.code.y.sizes == "found" and not proportions_from_linear(config):
+            sizes = [merged_proportions(own, each, classes) for own, each in zip(groups, share, strict=True)]
             merged["share"] = torch.from_numpy(np.stack(sizes)).float()
         return merged
 
     def _coupling(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:
         """:func:`coupling` through the views of the first stage; the training's random numbers stay as they were."""
-        before = self.course.stages[0]
+        before = self.timeline.stages[0]
         with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
             torch.manual_seed(before.train.seed)
             view = make_view(before, self.schema, model, self.neighbours)
@@ -189,14 +196,14 @@ class Stages:
 @torch.no_grad()
 def _labelled_codes(model: AAE, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
     """q(y|x) of some labelled rows of each model, (R, L, K), and their labels, (R, L)."""
-    x, labels = batches.some_labelled(SCORE_ROWS)
+    x, labels = batches.labelled_sample(SCORE_ROWS)
     model.eval()
     y = model.encode(x).part("y")
     model.train()
     return y.cpu().numpy(), labels.cpu().numpy()
 
 
-def sizes_by_linear(config: Config) -> bool:
+def proportions_from_linear(config: Config) -> bool:
     """Whether the class proportions of an adapted config come from a linear classifier on the labelled rows."""
     y, semi = config.code.y, config.phases.semi_supervised
     return y is not None and y.sizes == "found" and semi is not None and bool(semi.linear)

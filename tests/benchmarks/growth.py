@@ -72,7 +72,7 @@ def case(rows: int, features: int, width: int, clusters: int, steps: int) -> dic
         want_view=True,
     )
     started = time.perf_counter()
-    neighbours.remember(batches.every(), rows)
+    neighbours.cache(batches.every(), rows)
     once = time.perf_counter() - started
     schedule = Schedule(steps, 1)
     engine = Engine(model, objective.adversaries, objective, batches, schedule, Callbacks(), ema=0.99, save_every=1e9)

@@ -41,7 +41,7 @@ def test_parzen_comes_near_the_true_density():
 @pytest.mark.parametrize("some", [400, 4000])
 def test_parzen_width_is_the_best_of_a_dense_grid(some, monkeypatch):
     # The coarse search has a tenth of the samples, or all.
-    monkeypatch.setattr("aae_cli.model.parzen.PARZEN_SOME", some)
+    monkeypatch.setattr("aae_cli.model.parzen.PARZEN_COARSE_SAMPLES", some)
     torch.manual_seed(0)
     samples, x = torch.randn(4000, 5) * 0.3, torch.randn(500, 5) * 0.3
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from aae_cli import Data, load, train
 from aae_cli.data.types import Schema
 from aae_cli.nn.encoder import Codes
-from aae_cli.objective.linear_classifiers import LinearClassifiers, class_shares
+from aae_cli.objective.linear_classifiers import LinearClassifiers, class_proportions
 from aae_cli.objective.terms import Batch, Consistency, Forward, SemiSupervised
 
 
@@ -55,11 +55,11 @@ def test_it_goes_by_how_classes_share_all_rows_not_by_how_they_are_labelled():
     every = x.expand(2, -1, -1)
     evenly = (both(every).argmax(-1) == labels).float().mean(1)
     torch.testing.assert_close(both.share, torch.full((2, 2), 0.5))
-    assert both.odds.abs().max() == 0
+    assert both.logit_adjustment.abs().max() == 0
     for _ in range(2):  # going by rows again changes nothing
         both.adjust(x)
         assert both.share[:, 1].tolist() == pytest.approx([0.1, 0.1], abs=0.08)
-        assert both.odds[0, 0].exp().tolist() == pytest.approx((0.5 / both.share[0]).tolist())
+        assert both.logit_adjustment[0, 0].exp().tolist() == pytest.approx((0.5 / both.share[0]).tolist())
         right = (both(every).argmax(-1) == labels).float().mean(1)
         assert (right > evenly + 0.03).all(), (right, evenly)
     few = LinearClassifiers(x[known[::25]].expand(1, -1, -1), labels[known[::25]].expand(1, -1), 2)
@@ -70,9 +70,9 @@ def test_it_goes_by_how_classes_share_all_rows_not_by_how_they_are_labelled():
 def test_shares_of_classes_come_from_the_rows_and_a_prior():
     y = torch.tensor([[[0.99, 0.01, 0.0]] * 9 + [[0.01, 0.99, 0.0]]])
     known = torch.tensor([[0.5, 0.5, 0.0]])
-    torch.testing.assert_close(class_shares(y, known, 0.0), torch.tensor([[0.9, 0.1, 0.0]]), atol=0.02, rtol=0)
-    torch.testing.assert_close(class_shares(y, known, 1.0), torch.tensor([[0.7, 0.3, 0.0]]), atol=0.02, rtol=0)
-    torch.testing.assert_close(class_shares(y, known, 1e6), known, atol=1e-4, rtol=0)
+    torch.testing.assert_close(class_proportions(y, known, 0.0), torch.tensor([[0.9, 0.1, 0.0]]), atol=0.02, rtol=0)
+    torch.testing.assert_close(class_proportions(y, known, 1.0), torch.tensor([[0.7, 0.3, 0.0]]), atol=0.02, rtol=0)
+    torch.testing.assert_close(class_proportions(y, known, 1e6), known, atol=1e-4, rtol=0)
 
 
 def test_labelled_rows_are_weighed_by_how_often_their_class_is_met():
@@ -81,7 +81,7 @@ def test_labelled_rows_are_weighed_by_how_often_their_class_is_met():
     codes = {"labelled": Codes(logits, None)}
     losses = []
     for each in (None, odds):
-        batch = Batch(torch.zeros(1, 6, 2), torch.zeros(1, 6), targets=targets, odds=each)
+        batch = Batch(torch.zeros(1, 6, 2), torch.zeros(1, 6), targets=targets, logit_adjustment=each)
         losses.append(SemiSupervised(0.5)(Forward(None, batch, codes, 0.0, joint=True))[0])
     for loss, wanted in zip(losses, (logits, logits + odds), strict=True):
         torch.testing.assert_close(loss[0], 0.5 * torch.nn.functional.cross_entropy(wanted[0], targets[0]))

@@ -7,12 +7,12 @@ import torch
 from aae_cli.nn.aae import AAE
 from aae_cli.nn.encoder import Encoder, gather_logits
 from aae_cli.objective.merging import (
+    co_occurrence,
     coupling,
     label_clusters,
     merge_clusters,
-    merge_together,
-    merged_shares,
-    shared_rows,
+    merge_restarts,
+    merged_proportions,
 )
 
 
@@ -86,7 +86,7 @@ def test_coupling_counts_where_views_land():
 def test_shared_rows_are_counted_within_a_seed_and_between_its_restarts():
     torch.manual_seed(0)
     model, x = AAE(4, 2, Encoder(4, 2, [4], 3, 1), classes=3, dims=1), torch.rand(50, 2)
-    joint, share = shared_rows(model, x, restarts=2)
+    joint, share = co_occurrence(model, x, restarts=2)
     with torch.no_grad():
         y = model.eval().encode(x.expand(4, -1, -1)).part("y").numpy()
     assert joint.shape == (2, 6, 6)
@@ -105,7 +105,7 @@ def together(memberships: list[list[int]]) -> np.ndarray:
 def test_restarts_are_merged_into_groups_that_mean_the_same():
     # Three restarts of three clusters of one truth, each in an order of its own; the last puts some rows elsewhere.
     rows = [[0, 5, 7]] * 20 + [[1, 3, 6]] * 20 + [[2, 4, 8]] * 20 + [[1, 3, 8]] * 5
-    groups = merge_together(together(rows), restarts=3, groups=3)
+    groups = merge_restarts(together(rows), restarts=3, groups=3)
     assert groups.shape == (3, 3) and len(set(groups[0].tolist())) == 3
     for own, order in zip(groups, ([0, 1, 2], [2, 0, 1], [1, 0, 2]), strict=True):
         assert own[order].tolist() == groups[0].tolist()
@@ -114,7 +114,7 @@ def test_restarts_are_merged_into_groups_that_mean_the_same():
 def test_every_restart_has_every_group():
     # The second restart has put all rows into one of its clusters, and uses the other hardly at all.
     rows = [[0, 2]] * 50 + [[1, 2]] * 49 + [[1, 3]]
-    for own in merge_together(together(rows), restarts=2, groups=2):
+    for own in merge_restarts(together(rows), restarts=2, groups=2):
         assert set(own.tolist()) == {0, 1}
 
 
@@ -126,15 +126,15 @@ def test_clusters_that_say_nothing_are_merged_without_a_word(groups):
     one, even, none = np.eye(8)[np.zeros(rows, int)], np.full((rows, 8), 1 / 8), np.zeros((rows, 8))
     for restarts in ([one, one], [even, even], [none, parted], [parted, one, even], [none, none]):
         y = np.concatenate(restarts, 1)
-        for own in merge_together(y.T @ y / rows, len(restarts), groups):
+        for own in merge_restarts(y.T @ y / rows, len(restarts), groups):
             assert set(own.tolist()) == set(range(groups))
 
 
 def test_sizes_are_found_unless_they_are_nearly_equal():
     groups = np.array([0, 0, 1, 1])
-    assert merged_shares(groups, np.array([0.3, 0.22, 0.24, 0.24]), 2).tolist() == [0.5, 0.5]
-    np.testing.assert_allclose(merged_shares(groups, np.array([0.5, 0.3, 0.1, 0.1]), 2), [0.8, 0.2])
-    assert merged_shares(groups, np.array([0.5, 0.5, 0, 0]), 2).tolist() == [1, 0]
+    assert merged_proportions(groups, np.array([0.3, 0.22, 0.24, 0.24]), 2).tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(merged_proportions(groups, np.array([0.5, 0.3, 0.1, 0.1]), 2), [0.8, 0.2])
+    assert merged_proportions(groups, np.array([0.5, 0.5, 0, 0]), 2).tolist() == [1, 0]
 
 
 def information(joint: np.ndarray, groups: np.ndarray) -> float:

@@ -22,8 +22,8 @@ from aae_cli.objective.terms import (
     NeighbourEmbedding,
     Reconstruction,
     SemiSupervised,
+    consistency_target,
     nearest_distance,
-    taught,
 )
 
 SCHEMA = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
@@ -146,10 +146,10 @@ def test_consistency_stops_the_gradient_of_its_target_and_ramps():
 def test_an_ensemble_teaches_the_mean_of_its_finite_models():
     logits = torch.randn(4, 5, 3)
     logits[2] = torch.nan
-    y, target = logits.softmax(-1), taught(forward(logits), 0.0, ensemble=2)
+    y, target = logits.softmax(-1), consistency_target(forward(logits), 0.0, ensemble=2)
     for model, expected in enumerate([(y[0] + y[1]) / 2] * 2 + [y[3]] * 2):
         torch.testing.assert_close(target[model], expected)
-    torch.testing.assert_close(taught(forward(logits), 0.0)[:2], y[:2])
+    torch.testing.assert_close(consistency_target(forward(logits), 0.0)[:2], y[:2])
 
 
 @pytest.mark.parametrize("schedule", ["joint", "alternating"])
@@ -262,7 +262,7 @@ def test_adversarial_views_are_harder_than_random_moves_of_the_same_length():
     for seed in range(5):
         torch.manual_seed(seed)
         moves = torch.nn.functional.normalize(torch.randn_like(batch().view), dim=-1)
-        random = cross_entropy(taught(given, 0.0), model.encode(batch().view + length * moves)).mean(1)
+        random = cross_entropy(consistency_target(given, 0.0), model.encode(batch().view + length * moves)).mean(1)
         assert hard > random
     hard.sum().backward()
     assert all(p.grad is not None for p in model.encoder.y.parameters())
@@ -274,12 +274,12 @@ def test_adversarial_views_are_harder_than_random_moves_of_the_same_length():
 def test_terms_side_by_side_on_a_gpu_give_the_losses_of_one_after_the_other(schedule):
     c = config(schedule, consistency={"weight": 1.0}, information={"weight": 0.1})
     runs = []
-    for aside in (False, True):
+    for concurrent in (False, True):
         torch.manual_seed(0)
         model = build_model(c, SCHEMA, 2).cuda()
         objective = build_objective(c, model, 3)
         for phase in objective.phases:
-            for branch in () if aside else (phase.own, *phase.branches):
+            for branch in () if concurrent else (phase.branch, *phase.term_branches):
                 branch.stream = branch.event = None
         torch.manual_seed(1)
         on_cpu = batch(2)

@@ -152,7 +152,7 @@ def test_neighbours_of_training_rows_are_found_once_and_looked_up():
     rows = torch.randint(50, (2, 20))
     far, near = neighbours(training[rows])
     assert (near == rows.unsqueeze(-1)).any(-1).equal(rows < 30)  # itself, where it is in the reference
-    neighbours.remember(training.split(7), 50)
+    neighbours.cache(training.split(7), 50)
     neighbours.reference.fill_(torch.nan)  # so that nothing can be looked for any more
     again, numbers = neighbours(training[rows], rows)
     torch.testing.assert_close(again, far, rtol=1e-4, atol=1e-5)

@@ -48,7 +48,7 @@ def test_labels_name_merged_clusters(tmp_path):
 
 @pytest.mark.parametrize("sizes", ["equal", "found"])
 def test_merged_clusters_are_held_to_the_sizes_asked_for(tmp_path, monkeypatch, sizes):
-    monkeypatch.setattr(merging, "EQUAL", 0.0)  # what so short a training finds is nearly equal
+    monkeypatch.setattr(merging, "EQUAL_TOLERANCE", 0.0)  # what so short a training finds is nearly equal
     settings = ["code.y.classes=3", "code.y.overcluster=3", "train.epochs=2", f"code.y.sizes={sizes}"]
     share = load(fit("clustering", read("digits")[:200], tmp_path / "run", *settings).folder, "cpu").model.encoder.share
     assert share.sum().item() == pytest.approx(1)
