@@ -1,5 +1,7 @@
-"""The wheel holds what a user needs; importing and asking for help stay light."""
+"""The wheel holds what a user needs; importing and asking for help stay light; one copy of the package is tested."""
 
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -7,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import aae_cli
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,7 +42,7 @@ def test_the_installed_wheel_finds_its_presets(wheel, tmp_path):
     (home / "borrowed.pth").write_text(f"{borrowed}\n")
     code = "import aae_cli, aae_cli.config.presets as c; print(aae_cli.__file__); print(len(c.preset_names()))"
     python = tmp_path / "venv" / "bin" / "python"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([python, "-E", "-c", code], capture_output=True, text=True, cwd=tmp_path)
     where, count = done.stdout.split()
     assert Path(where).is_relative_to(tmp_path / "venv")
     assert count == "31"
@@ -55,6 +59,18 @@ def test_light_commands_do_not_import_torch(arguments):
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+AAE = shutil.which("aae", path=Path(sys.executable).parent) or "aae"
+
+
+@pytest.mark.parametrize("words", [[AAE], [sys.executable, "-m", "aae_cli"], [sys.executable, "-c", "import aae_cli"]])
+def test_commands_import_the_package_that_the_tests_import(words):
+    """However the tests were started, and though the commands are started in the checkout."""
+    environment = {**os.environ, "PYTHONVERBOSE": "1"}
+    done = subprocess.run([*words, "--version"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f" {aae_cli.__file__}\n" in done.stderr, "another copy is imported"
 
 
 def test_the_top_level_holds_nothing_else():

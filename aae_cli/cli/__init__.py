@@ -10,18 +10,29 @@ import typer
 
 from ..version import __version__
 from . import classify, cluster, embed, evaluate, info, presets, sample, train
+from .help import Command, Group
 
 app = typer.Typer(
     name="aae",
+    cls=Group,
     help="Adversarial autoencoders from the shell: train one, then cluster, embed, classify and sample.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
-for module in (train, sample, embed, cluster, classify, evaluate, presets, info):
-    app.command(module.__name__.rpartition(".")[2])(module.command)
+for module, summary in (
+    (train, "Train a preset, and print the checkpoint's path."),
+    (sample, "Generate rows, or a grid of styles."),
+    (embed, "Turn rows into points."),
+    (cluster, "Assign rows to clusters."),
+    (classify, "Predict the class of rows."),
+    (evaluate, "Measure a model on held-out rows."),
+    (presets, "List the presets, or print one."),
+    (info, "Show what a checkpoint is and can do."),
+):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, cls=Command, short_help=summary, epilog=module.EXAMPLES)(module.command)
 
 
 def _version(wanted: bool) -> None:
@@ -33,7 +44,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -41,7 +52,7 @@ def _main(
 
 def main() -> None:
     """The ``aae`` executable."""
-    for number in range(3):  # a stream that came closed leads nowhere, lest the next file to be opened take its number
+    for number in range(3):  # a closed standard stream is opened on os.devnull, or the next file would take its number
         try:
             os.fstat(number)
         except OSError:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
 from .frame import frame, reporter
 from .options import (
@@ -19,21 +17,24 @@ from .options import (
     Quiet,
     Source,
     Verbose,
+    option,
 )
-from .rows import Rows, choose_checkpoint, load_model, say_written
+from .rows import Rows, Target, choose_checkpoint
+
+if TYPE_CHECKING:
+    from ..data.types import Data
+    from ..model.autoencoder import Autoencoder
 
 PRESETS = "aae train --preset semi-supervised (or dim-reduction-labels, dim-reduction-10d, clustering)"
-
-
-def can_classify(header: Any) -> bool:
-    labels = header.cluster_labels
-    return header.config.code.y is not None and labels is not None and any(label >= 0 for label in labels)
+EXAMPLES = """\
+aae classify mnist-mini:test | sort | uniq -c
+aae classify flowers.csv -c runs/semi-supervised --proba -o classes.parquet"""
 
 
 def command(
     data: Source,
     checkpoint: Checkpoint = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Write a column of probabilities for each class.")] = False,
+    proba: Annotated[bool, option("Output", "--proba", help="Write a column of probabilities for each class.")] = False,
     output: Output = None,
     format: Format = None,
     label_column: LabelColumn = None,
@@ -45,26 +46,23 @@ def command(
 ) -> None:
     """Write the predicted class of every row, one a line under the header `label`."""
     with frame(debug):
-        from ..output.writers import TableWriter, check_output, output_format
-
-        kind = output_format(output, format, pipe_input=data == "-", default="csv")
-        check_output(output)
+        target = Target.of(data, output, format)
         report = reporter(quiet, verbose)
-        source = Rows(data, format, label_column, columns)
+        rows = Rows.of(data, format, label_column, columns)
         path = choose_checkpoint(
-            checkpoint,
-            lambda header: can_classify(header) and source.fit(header),
-            f"classify {data}",
-            report,
-            PRESETS,
+            checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )
         assert path is not None
-        model = load_model(path, device)
-        with TableWriter(output, kind) as writer:
-            for rows in source.pieces(model.header):
-                probabilities = model.classify(rows.x)
-                if proba:
-                    writer.write({name: probabilities[:, i] for i, name in enumerate(model.classes)})
-                else:
-                    writer.write({"label": [model.classes[i] for i in probabilities.argmax(1)]})
-        say_written(writer.rows, output, report)
+        target.spare(path)
+        from ..model.load import load
+
+        model = load(path, device.value)
+        target.write((table(model, piece, proba) for piece in rows.pieces(model.header)), report)
+
+
+def table(model: Autoencoder, rows: Data, proba: bool) -> dict[str, Any]:
+    """The predicted class of each row, or the probability of each class."""
+    probabilities = model.classify(rows.x)
+    if proba:
+        return {name: probabilities[:, i] for i, name in enumerate(model.classes)}
+    return {"label": [model.classes[i] for i in probabilities.argmax(1)]}

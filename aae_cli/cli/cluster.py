@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ..errors import UsageError
 from .frame import frame, reporter
 from .options import (
@@ -21,20 +19,34 @@ from .options import (
     Seed,
     Source,
     Verbose,
+    option,
 )
-from .rows import Rows, check_plot, choose_checkpoint, fit, ids_and_labels, load_model, say_written
+from .rows import Fit, Rows, Target, ids_and_labels
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ..data.types import Data
+    from ..model.autoencoder import Autoencoder
+
+EXAMPLES = """\
+aae cluster mnist-mini:test --plot clusters.png -o clusters.csv
+aae cluster flowers.csv --fit -k 3 --label-column species"""
 
 
 def command(
     data: Source,
     checkpoint: Checkpoint = None,
-    fit_: Annotated[bool, typer.Option("--fit", help="Fit clustering on DATA itself, and keep the run.")] = False,
-    clusters: Annotated[int | None, typer.Option("-k", "--clusters", min=2, help="Number of clusters K.")] = None,
+    fit: Annotated[
+        bool, option("Model", "--fit", help="Fit the preset clustering on DATA itself, and keep the run.")
+    ] = False,
+    clusters: Annotated[
+        int | None,
+        option("Model", "-k", "--clusters", metavar="N", min=2, help="Number of clusters K (default: the preset's)."),
+    ] = None,
     plot: Annotated[
-        str | None, typer.Option("--plot", metavar="FILE", help="Draw cluster heads beside members as PNG.")
+        str | None,
+        option("Output", "--plot", metavar="FILE", help="Draw each cluster's head beside its members, as PNG."),
     ] = None,
     output: Output = None,
     format: Format = None,
@@ -46,61 +58,44 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Write the cluster of every row and how sure it is: id, cluster, confidence, label (where known)."""
+    """Write the cluster of every row and its probability: id, cluster, confidence, label (where known)."""
     with frame(debug):
-        from ..output.writers import TableWriter, check_output, output_format
-
-        kind = output_format(output, format, pipe_input=data == "-", default="csv")
-        check_output(output)
-        if fit_ and checkpoint is not None:
-            raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
-        check_plot(plot)
+        target = Target.of(data, output, format, plot)
         report = reporter(quiet, verbose)
-        source = Rows(data, format, label_column, columns)
-        path = None
-        if not fit_:
+        rows = Rows.of(data, format, label_column, columns)
+        fitting = Fit("clustering", fit, {"code.y.classes": clusters}, seed, device.value)
+        what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"
+        path = fitting.choose(rows, checkpoint, lambda can: can.clusters_into(clusters), what, report)
+        target.spare(path)
+        from ..model.load import load
 
-            def can(header: Any) -> bool:
-                y = header.config.code.y
-                unsupervised = header.config.phases.semi_supervised is None
-                right_number = clusters is None or (y is not None and y.classes == clusters)
-                return y is not None and unsupervised and right_number and source.fit(header)
-
-            path = choose_checkpoint(
-                checkpoint, can, f"cluster {data}" + (f" in {clusters}" if clusters else ""), report, None
-            )
-        if path is None:
-            if not fit_:
-                report.say("no run under ./runs clusters rows of this form: fitting clustering")
-            path = fit("clustering", source, {"code.y.classes": clusters}, seed, device, report)
-        model = load_model(path, device)
+        model = load(path, device.value)
         if clusters is not None and model.model.classes not in (0, clusters):
             raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")
-        first: tuple[np.ndarray, np.ndarray] | None = None
-        with TableWriter(output, kind) as writer:
-            for rows in source.pieces(model.header):
-                own, confidence = model.cluster(rows.x)
-                ids, labels = ids_and_labels(rows)
-                table: dict[str, Any] = {"id": ids, "cluster": own, "confidence": confidence}
-                if labels is not None:
-                    table["label"] = labels
-                if first is None:
-                    first = rows.x, own  # members to show
-                writer.write(table)
-            if plot is not None and first is not None:
-                picture(model, *first, plot)
-                report.say(f"drew {plot}")
-        say_written(writer.rows, output, report)
+        first: list[tuple[np.ndarray, np.ndarray]] = []  # the members that are drawn
+
+        def tables() -> Any:
+            for piece in rows.pieces(model.header):
+                table = table_of(model, piece)
+                if not first:
+                    first.append((piece.x, table["cluster"]))
+                yield table
+
+        target.write(tables(), report)
+        target.draw(lambda: picture(model, *first[0]), report)
 
 
-def picture(model: Any, x: np.ndarray, own: np.ndarray, plot: str) -> None:
-    """Cluster heads beside members for images, profiles for tables."""
-    from pathlib import Path
+def table_of(model: Autoencoder, rows: Data) -> dict[str, Any]:
+    """The most probable cluster of each row and its probability."""
+    known = ids_and_labels(rows)
+    cluster, confidence = model.cluster(rows.x)
+    return {"id": known.pop("id"), "cluster": cluster, "confidence": confidence, **known}
 
-    from ..files import write_whole
+
+def picture(model: Autoencoder, x: np.ndarray, clusters: np.ndarray) -> bytes:
+    """Cluster heads beside members for images, a map for tables."""
     from ..model.figures import cluster_figure, cluster_profiles
 
     if model.schema.kind == "image":
-        write_whole(Path(plot), cluster_figure(model, x, own))
-    else:
-        write_whole(Path(plot), cluster_profiles(model, model.embed(x), own))
+        return cluster_figure(model, x, clusters)
+    return cluster_profiles(model, model.embed(x), clusters)

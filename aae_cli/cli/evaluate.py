@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .frame import frame, reporter
-from .options import Checkpoint, Columns, Debug, Device, DeviceOption, Json, LabelColumn, Quiet, Seed, Verbose
-from .rows import Rows, choose_checkpoint, load_model
+from .options import (
+    Checkpoint,
+    Columns,
+    Debug,
+    Device,
+    DeviceOption,
+    InputFormat,
+    Json,
+    LabelColumn,
+    Quiet,
+    Seed,
+    Verbose,
+    option,
+)
+from .rows import Rows, choose_checkpoint
+
+if TYPE_CHECKING:
+    from ..data.types import Data
+    from ..model.autoencoder import Autoencoder
+    from ..output.reporter import Reporter
+
+EXAMPLES = """\
+aae evaluate
+aae evaluate mnist:test -c runs/clustering --metric nmi --metric ari --json"""
+PRESETS = "aae train --preset clustering (any preset will do; `aae presets` lists them)"
 
 
 def command(
@@ -20,12 +43,12 @@ def command(
     checkpoint: Checkpoint = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME", help="A metric by name; repeatable. [those that fit the variant]"),
+        option("Model", "--metric", metavar="NAME", help="Measure this (repeatable; default: what fits the variant)."),
     ] = None,
     samples: Annotated[
-        int, typer.Option("--samples", min=1, help="Samples of the Parzen window (log-likelihood).")
+        int, option("Model", "--samples", metavar="N", min=1, help="Samples of the Parzen window (default: 10000).")
     ] = 10_000,
-    format: Annotated[str | None, typer.Option("--format", metavar="F", help="Format of stdin. [csv]")] = None,
+    format: InputFormat = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
     seed: Seed = 0,
@@ -38,37 +61,36 @@ def command(
     """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model."""
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..model.abilities import Abilities
         from ..model.evaluation import checked_metric, evaluate, why_not
 
-        wanted = [checked_metric(name) for name in metric or []]
-        source = None if data is None else Rows(data, format, label_column, columns)
+        for name in metric or []:
+            checked_metric(name)
+        rows = None if data is None else Rows.of(data, format, label_column, columns)
         path = choose_checkpoint(
             checkpoint,
-            lambda header: (
-                all(why_not(Abilities(header), name, True) is None for name in wanted)
-                and (source is None or source.fit(header))
+            lambda can: (
+                all(why_not(can, name, True) is None for name in metric or [])
+                and (rows is None or rows.fit(can.header))
             ),
             "be evaluated" + (f" on {data}" if data else ""),
             report,
-            "aae train --preset clustering (any preset will do; `aae presets` lists them)",
+            PRESETS,
         )
         assert path is not None
-        model = load_model(path, device)
+        from ..model.load import load
         from ..output.card import metrics_table
 
-        validation = None
-        if source is None:
-            from ..training.splits import held_out_rows
-
-            splits = held_out_rows(model.header)
-            held_out = splits.held_out
-            if held_out is None:
-                held_out = (splits.train, "the training rows (none were held out)")
-            rows, said = held_out
-            validation = splits.validation if splits.test is not None else None
-            report.say(f"measuring on {said} of {rows.name}")
-        else:
-            rows = source.like(model.header)
-        measured = evaluate(model, rows, metric or None, validation=validation, samples=samples, seed=seed)
+        model = load(path, device.value)
+        measured_on, validation = (rows.like(model.header), None) if rows is not None else held_out(model, report)
+        measured = evaluate(model, measured_on, metric or None, validation=validation, samples=samples, seed=seed)
         print(json.dumps(measured) if as_json else metrics_table(measured))
+
+
+def held_out(model: Autoencoder, report: Reporter) -> tuple[Data, Data | None]:
+    """The rows that the model did not see, and other such rows to choose σ on."""
+    from ..training.splits import held_out_rows
+
+    splits = held_out_rows(model.header)
+    rows, name = splits.held_out or (splits.train, "the training rows (none were held out)")
+    report.say(f"measuring on {name} of {rows.name}")
+    return rows, splits.validation if splits.test is not None else None

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Json, Quiet, Verbose
 from .rows import choose_checkpoint
+
+if TYPE_CHECKING:
+    from ..model.checkpoint import Header
+
+EXAMPLES = """\
+aae info
+aae info -c runs/clustering --json"""
 
 
 def command(
@@ -20,7 +27,7 @@ def command(
     """Show a checkpoint's preset, data, measurements and what can be done with it."""
     with frame(debug):
         report = reporter(quiet, verbose)
-        path = choose_checkpoint(checkpoint, lambda header: True, "be shown", report, "aae train --preset quick")
+        path = choose_checkpoint(checkpoint, lambda can: True, "be shown", report, "aae train --preset quick")
         assert path is not None
         from ..model.checkpoint import read_header
 
@@ -41,17 +48,14 @@ def command(
                 print(f"{name:<16} {shown}")
 
 
-def describe(header: Any, path: str) -> dict[str, Any]:
+def describe(header: Header, path: str) -> dict[str, Any]:
     """A checkpoint in plain words and numbers."""
+    from ..model.abilities import Abilities
+
+    can = Abilities(header)
     config, schema, training = header.config, header.schema, dict(header.training or {})
     metrics = training.pop("metrics", {})
     training.pop("cluster_sizes", None)
-    named = header.cluster_labels is not None and any(label >= 0 for label in header.cluster_labels)
-    can = ["embed", "sample"]
-    if config.code.y is not None:
-        can.append("cluster")
-        if named:
-            can.append("classify")
     facts: dict[str, Any] = {
         "checkpoint": path,
         "preset": header.title,
@@ -61,14 +65,14 @@ def describe(header: Any, path: str) -> dict[str, Any]:
         "data": training.pop("data", config.data.source),
         "row": f"{schema.kind} {' × '.join(map(str, schema.shape))}",
         "classes": list(schema.classes or ()),
-        "can": can,
+        "can": can.commands,
         "code": {name: part for name, part in config.code.model_dump(mode="json").items() if part},
         "training": {name: value for name, value in training.items() if value not in ([], None)},
         "metrics": metrics,
     }
-    if named and config.phases.semi_supervised is None:
+    if can.named and not can.learned_with_labels:
         names = schema.classes or ()
-        facts["cluster_labels"] = [names[i] if i >= 0 else "" for i in header.cluster_labels]
+        facts["cluster_labels"] = [names[i] if i >= 0 else "" for i in header.cluster_labels or ()]
     facts["config"] = config.model_dump(mode="json")
     facts["schema"] = schema.to_json()
     return facts

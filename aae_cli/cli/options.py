@@ -1,9 +1,9 @@
-"""The options that commands share, declared once."""
+"""The options that commands share, declared once, in the groups in which ``--help`` shows them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,41 +21,56 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto picks CUDA, MPS or the CPU.")]
+def option(group: str, *names: str, help: str, **more: Any) -> Any:
+    """An option of one of the groups of ``help.GROUPS``; a default that matters is part of its help text."""
+    return typer.Option(*names, help=help, rich_help_panel=group, show_default=False, **more)
+
+
+SOURCE_HELP = (
+    "A name (mnist, mnist:test, mnist-mini, digits, …), a file (.npz .npy .csv .tsv .parquet, IDX), a folder of images, "
+    "an image, or - for stdin."
+)
+Source = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE_HELP)]
+LabelColumn = Annotated[
+    str | None, option("Data", "--label-column", metavar="NAME", help="Column that holds the labels (default: label).")
+]
+Columns = Annotated[
+    str | None, option("Data", "--columns", metavar="A,B,…", help="Feature columns of a table (default: all others).")
+]
+InputFormat = Annotated[str | None, option("Data", "--format", metavar="F", help="Format of stdin (default: csv).")]
+
 Checkpoint = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "Model",
         "-c",
         "--checkpoint",
         metavar="PATH",
-        help="Run folder or model.safetensors. Default: $AAE_CHECKPOINT, else the newest fitting run under ./runs.",
+        help="Run folder or model.safetensors (default: $AAE_CHECKPOINT, else the newest fitting run under ./runs).",
     ),
 ]
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A name (mnist, mnist:test, mnist-mini, digits, …), a file (.npz .npy .csv .tsv .parquet, IDX), "
-        "a folder of images, an image, or - for stdin.",
-    ),
-]
+Seed = Annotated[int, option("Model", "--seed", metavar="N", min=0, max=2**31 - 1, help="Random seed (default: 0).")]
+
 Output = Annotated[
-    str | None, typer.Option("-o", "--output", metavar="FILE|-", help="Where to write; - is stdout, the default.")
+    str | None, option("Output", "-o", "--output", metavar="FILE|-", help="File to write (default: -, stdout).")
 ]
 Format = Annotated[
     str | None,
-    typer.Option(
-        "--format", metavar="F", help="csv, tsv, parquet, ndjson, json, npz or npy; also the format of stdin."
+    option(
+        "Output", "--format", metavar="F", help="csv, tsv, parquet, ndjson, json, npz or npy; also the format of stdin."
     ),
 ]
-LabelColumn = Annotated[
-    str | None, typer.Option("--label-column", metavar="NAME", help="The column that holds labels (default: label).")
+Json = Annotated[bool, option("Output", "--json", help="Print the report as JSON.")]
+
+DeviceOption = Annotated[
+    Device,
+    option(
+        "Run",
+        "--device",
+        metavar="auto|cpu|cuda|mps",
+        help="Device to compute on; auto picks CUDA, MPS or the CPU (default: auto).",
+    ),
 ]
-Columns = Annotated[
-    str | None, typer.Option("--columns", metavar="A,B,…", help="The feature columns of a table (default: all others).")
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of every random choice.")]
+Quiet = Annotated[bool, option("Run", "-q", "--quiet", help="Print only warnings and errors.")]
+Verbose = Annotated[bool, option("Run", "-v", "--verbose", help="Print every progress line.")]
+Debug = Annotated[bool, option("Run", "--debug", help="Show a traceback on errors.")]

@@ -1,29 +1,22 @@
-"""What the commands share: options, the frame that turns errors into exit codes, and the choice of a checkpoint."""
+"""What the commands that read DATA share: the rows, the choice of a checkpoint, and the loop from rows to a table."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, DataError, UsageError
-from .options import Device
+from ..errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
-    from ..data.types import Data, Schema
+    from ..data.read import Head
+    from ..data.types import Data
+    from ..model.abilities import Abilities
     from ..model.checkpoint import Header
     from ..output.reporter import Reporter
-
-
-def check_plot(plot: str | None) -> None:
-    """Pictures are PNG. Raises UsageError for another suffix, AaeError for a place that cannot be written."""
-    from ..output.writers import check_output
-
-    if plot is not None and Path(plot).suffix.lower() not in (".png", ""):
-        raise UsageError(f"--plot {plot}: pictures are written as PNG", "name it .png")
-    check_output(plot)
 
 
 def listed(columns: str | None) -> list[str] | None:
@@ -32,12 +25,16 @@ def listed(columns: str | None) -> list[str] | None:
 
 
 def choose_checkpoint(
-    given: str | None, can: Callable[[Header], bool], what: str, reporter: Reporter, presets: str | None
+    given: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter, presets: str | None
 ) -> Path | None:
-    """-c, else $AAE_CHECKPOINT, else the newest finished run under ./runs that can do it; the choice is said.
+    """-c, else $AAE_CHECKPOINT, else the newest finished run under ./runs that can do it; the choice is reported.
 
     Args:
+        what: the task, as a verb with its object.
         presets: what to train where there is none; None returns None instead of raising.
+
+    Raises:
+        CheckpointError: no run can do it.
     """
     if given is not None:
         return Path(given)
@@ -45,9 +42,10 @@ def choose_checkpoint(
     if variable:
         reporter.say(f"using {variable} ($AAE_CHECKPOINT)")
         return Path(variable)
+    from ..model.abilities import Abilities
     from ..model.checkpoint import newest_run
 
-    folder = newest_run(can)
+    folder = newest_run(lambda header: can(Abilities(header)))
     if folder is not None:
         reporter.say(f"using {folder}, the newest run that can {what} (choose with -c)")
         return folder
@@ -56,13 +54,29 @@ def choose_checkpoint(
     raise CheckpointError(f"no finished run under ./runs can {what}", f"train one first: {presets}")
 
 
+@dataclass(frozen=True)
 class Rows:
-    """DATA of a command: as it stands, or in the form that a checkpoint remembers."""
+    """DATA of a command: as it stands, or in the form that a checkpoint remembers.
 
-    def __init__(self, source: str, format: str | None, label_column: str | None, columns: str | None) -> None:
-        self.source, self.label_column, self.columns = source, label_column, listed(columns)
-        self.format = format if source == "-" else None
-        self._form: Schema | None = None
+    Attributes:
+        format: of stdin; files are told by their suffix.
+    """
+
+    source: str
+    format: str | None
+    label_column: str | None
+    columns: list[str] | None
+
+    @classmethod
+    def of(cls, source: str, format: str | None, label_column: str | None, columns: str | None) -> Rows:
+        """Rows as the options name them."""
+        return cls(source, format if source == "-" else None, label_column, listed(columns))
+
+    @cached_property
+    def _head(self) -> Head:
+        from ..data.read import Head
+
+        return Head(self.source, **self._options(self.label_column))
 
     def plain(self) -> Data:
         """As it stands. Raises DataError."""
@@ -83,14 +97,10 @@ class Rows:
         return pieces(self.source, **self._options(self._label_column(header)), like=header.schema)
 
     def _label_column(self, header: Header) -> str | None:
-        """The one that was given, else the one that the checkpoint was trained with, if that is here."""
-        from ..data.read import head
-
+        """The one that was given, else the one that the checkpoint was trained with, where these rows have it."""
         remembered = header.config.data.label_column
-        if self.label_column is None and remembered is not None:
-            with suppress(DataError):
-                head(self.source, **self._options(remembered), like=header.schema)
-                return remembered
+        if self.label_column is None and remembered is not None and self._head.fits(header.schema, remembered):
+            return remembered
         return self.label_column
 
     def _options(self, label_column: str | None) -> dict[str, Any]:
@@ -98,19 +108,9 @@ class Rows:
 
     def fit(self, header: Header) -> bool:
         """Whether a run was trained on rows of this form, as far as names and shapes tell."""
-        from ..data.read import head
-
-        ours = header.schema
-        try:
-            if self._form is None:
-                self._form = head(self.source, **self._options(self.label_column)).schema
-        except DataError:  # such as a column of text, which a checkpoint that knows its columns passes over
-            try:
-                head(self.source, **self._options(self._label_column(header)), like=ours)
-            except DataError:
-                return False
-            return True
-        theirs = self._form
+        ours, theirs = header.schema, self._head.schema
+        if theirs is None:  # such as a column of text, which a checkpoint that knows its columns does not need
+            return self._head.fits(ours, self._label_column(header))
         if ours.kind == "table" and ours.columns and theirs.columns:
             return set(ours.columns) <= set(theirs.columns)
         if ours.kind == theirs.kind == "image":
@@ -118,48 +118,131 @@ class Rows:
         return ours.size == theirs.size
 
 
-def load_model(path: Path, device: Device) -> Any:
-    from ..model.load import load
+def refuse_overwriting(output: str | None, source: str) -> None:
+    """UsageError where an output is one of the files that a command reads, under whatever name.
 
-    return load(path, device.value)
-
-
-def fit(preset: str, rows: Rows, flags: dict[str, Any], seed: int, device: Device, reporter: Reporter) -> Path:
-    """Fit a preset on DATA itself and keep the run."""
-    from ..training.api import train
-
-    flags = {
-        **flags,
-        "train.seed": seed,
-        "data.source": rows.source,
-        "data.label_column": rows.label_column,
-        "data.columns": rows.columns,
-    }
-    run = train(preset, rows.plain(), flags=flags, device=device.value, all_rows=True, reporter=reporter)
-    reporter.say(f"the fitted model is kept in {run.folder}")
-    return run.folder
+    Args:
+        source: a data source, ``file[key]`` included, or a checkpoint; a folder stands for the files in it.
+    """
+    if output in (None, "-") or not os.path.exists(str(output)):
+        return
+    read = Path(source if os.path.exists(source) else source.partition("[")[0])
+    target = Path(str(output)).resolve()
+    if read.is_file() and os.path.samefile(read, target):
+        raise UsageError(f"-o {output} is {source} itself, which is being read", "choose another name")
+    if read.is_dir() and read.resolve() in target.parents:
+        raise UsageError(f"-o {output} lies in {source}, which is being read", "choose another place")
 
 
-def ids_and_labels(data: Data) -> tuple[Any, list[str] | None]:
-    """The id column of an output, and the labels where known."""
+@dataclass(frozen=True)
+class Target:
+    """Where a command's table goes, checked before any work is done. ``plot``: a picture beside it."""
+
+    output: str | None
+    format: str
+    plot: str | None
+
+    @classmethod
+    def of(cls, data: str, output: str | None, format: str | None, plot: str | None = None) -> Target:
+        """The target that the options name.
+
+        Raises:
+            UsageError: a format that cannot be written. AaeError: a place that cannot be written to.
+        """
+        from ..output.writers import check_output, output_format
+
+        kind = output_format(output, format, pipe_input=data == "-", default="csv")
+        for written in (output, plot):
+            refuse_overwriting(written, data)
+        check_output(output)
+        if plot is not None and Path(plot).suffix.lower() not in (".png", ""):
+            raise UsageError(f"--plot {plot}: pictures are written as PNG", "name it .png")
+        check_output(plot)
+        return cls(output, kind, plot)
+
+    def spare(self, checkpoint: Path) -> None:
+        """Refuse to write over the checkpoint that is read. Raises UsageError."""
+        for written in (self.output, self.plot):
+            refuse_overwriting(written, str(checkpoint))
+
+    def write(self, tables: Iterable[Mapping[str, Any]], reporter: Reporter) -> None:
+        """Write a table that comes piece by piece, each a mapping from column names to values."""
+        from ..output.writers import TableWriter
+
+        with TableWriter(self.output, self.format) as writer:
+            for table in tables:
+                writer.write(table)
+        if self.output not in (None, "-"):
+            reporter.say(f"wrote {writer.rows} rows to {self.output}")
+
+    def draw(self, picture: Callable[[], bytes], reporter: Reporter) -> None:
+        """Write the picture, where one is asked for."""
+        if self.plot is None:
+            return
+        from ..files import write_whole
+
+        write_whole(Path(self.plot), picture())
+        reporter.say(f"drew {self.plot}")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What to fit on DATA itself where no run can do a task, or where it is asked for.
+
+    Attributes:
+        wanted: with ``--fit``, whatever runs there are.
+        flags: dotted keys of the preset → values.
+    """
+
+    preset: str
+    wanted: bool
+    flags: dict[str, Any]
+    seed: int
+    device: str
+
+    def choose(
+        self,
+        rows: Rows,
+        checkpoint: str | None,
+        can: Callable[[Abilities], bool],
+        what: tuple[str, str],
+        reporter: Reporter,
+    ) -> Path:
+        """A checkpoint that is there, else one that is fitted now.
+
+        Args:
+            what: the task, as "cluster DATA" and as "clusters rows of this form".
+        """
+        if self.wanted and checkpoint is not None:
+            raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
+        path = None
+        if not self.wanted:
+            path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what[0], reporter, None)
+            if path is None:
+                reporter.say(f"no run under ./runs {what[1]}: fitting {self.preset}")
+        return path if path is not None else self._fitted(rows, reporter)
+
+    def _fitted(self, rows: Rows, reporter: Reporter) -> Path:
+        from ..training.api import train
+
+        own = {"train.seed": self.seed, "data.source": rows.source}
+        own |= {"data.label_column": rows.label_column, "data.columns": rows.columns}
+        run = train(
+            self.preset,
+            rows.plain(),
+            flags={**self.flags, **own},
+            device=self.device,
+            all_rows=True,
+            reporter=reporter,
+        )
+        reporter.say(f"the fitted model is kept in {run.folder}")
+        return run.folder
+
+
+def ids_and_labels(data: Data) -> dict[str, Any]:
+    """The id column of an output, and the label column where labels are known."""
     import numpy as np
 
     ids = list(data.ids) if data.ids is not None else np.arange(data.first, data.first + len(data))
-    return ids, data.label_names
-
-
-def class_index(model: Any, label: str) -> int:
-    """A class by its name.
-
-    Raises:
-        UsageError: the model has no such class.
-    """
-    if label in model.classes:
-        return int(model.classes.index(label))
-    known = ", ".join(model.classes[:20])
-    raise UsageError(f"--label {label}: no such class", f"the model's classes are {known}" if known else None)
-
-
-def say_written(rows: int, output: str | None, reporter: Reporter) -> None:
-    if output not in (None, "-"):
-        reporter.say(f"wrote {rows} rows to {output}")
+    labels = data.label_names
+    return {"id": ids} if labels is None else {"id": ids, "label": labels}

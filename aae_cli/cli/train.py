@@ -6,55 +6,94 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ..errors import UsageError
 from ..output.reporter import to_stderr
 from .frame import frame, reporter
-from .options import Columns, Debug, Device, DeviceOption, Json, LabelColumn, Precision, Quiet, Verbose
+from .options import (
+    Columns,
+    Debug,
+    Device,
+    DeviceOption,
+    InputFormat,
+    Json,
+    LabelColumn,
+    Precision,
+    Quiet,
+    Verbose,
+    option,
+)
 from .rows import listed
+
+EXAMPLES = """\
+aae train --preset clustering -k 20
+aae train --preset semi-supervised --data flowers.csv --label-column species --labels 15
+aae train --preset clustering --set code.z.dims=8 --dry-run"""
 
 
 def command(
     preset: Annotated[
         str | None,
-        typer.Option("-p", "--preset", metavar="NAME|FILE", help="A preset (`aae presets`) or a YAML file. [quick]"),
+        option(
+            "Model", "-p", "--preset", metavar="NAME|FILE", help="Preset (`aae presets`) or YAML file (default: quick)."
+        ),
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="DATA", help="A name, a path or - for stdin.")] = None,
+    data: Annotated[
+        str | None,
+        option("Data", "--data", metavar="DATA", help="A name, a path or - for stdin (default: the preset's own)."),
+    ] = None,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="DIR", help="Run folder. [runs/<preset>]")
+        str | None, option("Output", "-o", "--output", metavar="DIR", help="Run folder (default: runs/<preset>).")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the preset; repeatable.")
+        list[str] | None,
+        option("Model", "--set", metavar="KEY=VALUE", help="Change one key of the preset (repeatable)."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the data.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Rows in a step.")] = None,
+    epochs: Annotated[int | None, option("Model", "--epochs", metavar="N", min=1, help="Passes over the data.")] = None,
+    batch_size: Annotated[
+        int | None, option("Model", "--batch-size", metavar="N", min=1, help="Rows in a step.")
+    ] = None,
     labels: Annotated[
-        str | None, typer.Option("--labels", metavar="N", help="Labelled rows to use: N, 20%, all or none.")
+        str | None, option("Data", "--labels", metavar="N", help="Labelled rows to use: N, 20%, all or none.")
     ] = None,
-    clusters: Annotated[int | None, typer.Option("-k", "--clusters", min=2, help="Number of clusters K.")] = None,
+    clusters: Annotated[
+        int | None, option("Model", "-k", "--clusters", metavar="N", min=2, help="Number of clusters K.")
+    ] = None,
     restarts: Annotated[
-        int | None, typer.Option("--restarts", min=1, help="Models trained at once; a label-free score keeps one.")
+        int | None,
+        option(
+            "Model",
+            "--restarts",
+            metavar="N",
+            min=1,
+            help="Models to train at once; a label-free score keeps the best.",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of every random choice.")] = None,
+    seed: Annotated[int | None, option("Model", "--seed", metavar="N", min=0, help="Random seed (default: 0).")] = None,
     device: DeviceOption = Device.auto,
     precision: Annotated[
-        Precision | None, typer.Option("--precision", help="Of matrix products; weights stay fp32.")
+        Precision | None,
+        option(
+            "Run",
+            "--precision",
+            metavar="fp32|tf32|bf16",
+            help="Precision of matrix products (weights stay fp32; default: tf32 on CUDA, else fp32).",
+        ),
     ] = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
-    format: Annotated[str | None, typer.Option("--format", metavar="F", help="Format of stdin. [csv]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is in -o DIR.")] = False,
+    format: InputFormat = None,
+    resume: Annotated[bool, option("Output", "--resume", help="Continue an unfinished run.")] = False,
+    force: Annotated[bool, option("Output", "--force", help="Replace what is in -o DIR.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved config and plan; train nothing.")
+        bool,
+        option("Run", "--dry-run", help="Print the config that would be trained, with reasons; train nothing."),
     ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train a preset; prints the path of the checkpoint."""
+    """Train a preset, and print the path of the checkpoint."""
     with frame(debug):
         flags = {
             "data.source": data,
@@ -71,7 +110,7 @@ def command(
         if resume and force:
             raise UsageError("--resume goes on with a run, --force replaces it", "give one of them")
         from ..config.presets import preset_title
-        from ..config.resolve import resolve_given, to_yaml
+        from ..config.resolve import resolve_given, to_commented_yaml
 
         chosen = preset or "quick"
         if resume and preset is None and output is not None:
@@ -93,7 +132,12 @@ def command(
         )
         if dry_run:
             adapted = prepare(config, options).plan.adapted
-            print(json.dumps(adapted.config.model_dump(mode="json")) if as_json else to_yaml(adapted.config), end="")
+            comments = {decision.key: decision.comment for decision in adapted.decisions}
+            plain, whole = (
+                json.dumps(adapted.config.model_dump(mode="json")),
+                to_commented_yaml(adapted.config, comments),
+            )
+            print(plain if as_json else whole, end="")
             return
         from ..distributed import started_by_torchrun
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ..errors import UsageError
-from ..text import did_you_mean
+from ..text import clean, did_you_mean
 
 MAX_PRESET_BYTES = 64 * 1024
 
@@ -56,7 +56,15 @@ def preset_title(name_or_file: str) -> str:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """safe_load without aliases: presets need none, and nested ones can expand without bound."""
+    """safe_load that refuses aliases, which can expand without bound, and keys that are there twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            names = [key.value for key, _ in node.value]
+            twice = next((key for key, _ in node.value if names.count(key.value) > 1), node)
+            raise yaml.MarkedYAMLError(None, None, f"the key {clean(twice.value)} is there twice", twice.start_mark)
+        return mapping
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

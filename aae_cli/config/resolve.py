@@ -134,3 +134,30 @@ def _section_of(section: Any, name: str) -> Any:
 def to_yaml(config: Config) -> str:
     """The whole resolved config as YAML, which ``aae train --preset FILE`` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def to_commented_yaml(config: Config, comments: Mapping[str, str]) -> str:
+    """The same with one key a line, some with a comment behind it.
+
+    Args:
+        comments: dotted key → comment.
+    """
+    lines: list[str] = []
+    path: list[str] = []
+    for line in yaml.dump(
+        config.model_dump(mode="json"), Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=10**6
+    ).splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        path[depth:] = [line.strip().partition(":")[0]]
+        comment = comments.get(".".join(path))
+        lines.append(line if comment is None else f"{line}  # {comment}")
+    return "\n".join(lines) + "\n"
+
+
+class _BlockDumper(yaml.SafeDumper):
+    """Mappings in block style, lists in one line."""
+
+
+_BlockDumper.add_representer(
+    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)

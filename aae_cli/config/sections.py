@@ -49,7 +49,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class About(_Section):
-    """What ``aae presets`` says."""
+    """What ``aae presets`` lists: the section of the paper, a summary, and minutes on one CPU thread."""
 
     section: str = ""
     summary: str = ""
@@ -57,12 +57,14 @@ class About(_Section):
 
 
 class DataConfig(_Section):
-    """Which rows, and how they reach the networks.
+    """Which rows are read, and how they are scaled.
 
+    ``source``: a name or a path, as after ``--data``.
     ``labels``: how many labelled rows may be used, evenly over the classes: none, all, a count, or a share (20%).
-    ``validation``: rows held out of training to name clusters, choose among restarts and fit σ (a share, or a count).
-    ``scaling``: unit = pixels in [0, 1]; standard = zero mean and unit variance per feature; auto = unit for images.
-    ``kind``: read numbers as pixels or as a table, whatever they look like. ``label_column``, ``columns``: of a table.
+    ``validation``: rows held out of training (a share, or a count); they name clusters, choose among restarts and fit σ.
+    ``scaling``: unit = pixels in [0, 1]; standard = zero mean and unit variance per feature.
+    ``kind``: read numbers as pixels or as a table, whatever they look like.
+    ``label_column``, ``columns``: the label column and the feature columns of a table.
     """
 
     source: str = "mnist"
@@ -75,15 +77,14 @@ class DataConfig(_Section):
 
 
 class YCode(_Section):
-    """q(y|x): a softmax over ``classes`` (auto = the number of label classes; of a map without labels, 20 heads, or one for
-    30 rows where that is fewer).
+    """q(y|x), a softmax over ``classes`` categories.
 
-    ``overcluster``: training starts without labels, with this many times ``classes`` clusters (more where that would be
-    fewer than 30; fewer, but at least 3 times, where each would have less than 60 rows); at ``train.merge_at`` they are
-    merged into ``classes``, by how often second views cross between them and by labels, where some may be used.
-    ``sizes``: what merged clusters are held to: equal sizes, or those found while merging (unless these are nearly equal),
-    with a linear classifier of labelled rows those that it finds; auto = equal on images, found on tables.
-    Ours, not the paper's.
+    ``overcluster``: train without labels first, with this many clusters for each category. After ``train.merge_at`` of
+    the epochs they are merged into ``classes`` categories: clusters that second views of a row often cross, or that
+    labelled rows assign to one class, belong together.
+    ``sizes``: the category proportions that training aims at after the merging: equal, or as found (by the merging, or by a
+    linear classifier on labelled rows).
+    ``overcluster`` and ``sizes`` are ours, not the paper's.
     """
 
     classes: Annotated[int, Field(ge=2, le=100_000)] | Literal["auto"] = "auto"
@@ -93,9 +94,10 @@ class YCode(_Section):
 
 
 class ZCode(_Section):
-    """q(z|x), section 2: deterministic, gaussian (reparametrised), or universal (``noise_dims`` of η join the input).
+    """q(z|x), a linear code of ``dims`` dimensions, with a posterior of section 2.
 
-    ``std``: of a gaussian posterior, for all rows alike; null = learned, one a row.
+    ``posterior``: deterministic; gaussian (reparametrised); universal (``noise_dims`` values of noise η join the input).
+    ``std``: a fixed standard deviation of the gaussian posterior; null = learned, one for each row.
     """
 
     dims: Annotated[int, Field(ge=1, le=65536)] = 2
@@ -111,9 +113,9 @@ class Code(_Section):
 
 
 class Encoder(_Section):
-    """``noise``: std of Gaussian noise added to the input, ``dropout``: share of inputs set to 0; in training only.
+    """The encoder's body.
 
-    dropout: auto = 0.2 on images, 0 on tables.
+    ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0. Both in training only.
     """
 
     hidden: Widths = (1000, 1000)
@@ -125,8 +127,8 @@ class Encoder(_Section):
 class Heads(_Section):
     """The cluster heads W_C of section 7.
 
-    ``learned``: else W_C = ``scale``·I. ``eta``: heads start apart, and those closer than this are pushed apart with
-    ``weight``·(η − distance).
+    ``learned``: whether W_C is trained; otherwise W_C = ``scale``·I.
+    ``eta``: heads start at least this far apart; closer pairs are penalised by ``weight``·(η − distance).
     """
 
     learned: bool = True
@@ -136,10 +138,7 @@ class Heads(_Section):
 
 
 class Decoder(_Section):
-    """``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7).
-
-    auto = heads, but of a table without labels z alone: y is left out, unless ``code.y.classes`` says how many heads.
-    """
+    """The decoder. ``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7)."""
 
     hidden: Widths = (1000, 1000)
     batch_norm: bool = False
@@ -150,10 +149,13 @@ class Decoder(_Section):
 
 
 class Prior(_Section):
-    """p(z) or p(y). gaussian: ``std``. mixture: petals (below). swiss-roll: ``radius``, ``turns``, ``width``.
+    """p(z) or p(y).
 
-    ``std``: auto = 1, but 3 where ``decoder.input: auto`` leaves y out.
-    mixture: ``components`` 2-D Gaussians (auto = one a class, else 10) at ``radius`` with a long radial axis.
+    gaussian: N(0, ``std``²·I). categorical: one-hot vectors.
+    mixture: ``components`` Gaussians in two dimensions, like petals: centres at ``radius``, with ``radial_std`` along the
+    radius and ``tangential_std`` across it.
+    swiss-roll: a spiral of ``turns`` turns that ends at ``radius``, with noise of std ``width``; labels can be tied to its
+    ``components`` stretches.
     """
 
     name: Literal["gaussian", "mixture", "swiss-roll", "categorical"] = "gaussian"
@@ -167,12 +169,13 @@ class Prior(_Section):
 
 
 class Adversary(_Section):
-    """One code part's discriminator. ``labels``: it also sees a one-hot label with an extra unlabelled class (2.3).
+    """The prior and the discriminator of one code part.
 
-    ``apart``: the discriminator of z also sees y (or the label given to the decoder), so that z fits its prior whatever
-    the content is: style apart from content. Ours, not the paper's.
-    ``noise``: std of Gaussian noise on the discriminator's inputs. ``weight``: of the encoder's loss, reached linearly
-    over the first ``ramp`` share of training; auto = 1, but 0.1 where ``decoder.input: auto`` leaves y out.
+    ``labels``: the discriminator also sees a one-hot label, with an extra class for unlabelled rows (section 2.3).
+    ``apart``: the discriminator of z also sees y (or the label given to the decoder), so that z matches its prior within
+    every category and holds the style alone. Ours, not the paper's.
+    ``noise``: std of Gaussian noise on the discriminator's inputs.
+    ``weight``: of the encoder's loss against this discriminator, reached linearly over the first ``ramp`` share of training.
     """
 
     prior: Prior = Prior()
@@ -197,29 +200,26 @@ class Optimizer(_Section):
 
 
 class Reconstruction(_Section):
-    """½‖x − x̂‖², summed over features, mean over the batch.
-
-    ``weight``: auto = 0.003 on images, 1 on tables, whose few columns make a small sum.
-    """
+    """½‖x − x̂‖², summed over features, mean over the batch."""
 
     weight: NonNegative | Literal["auto"] = 1.0
     optimizer: Optimizer = Optimizer()
 
 
 class Regularisation(_Section):
-    """Discriminators, and in the alternating schedule generators as well, use ``optimizer``."""
+    """The optimiser of the discriminators; in the alternating schedule, of the generator step too."""
 
     optimizer: Optimizer = Optimizer()
 
 
 class SemiSupervised(_Section):
-    """Cross-entropy of q(y|x) on a labelled batch.
+    """Cross-entropy of q(y|x) on a labelled batch (section 5).
 
-    ``weight``: auto = 0.2 on tables; on images 0.2 + 2·(share of labelled rows), as a handful must not outweigh what all
-    the other rows say. ``batch_size``: labelled rows a step; auto = 100 for every 10,000 labels, from 100 to twice the
-    batch. ``linear``: share of a linear classifier of the labelled rows in what the consistency term teaches, the rest
-    being the model's own q(y|x); auto = 0.75 on tables, 0 on images. With ``code.y.sizes`` found, labelled rows, which are
-    dealt evenly, are weighed by how the classes share all rows, as the classifier finds it. Ours, not the paper's.
+    ``batch_size``: labelled rows in a step. ``augment``: use second views of them.
+    ``linear``: share of a linear classifier on the labelled rows in the consistency target; q(y|x) has the rest. Where
+    ``code.y.sizes`` is found, this classifier also estimates the class proportions among all rows, and the cross-entropy is
+    adjusted for them, as labelled rows are drawn evenly over the classes. Ours, not the paper's.
+    ``optimizer``: of this phase in the alternating schedule; null = that of the reconstruction.
     """
 
     weight: NonNegative | Literal["auto"] = 1.0
@@ -231,11 +231,11 @@ class SemiSupervised(_Section):
 
 
 class Consistency(_Section):
-    """Cross-entropy from the stop-gradient q(y|x) to q(y|view); a view is an ``augment``-ed x. Ours, not the paper's.
+    """Cross-entropy from q(y|x), held constant, to q(y|view), where a view is an augmented x. Ours, not the paper's.
 
-    ``radius``: the view is also moved in the direction that changes q(y|view) most, by this share of the distance to the
-    nearest other row of the batch (0 = not). ``ensemble``: of several restarts, the mean of their q(y|x) is taught,
-    once their categories mean the same: merged together, or named by labels.
+    ``radius``: also move the view in the direction that changes q(y|view) most, by this share of the distance to the nearest
+    other row of the batch (0 = do not).
+    ``ensemble``: use the mean q(y|x) of all restarts as the target, once their categories mean the same.
     """
 
     weight: NonNegative = 0.0
@@ -245,17 +245,14 @@ class Consistency(_Section):
 
 
 class NeighbourEmbedding(_Section):
-    """In the representation, a view lies nearer to its row than views of other rows do. Ours, not the paper's.
-
-    ``weight``: auto = 3 on tables, 0 on images.
-    """
+    """Contrastive loss on the representation: a view lies nearer to its row than views of other rows do. Ours."""
 
     weight: NonNegative | Literal["auto"] = 0.0
     ramp: Fraction = 0.0
 
 
 class Information(_Section):
-    """−(balance·H(mean y) − mean H(y)) over a batch: every cluster in use, each point sure. Ours, not the paper's."""
+    """−(``balance``·H(mean y) − mean H(y)) over a batch: all clusters are used, each row is assigned clearly. Ours."""
 
     weight: NonNegative = 0.0
     balance: NonNegative = 4.0
@@ -263,7 +260,7 @@ class Information(_Section):
 
 
 class Phases(_Section):
-    """alternating: one forward pass and optimiser a phase, as in the paper. joint: one encoder pass for all."""
+    """``schedule``: alternating = a forward pass and an optimiser a phase, as in the paper; joint = one encoder pass."""
 
     schedule: Literal["joint", "alternating"] = "joint"
     reconstruction: Reconstruction = Reconstruction()
@@ -275,13 +272,14 @@ class Phases(_Section):
 
 
 class Augment(_Section):
-    """A second view of a row. Images: ``shift`` (share of the side), ``rotation`` and ``shear`` (degrees, ratio), ``scale``,
-    ``elastic`` (std of smooth displacements, as a share of the side).
+    """Second views of rows.
 
-    ``rows``: every training row is such a view, in every phase, as if there were more rows.
-    Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none), Gaussian ``noise`` (its length
-    as a share of the distance to these rows; without them, its std in standardised features; auto = a quarter of that
-    distance in each of the D columns, √D/4 in all, but at most 1), and a share ``swap`` of features taken from other rows.
+    ``rows``: use a view in place of every training row, in every phase.
+    Images: ``shift`` (share of the side), ``rotation`` (degrees), ``scale``, ``shear`` (ratios), ``elastic`` (std of smooth
+    displacements, as a share of the side).
+    Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none); Gaussian ``noise`` (length as
+    a share of the distance to these rows, or the std of standardised features without them); a share ``swap`` of
+    features taken from other rows.
     """
 
     rows: bool = False
@@ -296,14 +294,16 @@ class Augment(_Section):
 
 
 class Train(_Section):
-    """``min_steps`` raises the epochs of small data. ``lr_drops``: epochs after which rates are divided by 10.
+    """Lengths, sizes, rates and seeds of training.
 
-    ``lr_decay``: share of training after which rates fall linearly to 0 (1 = never). ``init_std``: weights ~ N(0, std²)
-    (null = He). ``restarts``: models trained at once, of which a label-free score keeps the best; auto = 5 for clusters and
-    maps of a table of at most 10,000 rows, else 1. ``ema``: decay of the averaged weights that are saved (0 = off).
-    ``merge_at``: share of the epochs after which ``code.y.overcluster``ed clusters are merged; auto = 0.5, but 0.2 where
-    most rows have labels, and 0.8 for restarts on a table without labels and cluster heads. ``precision``: of matrix
-    products; auto = tf32 on CUDA, else fp32.
+    ``epochs``: passes over the data; more for small data, so that there are ``min_steps`` steps.
+    ``lr_drops``: epochs after which learning rates are divided by 10.
+    ``lr_decay``: share of training after which learning rates fall linearly to 0 (1 = never).
+    ``init_std``: initial weights ~ N(0, std²); null = He initialisation.
+    ``restarts``: models trained at once, of which a label-free score keeps the best.
+    ``ema``: decay of the averaged weights, which are the ones saved (0 = no averaging).
+    ``merge_at``: share of the epochs after which the clusters of ``code.y.overcluster`` are merged.
+    ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10**9)] = 50
@@ -320,7 +320,7 @@ class Train(_Section):
 
 
 class Config(_Section):
-    """One training run, whole. Parts that do not fit each other are found by checks.contradictions."""
+    """The config of one training. Contradictions between its sections are found by ``checks.contradictions``."""
 
     about: About = About()
     data: DataConfig = DataConfig()

@@ -11,16 +11,19 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
 from .arrays import read_npy_header
 from .streams import Pipe, read_up_to, streamed
-from .tables import parquet_files, read_frame, read_text_table, sound_parquet, spoken_header
+from .tables import parquet_files, parse_text, read_frame, read_text_table, sound_parquet, spoken_header
 from .types import MAP_FROM, Data, Schema
 from .values import Kind, Raw, encode_labels, finish
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FIRST, PIECE, LINE = 2**20, 2**24, 2**28
 """Bytes: of the first piece, small so that results start early; of the others; and the most that one line may take."""
@@ -65,6 +68,27 @@ def divide(
         yield from _parquet(where, name, label_column, columns, like)
 
 
+def first_frame(where: Path | Pipe, name: str, form: str) -> pl.DataFrame:
+    """All columns of the first rows of a text table or of Parquet files; a pipe can still be read from its beginning.
+
+    Raises:
+        DataError: what the readers raise.
+    """
+    import polars as pl
+
+    if form == "parquet":
+        with sound_parquet(name):
+            if isinstance(where, Pipe):
+                return pl.read_parquet(io.BytesIO(where.everything()))
+            scan = pl.scan_parquet(parquet_files(where))
+            return scan.head(_rows_at_once(scan)).collect()
+    if isinstance(where, Pipe):
+        where = Pipe(io.BytesIO(where.peek(FIRST)))
+    with streamed(where) as file:
+        block = next(_blocks(file, name), b"")
+    return parse_text(io.BytesIO(block), name, "," if form == "csv" else "\t")[0]
+
+
 def moved(error: DataError, rows: int, lines: int) -> DataError:
     """An error of one piece, with rows and lines counted from the beginning of the source."""
 
@@ -96,22 +120,28 @@ def _text(
 
 
 def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
-    """Whole lines; line ends within quotes do not count."""
-    kept, size = b"", FIRST
+    """Whole lines of a text table; line ends within quotes do not count.
+
+    Each byte is looked at once: a quote that is never closed must not make long files slow.
+    """
+    kept, size, open_quote = b"", FIRST, 0
     while chunk := bytes(read_up_to(file, size)):
+        whole = len(kept) + 1
         kept += chunk
         if len(chunk) < size:
             break
-        end = kept.rfind(b"\n") + 1
-        while end and kept.count(b'"', 0, end) % 2:
-            end = kept.rfind(b"\n", 0, end - 1) + 1
-        if not end and len(kept) > LINE:
+        read = np.frombuffer(chunk, np.uint8)
+        quotes, ends = np.flatnonzero(read == ord('"')), np.flatnonzero(read == ord("\n"))
+        outside = ends[(np.searchsorted(quotes, ends) + open_quote) % 2 == 0]
+        open_quote = (open_quote + len(quotes)) % 2
+        if len(outside):
+            whole += int(outside[-1])
+            yield kept[:whole]
+            kept, size = kept[whole:], PIECE
+        elif len(kept) > LINE:
             raise DataError(
                 f"{name} has a line of more than {LINE >> 20} MiB", "check for missing quotes and line ends"
             )
-        if end:
-            yield kept[:end]
-            kept, size = kept[end:], PIECE
     if kept:
         yield kept
 
@@ -151,11 +181,15 @@ def _parquet(
     with sound_parquet(name):
         scan = pl.scan_parquet(parquet_files(where))
         total = int(scan.select(pl.len()).collect().item())
-        rows = max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
+        rows = _rows_at_once(scan)
     for start in range(0, max(total, 1), rows):
         with sound_parquet(name):
             frame = scan.slice(start, rows).collect()
         yield partial(read_frame, frame, name, label_column, columns, like), 0
+
+
+def _rows_at_once(scan: pl.LazyFrame) -> int:
+    return max(1, min(ROWS, PIECE // (8 * max(1, len(scan.collect_schema())))))
 
 
 def needs_spool(where: Path | Pipe, name: str) -> bool:

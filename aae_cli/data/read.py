@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from .streams import Pipe, Where, guarded, named_pipe, stdin_pipe
 from .types import Data, Schema
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from .values import Kind, Raw
 
 FORMATS = ("csv", "tsv", "parquet", "npz", "npy", "idx", "images", "png", "jpg", "bmp", "gif", "webp", "tiff")
@@ -104,6 +107,60 @@ def head(
 ) -> Data:
     """The first piece of ``pieces``; a pipe can still be read from its beginning after that."""
     return next(_pieces(source, format, label_column, columns, like, head=True))
+
+
+class Head:
+    """The first rows of a source, parsed once, to find out which forms they fit; a pipe can still be read afterwards.
+
+    Args:
+        source, format, label_column, columns: as in ``read``.
+    """
+
+    def __init__(
+        self, source: str, *, format: str | None, label_column: str | None, columns: Sequence[str] | None
+    ) -> None:
+        self.label_column, self.columns = label_column, columns
+        self._name = "stdin" if source == "-" else clean(source, 200)
+        self._frame: pl.DataFrame | None = None
+        self.schema: Schema | None = None
+        with suppress(DataError):
+            self._frame = self._read_frame(source, format)
+            if self._frame is None:
+                self.schema = head(source, format=format, label_column=label_column, columns=columns).schema
+            else:
+                self.schema = self._taken(None, label_column).schema
+
+    def _read_frame(self, source: str, format: str | None) -> pl.DataFrame | None:
+        from . import chunks
+
+        if split_name(source) is not None:
+            return None
+        with guarded(self._name):
+            where, key = _locate(source)
+            form = (format and format.lower()) or _form(where)
+            tabular = key is None and form in ("csv", "tsv", "parquet")
+            return chunks.first_frame(where, self._name, form) if tabular else None
+
+    def _taken(self, like: Schema | None, label_column: str | None) -> Data:
+        from .tables import read_frame
+        from .values import finish
+
+        assert self._frame is not None
+        return finish(read_frame(self._frame, self._name, label_column, self.columns, like), like)
+
+    def fits(self, like: Schema, label_column: str | None) -> bool:
+        """Whether the rows can be read in a form that a checkpoint remembers; only tables are asked.
+
+        Args:
+            label_column: in place of the one given.
+        """
+        if self._frame is None:
+            return False
+        try:
+            self._taken(like, label_column)
+        except DataError:
+            return False
+        return True
 
 
 def _pieces(

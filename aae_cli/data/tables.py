@@ -5,21 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..text import clean, did_you_mean, listed, quoted
+from ..text import clean, listed
+from .refusals import (
+    refuse_duplicates,
+    refuse_missing,
+    refuse_nulls,
+    refuse_other_columns,
+    refuse_other_than_text,
+    refuse_other_than_utf8,
+    refuse_ragged,
+    refuse_text,
+)
 from .streams import LIMIT, Where, hushed, read_whole
 from .types import Schema
 from .values import Raw
 
 if TYPE_CHECKING:
     import polars as pl
-
-_CHOOSE = "choose numeric ones with --columns a,b,c, or name the class with --label-column NAME"
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -38,14 +46,33 @@ def read_text_table(
         label_column, columns, like: as in ``read_frame``.
 
     Raises:
-        DataError: not UTF-8 text, rows of unequal length, and what ``read_frame`` raises.
+        DataError: what ``parse_text`` and ``read_frame`` raise.
+    """
+
+    def texts(header: list[str]) -> set[str | None]:
+        return {_label_column(header, label_column, columns, like, name), _id_column(header, columns, like)}
+
+    frame, notes = parse_text(where, name, separator, texts)
+    return read_frame(frame, name, label_column, columns, like, notes)
+
+
+def parse_text(
+    where: Where, name: str, separator: str, texts: Callable[[list[str]], set[str | None]] = lambda header: set()
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """All columns of a CSV or TSV file, and notes on how it was read.
+
+    Args:
+        texts: from the column names, those columns whose values stay as they are written, such as labels.
+
+    Raises:
+        DataError: not UTF-8 text, two columns of one name, or rows of unequal length.
     """
     import polars as pl
 
     content = read_whole(where, name).removeprefix(b"\xef\xbb\xbf")
     if content[:1] in (b"\r", b"\n") or content[-4:].count(b"\n") > 1:  # a copy, so only where it is needed
         content = content.strip(b"\r\n")
-    _refuse_other_than_text(content, name)
+    refuse_other_than_text(content, name)
     if not content or content.isspace():
         raise DataError(f"{name} is empty")
     if b"\n" not in content:
@@ -53,10 +80,10 @@ def read_text_table(
     try:
         separator, first, header, has_header, notes = _first_line(content, name, separator)
     except UnicodeDecodeError:
-        _refuse_other_than_utf8(content, name)
+        refuse_other_than_utf8(content, name)
         raise
-    _refuse_duplicates(header, name)
-    as_text = {_label_column(header, label_column, columns, like, name), _id_column(header, columns, like)}
+    refuse_duplicates(header, name)
+    as_text = texts(header)
     types = {cell: pl.String for cell, column in zip(first, header, strict=True) if has_header and column in as_text}
 
     def parse(rows_to_infer: int | None) -> pl.DataFrame:
@@ -76,17 +103,17 @@ def read_text_table(
         except pl.exceptions.ComputeError:
             frame = parse(None)  # slower: types that show only in later rows
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        _refuse_other_than_utf8(content, name)  # which polars refuses too, without a line
-        _refuse_ragged(content, separator, len(header), name)
+        refuse_other_than_utf8(content, name)  # which polars refuses too, without a line
+        refuse_ragged(content, separator, len(header), name)
         raise DataError(f"{name} is not sound CSV: {clean(str(error).splitlines()[0], 160)}") from error
-    if len(header) > 1 and frame[frame.columns[-1]].null_count():  # polars fills short rows up without a word
+    if len(header) > 1 and frame[frame.columns[-1]].null_count():  # polars pads short rows in silence
         if b"\n\n" in content or b"\n\r\n" in content:
             frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
         if frame[frame.columns[-1]].null_count():
-            _refuse_ragged(content, separator, len(header), name)
+            refuse_ragged(content, separator, len(header), name)
     if header[-1] == "" and len(header) > 1 and frame[""].is_null().all():
         frame = frame.drop("")  # a separator at the end of every line
-    return read_frame(frame, name, label_column, columns, like, tuple(notes))
+    return frame, tuple(notes)
 
 
 def _first_line(content: bytes, name: str, separator: str) -> tuple[str, list[str], list[str], bool, list[str]]:
@@ -186,8 +213,8 @@ def read_frame(
     by_name = False
     if columns is not None:
         for item in columns:
-            _refuse_missing(item, header, name, "column")
-        _refuse_duplicates(list(columns), "--columns")
+            refuse_missing(item, header, name, "column")
+        refuse_duplicates(list(columns), "--columns")
         if label in columns:
             raise DataError(f"the column {clean(label)} of {name} cannot be both a feature and the label")
         features = list(columns)
@@ -197,10 +224,10 @@ def read_frame(
     table = frame.select(_as_number(frame[item]) for item in features)
     numeric = [item for item in features if table[item].dtype.is_numeric()]
     if like is not None and not by_name and columns is None:
-        _refuse_other_columns(numeric, like, name)
+        refuse_other_columns(numeric, like, name)
         features = numeric
     if len(numeric) < len(features):
-        _refuse_text(frame, [item for item in features if item not in numeric], name)
+        refuse_text(frame, [item for item in features if item not in numeric], name)
     if not features:
         raise DataError(f"{name} has no feature columns", f"its columns are {listed(header, 12)}")
     left_out = [item for item in header if item not in (label, *features)]
@@ -209,7 +236,7 @@ def read_frame(
     if by_name is False and like is not None and like.columns is not None and list(like.columns) != features:
         notes = (*notes, "columns are taken by position, as their names are not those of the training data")
     table = table.select(features)
-    _refuse_nulls(table, name)
+    refuse_nulls(table, name)
     return Raw(
         table.to_numpy(),
         name,
@@ -225,7 +252,7 @@ def _label_column(
     header: Sequence[str], given: str | None, columns: Sequence[str] | None, like: Schema | None, name: str
 ) -> str | None:
     if given is not None:
-        _refuse_missing(given, header, name, "label column")
+        refuse_missing(given, header, name, "label column")
         return given
     features = _wanted(columns, like)
     return next((item for item in header if item.lower() == "label" and item not in features), None)
@@ -260,83 +287,6 @@ def _as_number(column: pl.Series) -> pl.Series:
     return column
 
 
-def _refuse_other_columns(numeric: list[str], like: Schema, name: str) -> None:
-    wanted = like.columns
-    if len(numeric) != like.size:
-        missing = "" if wanted is None else f": {listed(item for item in wanted if item not in numeric)}"
-        lacking = f"; not there{missing}" if missing and not missing.endswith(": ") else ""
-        raise DataError(f"{name} has {len(numeric)} numeric columns, the model was trained on {like.size}{lacking}")
-    if wanted is not None and any(a != b and a in wanted for a, b in zip(numeric, wanted, strict=True)):
-        missing = listed(item for item in wanted if item not in numeric)
-        raise DataError(
-            f"{name} lacks the columns {missing} and has others in another order", "name them as in the training data"
-        )
-
-
-def _refuse_text(frame: pl.DataFrame, texts: list[str], name: str) -> None:
-    """Raises: DataError that names the columns, or the one cell that keeps a column from being numeric."""
-    import polars as pl
-
-    column = frame[texts[0]]
-    if len(texts) == 1 and column.dtype == pl.String:
-        bad = column.str.strip_chars().cast(pl.Float64, strict=False).is_null() & column.is_not_null()
-        if 2 * bad.sum() < len(bad):
-            row = bad.arg_max() or 0
-            raise DataError(
-                f"{name}: row {row + 1} of column {clean(texts[0])} has {quoted(column[row])}, which is not a number",
-                _CHOOSE,
-            )
-    noun = "columns" if len(texts) > 1 else "the column"
-    verb = "are" if len(texts) > 1 else "is"
-    raise DataError(f"{name}: {noun} {listed(texts)} {verb} not numeric", _CHOOSE)
-
-
-def _refuse_nulls(table: pl.DataFrame, name: str) -> None:
-    places = [
-        (row, i)
-        for i, column in enumerate(table)
-        if column.null_count() and (row := column.is_null().arg_max()) is not None
-    ]
-    if places:
-        row, i = min(places)
-        raise DataError(
-            f"{name} has a missing value in row {row + 1}, column {clean(table.columns[i])}",
-            "fill it in or drop the row",
-        )
-
-
-def _refuse_missing(column: str, header: Sequence[str], name: str, noun: str) -> None:
-    if column not in header:
-        guess = did_you_mean(column, header)
-        its = f"its columns are {listed(header, 12)}"
-        raise DataError(f"{name} has no {noun} {quoted(column)}", f"{guess} {its}" if guess else its)
-
-
-def _refuse_duplicates(names: list[str], where: str) -> None:
-    twice = (
-        next((item for i, item in enumerate(names) if item in names[:i]), None)
-        if len(set(names)) < len(names)
-        else None
-    )
-    if twice is not None:
-        raise DataError(f"{where} has two columns called {quoted(twice)}")
-
-
-def _refuse_other_than_text(content: bytes, name: str) -> None:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{name} is UTF-16 text", "convert it to UTF-8: iconv -f UTF-16 -t UTF-8")
-    if b"\0" in content[:4096] or content[:4] in (b"PAR1", b"PK\x03\x04", b"\x89PNG"):
-        raise DataError(f"{name} is binary, not CSV", "say what it is with --format npz, npy, parquet, idx or png")
-
-
-def _refuse_other_than_utf8(content: bytes, name: str) -> None:
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{name}: line {line} is not UTF-8 text", "convert it: iconv -f LATIN1 -t UTF-8") from error
-
-
 def _is_number(cell: str) -> bool:
     return re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", cell) is not None
 
@@ -344,20 +294,3 @@ def _is_number(cell: str) -> bool:
 def _counts_up(cells: list[str]) -> bool:
     """0, 1, 2, … as pandas writes for columns without names."""
     return len(cells) > 2 and [cell.strip() for cell in cells] == [str(i) for i in range(len(cells))]
-
-
-def _refuse_ragged(content: bytes, separator: str, width: int, name: str) -> None:
-    line = _ragged_line(content, separator, width)
-    if line is not None:
-        raise DataError(
-            f"{name}: line {line} has more or fewer than the {width} columns of the first line",
-            "check for missing quotes",
-        )
-
-
-def _ragged_line(content: bytes, separator: str, width: int) -> int | None:
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""), delimiter=separator)
-    try:
-        return next((reader.line_num for row in reader if row and len(row) != width), None)
-    except csv.Error:
-        return reader.line_num

@@ -93,7 +93,16 @@ def build_objective(
         autocast: context of the forward passes; None for full precision.
         world: processes that share each batch.
     """
-    c, device = config.phases, model.scaling.shift.device
+    adversaries = _build_adversaries(config, model, classes)
+    for module in (*model.modules(), *adversaries.modules()):
+        if isinstance(module, (Adversary, BatchNorm, Encoder)):
+            module.world = world
+    phases = _build_phases(config, model, adversaries, _build_terms(config, adversaries, world), world)
+    return Objective(model, adversaries, phases, joint=config.phases.schedule == "joint", autocast=autocast)
+
+
+def _build_adversaries(config: Config, model: AAE, classes: int) -> nn.ModuleDict:
+    """Build the adversaries of y and z that the config has."""
     adversaries = nn.ModuleDict()
     for part, prior in build_priors(config).items():
         a: AdversaryConfig = getattr(config.adversaries, part)
@@ -108,65 +117,83 @@ def build_objective(
             noise=a.noise,
             init_std=config.train.init_std,
         )
-    adversaries.to(device)
-    for module in (*model.modules(), *adversaries.modules()):
-        if isinstance(module, (Adversary, BatchNorm, Encoder)):
-            module.world = world
+    return adversaries.to(model.scaling.shift.device)
 
-    reconstruction: list[Term] = []
+
+def _build_terms(config: Config, adversaries: nn.ModuleDict, world: World) -> dict[str, list[Term]]:
+    """Build the losses of each phase of the alternating schedule, except those of weight 0."""
+    terms: dict[str, list[Term]] = {name: [] for name in ALTERNATING}
+    c, heads, near = config.phases, config.decoder.heads, config.phases.neighbour_embedding
+    semi, views, information = c.semi_supervised, c.consistency, c.information
     if c.reconstruction.weight:
-        reconstruction.append(Reconstruction(float(c.reconstruction.weight)))
-    if config.decoder.input == "heads" and config.decoder.heads.learned and config.decoder.heads.weight:
-        reconstruction.append(HeadSeparation(config.decoder.heads.weight, config.decoder.heads.eta))
-    discriminators: list[Term] = []
-    generators: list[Term] = []
+        terms["reconstruction"].append(Reconstruction(float(c.reconstruction.weight)))
+    if config.decoder.input == "heads" and heads.learned and heads.weight:
+        terms["reconstruction"].append(HeadSeparation(heads.weight, heads.eta))
+    if near is not None and near.weight:
+        terms["reconstruction"].append(NeighbourEmbedding(float(near.weight), near.ramp, world))
     for part, adversary in adversaries.items():
         assert isinstance(adversary, Adversary)
         a = getattr(config.adversaries, part)
-        discriminators.append(DiscriminatorLoss(part, adversary))
-        generators.append(GeneratorLoss(part, adversary, float(a.weight), a.ramp))
-    semi: list[Term] = []
-    if c.semi_supervised is not None and c.semi_supervised.weight:
-        semi.append(SemiSupervised(float(c.semi_supervised.weight), c.semi_supervised.ramp))
-    extensions: list[Term] = []  # ours, not the paper's
-    if c.consistency is not None and c.consistency.weight:
-        k, linear = c.consistency, float(c.semi_supervised.linear) if c.semi_supervised else 0.0
-        if k.radius:
-            extensions.append(AdversarialConsistency(k.weight, k.ramp, k.radius, linear, ensemble_size(config)))
-        else:
-            extensions.append(Consistency(k.weight, k.ramp, linear, ensemble_size(config)))
-    if c.neighbour_embedding is not None and c.neighbour_embedding.weight:
-        reconstruction.append(
-            NeighbourEmbedding(float(c.neighbour_embedding.weight), c.neighbour_embedding.ramp, world)
+        terms["discriminator"].append(DiscriminatorLoss(part, adversary))
+        terms["generator"].append(GeneratorLoss(part, adversary, float(a.weight), a.ramp))
+    if semi is not None and semi.weight:
+        terms["semi_supervised"].append(SemiSupervised(float(semi.weight), semi.ramp))
+    if views is not None and views.weight:
+        linear, ensemble = float(semi.linear) if semi else 0.0, ensemble_size(config)
+        terms["consistency"].append(
+            AdversarialConsistency(views.weight, views.ramp, views.radius, linear, ensemble)
+            if views.radius
+            else Consistency(views.weight, views.ramp, linear, ensemble)
         )
-    if c.information is not None and c.information.weight:
-        extensions.append(Information(c.information.weight, c.information.balance, c.information.ramp, world))
+    if information is not None and information.weight:
+        terms["consistency"].append(Information(information.weight, information.balance, information.ramp, world))
+    return terms
 
-    encoder = [p for p in model.encoder.parameters() if p.requires_grad]
-    rest = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("encoder.")]
-    discriminator_parameters = list(adversaries.parameters())
-    joint = c.schedule == "joint"
-    parameters = {"encoder": encoder, "rest": rest, "adversaries": discriminator_parameters}
+
+ALTERNATING = {
+    "reconstruction": ("encoder", "rest"),
+    "discriminator": ("adversaries",),
+    "generator": ("encoder",),
+    "semi_supervised": ("encoder",),
+    "consistency": ("encoder",),
+}
+"""The phases of the alternating schedule in order, each with the parameters that it updates."""
+
+
+def _build_phases(
+    config: Config, model: AAE, adversaries: nn.ModuleDict, terms: dict[str, list[Term]], world: World
+) -> list[Phase]:
+    """Group losses into phases: those of the paper in the alternating schedule, two in the joint one."""
+    c, joint = config.phases, config.phases.schedule == "joint"
+    parameters = {
+        "encoder": [p for p in model.encoder.parameters() if p.requires_grad],
+        "rest": [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("encoder.")],
+        "adversaries": list(adversaries.parameters()),
+    }
     units = {name: world.wrap(own, all_used=joint) for name, own in parameters.items()}
     if joint:
-        autoencoder_terms = [*reconstruction, *generators, *semi, *extensions]
+        together = ("reconstruction", "generator", "semi_supervised", "consistency")
         plan = [
-            ("regularisation", discriminators, ["adversaries"], c.regularisation.optimizer),
-            ("autoencoder", autoencoder_terms, ["encoder", "rest"], c.reconstruction.optimizer),
+            ("regularisation", terms["discriminator"], ("adversaries",), c.regularisation.optimizer),
+            (
+                "autoencoder",
+                [t for name in together for t in terms[name]],
+                ("encoder", "rest"),
+                c.reconstruction.optimizer,
+            ),
         ]
     else:
-        labels_optimizer = (c.semi_supervised and c.semi_supervised.optimizer) or c.reconstruction.optimizer
+        labels = (c.semi_supervised and c.semi_supervised.optimizer) or c.reconstruction.optimizer
+        optimizers = {"discriminator": c.regularisation.optimizer, "generator": c.regularisation.optimizer}
+        optimizers |= {"semi_supervised": labels, "consistency": labels}
         plan = [
-            ("reconstruction", reconstruction, ["encoder", "rest"], c.reconstruction.optimizer),
-            ("discriminator", discriminators, ["adversaries"], c.regularisation.optimizer),
-            ("generator", generators, ["encoder"], c.regularisation.optimizer),
-            ("semi_supervised", semi, ["encoder"], labels_optimizer),
-            ("consistency", extensions, ["encoder"], labels_optimizer),
+            (name, terms[name], moved, optimizers.get(name, c.reconstruction.optimizer))
+            for name, moved in ALTERNATING.items()
         ]
     phases = []
-    for name, terms, moved, optimizer in plan:
+    for name, own_terms, moved, optimizer in plan:
         own = [p for each in moved for p in parameters[each]]
-        if terms and own:
+        if own_terms and own:
             averaged = [unit for each in moved if (unit := units[each]) is not None]
-            phases.append(Phase(name, terms, own, build_optimizer(optimizer, own), averaged))
-    return Objective(model, adversaries, phases, joint=joint, autocast=autocast)
+            phases.append(Phase(name, own_terms, own, build_optimizer(optimizer, own), averaged))
+    return phases

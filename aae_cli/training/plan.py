@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..config.auto import Adapted, Facts, adapt
+from ..config.auto import Adapted, adapt
+from ..config.draft import Facts
 from ..config.sections import Config
 from ..data.types import Data
 from ..device import autocast, choose_device

@@ -34,7 +34,8 @@ def case(rows: int, features: int, width: int, clusters: int, steps: int) -> dic
     import torch
 
     before = megabytes()
-    from aae_cli.config.auto import Facts, adapt
+    from aae_cli.config.auto import adapt
+    from aae_cli.config.draft import Facts
     from aae_cli.config.resolve import resolve
     from aae_cli.data.types import Schema
     from aae_cli.model.build import build_model, set_scaling

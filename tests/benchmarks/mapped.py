@@ -19,7 +19,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from aae_cli.config.auto import Facts, adapt
+from aae_cli.config.auto import adapt
+from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
 from aae_cli.data import arrays
 from aae_cli.data import chunks as parts

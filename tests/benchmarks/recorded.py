@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from aae_cli.config.auto import Facts, adapt
+from aae_cli.config.auto import adapt
+from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.device import autocast, choose_device

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aae_cli.config.auto import Facts, adapt
+from aae_cli.config.auto import adapt
+from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.device import autocast

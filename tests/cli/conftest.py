@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from warm import ONE_THREAD, Warm
 
-AAE = [shutil.which("aae")] if shutil.which("aae") else [sys.executable, "-m", "aae_cli"]
-# Tiny models gain nothing from threads, and on a busy machine threads that wait for each other cost up to 60 times as much.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+# The one beside this Python, else the first on PATH.
+FOUND = shutil.which("aae", path=Path(sys.executable).parent) or shutil.which("aae")
+AAE = [FOUND] if FOUND else [sys.executable, "-m", "aae_cli"]
 
 
 def small(*parts: str, width: int = 32) -> list[str]:
@@ -81,27 +81,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator[subprocess.Popen[str]]:
-    server = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("zygote.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd="/",
-        env={**os.environ, **ONE_THREAD},
-    )
-    assert server.stdout is not None
-    assert server.stdin is not None
-    assert server.stdout.readline() == "ready\n"
-    yield server
-    server.stdin.close()
-    server.wait(30)
-
-
-@pytest.fixture(scope="session")
-def run(zygote: subprocess.Popen[str], cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Result]:
-    """``run(args, cwd)``: one command in a fork of a warm process (see zygote.py)."""
-    streams = tmp_path_factory.mktemp("streams")
+def run(warm: Warm, cache: Path) -> Callable[..., Result]:
+    """``run(args, cwd)``: one command in a fork of a warm process."""
 
     def command(
         args: Sequence[str | Path],
@@ -112,27 +93,11 @@ def run(zygote: subprocess.Popen[str], cache: Path, tmp_path_factory: pytest.Tem
         seconds: int = 60,
         **env: str,
     ) -> Result:
-        paths = {name: streams / name for name in ("stdin", "stdout", "stderr")}
-        paths["stdin"].write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
-        for name in ("stdout", "stderr"):
-            paths[name].unlink(missing_ok=True)
-            paths[name].touch()
-        request = {
-            "args": [str(arg) for arg in args],
-            "cwd": str(cwd),
-            "seconds": seconds,
-            "env": environment(cache, **env),
-            "stdin": str(paths["stdin"]),
-            "stdout": stdout or str(paths["stdout"]),
-            "stderr": stderr or str(paths["stderr"]),
-        }
-        assert zygote.stdin is not None
-        assert zygote.stdout is not None
-        zygote.stdin.write(json.dumps(request) + "\n")
-        zygote.stdin.flush()
-        code = int(zygote.stdout.readline())
-        raw = paths["stdout"].read_bytes()
-        err = paths["stderr"].read_text(errors="replace")
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        warm.start(args, cwd, environment(cache, **env), "", content, stdout, stderr, seconds)
+        code = warm.wait()
+        raw = warm.paths["stdout"].read_bytes()
+        err = warm.paths["stderr"].read_text(errors="replace")
         return Result(code, raw.decode(errors="replace"), err, raw)
 
     return command

@@ -251,3 +251,39 @@ def test_a_loss_that_explodes_is_said_with_its_name(run, tmp_path):
     done = run([*args, "--set", "phases.reconstruction.optimizer.lr=1e20"], tmp_path)
     done.refused(1, "loss", "finite", "learning rate")
     assert not (tmp_path / "out/model.safetensors").exists()
+
+
+def test_completion_offers_commands(shell, tmp_path):
+    done = shell("COMP_WORDS='aae cl' COMP_CWORD=1 _AAE_COMPLETE=complete_bash aae", tmp_path).ok()
+    assert done.out.split() == ["cluster", "classify"]
+
+
+def test_help_ends_with_examples_and_has_groups(run, tmp_path):
+    text = run(["train", "--help"], tmp_path).ok().out
+    heads = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert heads == ["Data:", "Model:", "Output:", "Run:", "Examples:"]
+    assert text.rstrip().splitlines()[-1].startswith("  aae train ")
+    assert "\x1b" not in text
+
+
+def test_presets_print_the_rules_for_their_automatic_keys(run, tmp_path):
+    text = run(["presets", "dim-reduction", "--auto"], tmp_path).ok().out
+    assert "decoder.input\n    heads; concat" in text
+    run(["presets", "--auto"], tmp_path).refused(2, "--auto", "name it")
+
+
+def test_an_output_that_is_an_input_is_refused_and_unharmed(run, dim_reduction, digits_npz, tmp_path):
+    data, link = tmp_path / "x.npz", tmp_path / "link.csv"
+    data.write_bytes(digits_npz.read_bytes())
+    link.symlink_to(data)
+    checkpoint = dim_reduction / "model.safetensors"
+    before = checkpoint.read_bytes()
+    for output in (data, link):
+        run(["embed", "x.npz", "-c", dim_reduction, "-o", output], tmp_path).refused(2, str(output), "being read")
+        run(["embed", "x.npz[x]", "-c", dim_reduction, "-o", output], tmp_path).refused(2, "being read")
+    run(["embed", "x.npz", "-c", dim_reduction, "-o", "a.csv", "--plot", data], tmp_path).refused(2)
+    for command in (["embed", "x.npz"], ["sample"]):
+        done = run([*command, "-c", dim_reduction, "-o", checkpoint, "--format", "npz"], tmp_path)
+        done.refused(2, "being read")
+    assert data.read_bytes() == digits_npz.read_bytes()
+    assert checkpoint.read_bytes() == before

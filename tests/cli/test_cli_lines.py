@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import AAE, ONE_THREAD, environment, small
+from conftest import AAE, environment, small
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -192,7 +192,7 @@ def start(args, folder, cache):
     return subprocess.Popen(
         [*AAE, *args],
         cwd=folder,
-        env={**environment(cache), **ONE_THREAD},
+        env=environment(cache),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

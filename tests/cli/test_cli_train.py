@@ -140,7 +140,10 @@ def test_dry_run_trains_nothing(run, tmp_path):
     assert plan["encoder"]["hidden"] == [8]
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "plan.yaml").write_text(done.out)
-    assert run(["train", "-p", "plan.yaml", "--dry-run"], tmp_path).ok().out == done.out
+    assert "scaling: unit  # auto: pixels have a known range\n" in done.out
+    again = run(["train", "-p", "plan.yaml", "--dry-run"], tmp_path).ok()
+    assert yaml.safe_load(again.out) == plan
+    assert "#" not in again.out  # nothing is left to decide
 
 
 def test_layers_preset_set_flag(run, tmp_path):

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from aae_cli.config.auto import Facts, adapt
+from aae_cli.config.auto import adapt
+from aae_cli.config.draft import Facts
 from aae_cli.config.presets import preset_names
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema

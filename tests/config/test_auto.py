@@ -1,10 +1,17 @@
 """What the rules decide, what limits cut, and that a person's own values stay."""
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
-from aae_cli.config.auto import Facts, adapt, ensemble_size
-from aae_cli.config.resolve import resolve
+from aae_cli.config.auto import adapt, ensemble_size, rules_of
+from aae_cli.config.draft import Facts
+from aae_cli.config.presets import preset_path
+from aae_cli.config.resolve import resolve, resolve_given, to_commented_yaml, to_yaml
+from aae_cli.config.rules import RULES
+from aae_cli.config.sections import Config
 from aae_cli.data.types import Schema
+from aae_cli.errors import UsageError
 
 
 def test_epochs_that_a_person_sets_are_not_raised():
@@ -100,3 +107,94 @@ def test_maps_of_tables_have_heads_only_where_asked_for():
     assert classes == [2, 5, 20, 20]
     labelled = adapted(table, 5000, preset="dim-reduction-labels")
     assert (labelled.decoder.input, labelled.code.y.classes) == ("heads", 3)
+
+
+# --- what a person asked for ------------------------------------------------------------------------------------------
+
+SMALL_TABLE = Facts.of(Schema("table", (4,), integer=(False,) * 4, classes=("a", "b", "c")), 200, 100)
+
+
+def asked(preset: str, *settings: str, facts: Facts = SMALL_TABLE):
+    config, given = resolve_given(preset, settings)
+    return adapt(config, facts, given)
+
+
+@pytest.mark.parametrize(
+    ("preset", "setting", "key", "kept", "cut"),
+    [
+        ("clustering", "code.y.overcluster=10", "code.y.overcluster", 10, None),
+        ("semi-supervised", "encoder.hidden=[512]", "encoder.hidden", (512,), None),
+        ("clustering", "train.batch_size=30", "train.batch_size", 30, None),
+        ("clustering", "train.batch_size=150", "train.batch_size", 50, "train.batch_size=50: "),
+        ("clustering", "decoder.output=sigmoid", "decoder.output", "linear", "decoder.output=linear: "),
+        ("clustering", "data.scaling=unit", "data.scaling", "standard", "data.scaling=standard: "),
+        ("dim-reduction", "phases.consistency.weight=2", "phases.consistency", None, "phases.consistency=null: "),
+    ],
+)
+def test_a_value_that_was_set_is_kept_or_its_cut_is_told(preset, setting, key, kept, cut):
+    adapted = asked(preset, setting)
+    value = adapted.config
+    for name in key.split("."):
+        value = getattr(value, name)
+    assert value == kept
+    told = [note for note in adapted.notes if note.startswith(f"{key}=") or f"{key}," in note.partition("=")[0]]
+    assert (len(told) == 0) if cut is None else told[0].startswith(cut)
+
+
+def test_a_representation_that_is_too_narrow_for_its_fixed_heads_is_refused():
+    ten = Facts.of(Schema("image", (1, 4, 4), 0.0, 1.0, classes=tuple("0123456789")), 500, 100)
+    assert asked("dim-reduction-10d", facts=ten).config.code.z.dims == 10
+    with pytest.raises(UsageError, match=r"code\.y\.classes \(10\) ≤ code\.z\.dims \(3\)"):
+        asked("dim-reduction-10d", "code.z.dims=3", facts=ten)
+    twelve = Facts.of(Schema("image", (1, 4, 4), 0.0, 1.0, classes=tuple("0123456789ab")), 500, 100)
+    assert asked("dim-reduction-10d", facts=twelve).config.code.z.dims == 12
+
+
+def test_all_values_of_a_persons_own_file_are_kept(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(preset_path("clustering").read_text().replace("overcluster: 3", "overcluster: 7"))
+    with mine.open("a") as file:
+        file.write("decoder: {hidden: [700]}\n")
+    adapted = asked(str(mine)).config
+    assert (adapted.code.y.overcluster, adapted.decoder.hidden, adapted.encoder.hidden) == (7, (700,), (256, 256))
+
+
+def test_adapting_an_adapted_config_changes_nothing(tmp_path):
+    """A run is resumed with the config.yaml in its folder."""
+    for preset in ("semi-supervised", "clustering", "dim-reduction", "dim-reduction-10d"):
+        adapted = asked(preset).config
+        (tmp_path / "config.yaml").write_text(to_yaml(adapted))
+        again = asked(str(tmp_path / "config.yaml"))
+        assert again.config == adapted
+        assert again.decisions == ()
+
+
+def test_decisions_carry_their_reasons():
+    adapted = asked("clustering")
+    decisions = {decision.key: decision for decision in adapted.decisions}
+    weight = decisions["phases.reconstruction.weight"]
+    assert (weight.before, weight.value, weight.comment) == ("auto", 1.0, "auto: a sum over 4 columns is small")
+    assert decisions["train.batch_size"].comment == "instead of 250: 250 would make fewer than 4 batches of 200 rows"
+    text = to_commented_yaml(adapted.config, {key: each.comment for key, each in decisions.items()})
+    assert "    weight: 1.0  # auto: a sum over 4 columns is small\n" in text
+    assert yaml.safe_load(text) == yaml.safe_load(to_yaml(adapted.config))
+
+
+def test_every_key_that_may_be_auto_has_a_rule_with_words():
+    ruled = {key for rule in RULES for key in rule.keys if not rule.limit}
+    sections = [(Config, "")]
+    may_be_auto = set()
+    for section, path in sections:
+        for name, field in section.model_fields.items():
+            kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+            inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+            sections += [(kind, f"{path}{name}.") for kind in inner]
+            if "auto" in str(field.annotation) and not inner:
+                may_be_auto.add(f"{path}{name}")
+    assert may_be_auto - ruled == {"train.precision"}  # which the device decides
+    assert all(rule.words for rule in RULES)
+
+
+def test_rules_of_a_preset_are_those_that_it_leaves_open():
+    keys = " ".join(keys for keys, _ in rules_of(resolve("dim-reduction")))
+    assert "decoder.input" in keys and "adversaries.z.weight" in keys and "adversaries.y.weight" not in keys

@@ -142,3 +142,9 @@ def test_config_is_frozen():
 
 def test_presets_are_plain_mappings():
     assert read_preset("quick")["train"]["epochs"] == resolve("quick").train.epochs
+
+
+def test_a_key_that_is_there_twice_is_named_with_its_line(tmp_path):
+    file = tmp_path / "twice.yaml"
+    file.write_text("train:\n  epochs: 1\n  seed: 2\n  epochs: 3\n")
+    assert "line 2" in said(str(file)) and "the key epochs is there twice" in said(str(file))

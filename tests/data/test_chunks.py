@@ -169,3 +169,14 @@ def test_a_pipe_that_ends_early_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(buffer.getvalue()[:-100])))
     with pytest.raises(DataError, match="cut short: it holds 91 of 100 rows"):
         list(pieces("-", format="npy"))
+
+
+def test_a_quote_that_is_never_closed_is_named_by_its_line(tmp_path):
+    lines = [["a", "b", "c"], *rows(3000)]
+    lines[1500][0] = '"' + lines[1500][0]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(",".join(line) for line in lines))
+    with pytest.raises(DataError, match=r"line 1501 has more or fewer than the 3 columns.*missing quotes"):
+        list(pieces(str(path)))
+    with pytest.raises(DataError, match="line 1501 "):
+        read(str(path))

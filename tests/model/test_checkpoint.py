@@ -1,4 +1,4 @@
-"""Checkpoints of every format that was ever written stay readable; newer ones are refused."""
+"""Checkpoints of every format that was ever written stay readable; newer ones are refused; runs are listed."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fitting import fit
 
-from aae_cli import load
+from aae_cli import load, read
 from aae_cli.errors import AaeError, CheckpointError
-from aae_cli.model.checkpoint import FORMAT, checksum, read_header, save_tensors
+from aae_cli.model.checkpoint import FORMAT, checksum, new_run_folder, newest_run, read_header, runs, save_tensors
 
 OLD = Path(__file__).parent.parent / "checkpoints"
 ROWS = np.array([[0, 0, 0], [3, 3, 3], [6, 6, 6]], np.float32)
@@ -67,3 +68,16 @@ def test_a_checkpoint_from_before_sizes_were_found_is_read(tmp_path):
     save_tensors(tmp_path / "m.safetensors", state, "aae", model.header.to_json())
     with pytest.raises(CheckpointError, match=r"encoder\.groups is nothing"):
         load(tmp_path / "m.safetensors", "cpu")
+
+
+def test_runs_are_listed_newest_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = fit("quick", read("digits")[:60], None)
+    second = fit("gaussian", read("digits")[:60], None)
+    again = fit("quick", read("digits")[:60], None)
+    assert [str(run.folder) for run in (first, second, again)] == ["runs/quick", "runs/gaussian", "runs/quick-2"]
+    assert [folder.name for folder, _ in runs()] == ["quick-2", "gaussian", "quick"]
+    assert newest_run(lambda header: header.title == "gaussian").name == "gaussian"
+    assert new_run_folder("quick").name == "quick-3"
+    (tmp_path / "runs" / "quick-2" / "model.safetensors").write_bytes(b"damaged")
+    assert [folder.name for folder, _ in runs()] == ["gaussian", "quick"]

@@ -1,105 +1,39 @@
-"""Measurements, against values known by hand or by theory."""
-
-import math
+"""Metrics of a trained model: which ones there are, and what they give."""
 
 import numpy as np
 import pytest
-import torch
+from fitting import blobs
 
-from aae_cli.model.metrics import _probe, agreement, name_clusters
-from aae_cli.model.parzen import parzen_log_likelihood, parzen_width
-
-
-def test_the_surest_labelled_row_names_a_cluster():
-    y = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [0.05, 0.95]])
-    labels = np.array([3, 1, 4, 2, -1])  # the surest row of cluster 1 is unlabelled: it cannot name it
-    assert name_clusters(y, labels).tolist() == [3, 4]
-    assert name_clusters(y, np.full(5, -1)).tolist() == [-1, -1]
+from aae_cli import evaluate, load, read
+from aae_cli.errors import DataError, UsageError
+from aae_cli.model.evaluation import default_metrics
 
 
-def test_clusterings_that_others_share_agree_most():
-    one = np.repeat([0, 1, 2], 18)
-    renamed, unlike = np.array([2, 0, 1])[one], np.tile([0, 1, 2], 18)
-    assert agreement([one, renamed, unlike]) == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
-    assert agreement([one, renamed]) == pytest.approx([1.0, 1.0])
-    assert agreement([one, np.zeros(54), np.zeros(54), renamed]) == pytest.approx([1 / 3, 0, 0, 1 / 3])
+def test_metrics_follow_the_variant(semi, table):
+    data = read("digits:test")
+    assert default_metrics(load(semi.folder, "cpu"), data) == [
+        "reconstruction-error", "classification-error", "prior-fit", "style-leakage"
+    ]  # fmt: skip
+    assert "cluster-error" in default_metrics(load(table.folder, "cpu"), blobs())
+    with pytest.raises(UsageError, match="no metric"):
+        evaluate(load(semi.folder, "cpu"), data, ["accuracy"])
+    with pytest.raises(DataError, match="not tied to labels"):
+        evaluate(load(semi.folder, "cpu"), data, ["component-accuracy"])
 
 
-def test_parzen_is_the_log_of_a_mean_of_gaussians():
-    samples, x = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.25]])
-    sigma = 0.5
-
-    def normal(d):
-        return math.exp(-(d**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
-
-    expected = math.log((normal(0.25) + normal(0.75)) / 2)
-    got = parzen_log_likelihood(iter([samples]), x, torch.tensor([sigma]))
-    assert got.item() == pytest.approx(expected, rel=1e-5)
+def test_log_likelihood_chooses_its_width_on_other_rows(semi):
+    model = load(semi.folder, "cpu")
+    measured = evaluate(model, read("digits:test"), ["log-likelihood"], samples=500)
+    assert 0.03 < measured["log-likelihood-sigma"] < 1
+    assert np.isfinite(measured["log-likelihood"])
+    noise = evaluate(model, read("digits:test"), ["log-likelihood"], samples=1)
+    assert noise["log-likelihood"] < measured["log-likelihood"]
 
 
-def test_parzen_does_not_depend_on_how_samples_are_streamed():
-    torch.manual_seed(0)
-    samples, x, sigmas = torch.rand(1000, 20), torch.rand(7, 20), torch.tensor([0.1, 0.3])
-    whole = parzen_log_likelihood(iter([samples]), x, sigmas)
-    chunks = parzen_log_likelihood(iter(samples.split(137)), x, sigmas)
-    torch.testing.assert_close(whole, chunks, rtol=1e-6, atol=1e-4)
-    assert whole.shape == (2, 7)
-
-
-def test_parzen_comes_near_the_true_density():
-    """Many samples of N(0, I) and a narrow window: the mean log density of N(0, I) itself, −½·log(2πe) a dimension."""
-    torch.manual_seed(0)
-    samples, x = torch.randn(50_000, 2), torch.randn(500, 2)
-    got = parzen_log_likelihood(iter(samples.split(10_000)), x, torch.tensor([0.15])).mean().item()
-    truth = torch.distributions.Normal(0, 1).log_prob(x).sum(1).mean().item()
-    assert got == pytest.approx(truth, abs=0.04)
-
-
-@pytest.mark.parametrize("some", [400, 4000])
-def test_parzen_width_is_the_best_of_a_dense_grid(some, monkeypatch):
-    # The coarse search has a tenth of the samples, or all.
-    monkeypatch.setattr("aae_cli.model.parzen.PARZEN_COARSE_SAMPLES", some)
-    torch.manual_seed(0)
-    samples, x = torch.randn(4000, 5) * 0.3, torch.randn(500, 5) * 0.3
-
-    def score(count, sigmas):
-        return parzen_log_likelihood(iter(samples[:count].split(1000)), x, sigmas).mean(1)
-
-    grid = torch.logspace(math.log10(0.03), 0, 300)
-    width = parzen_width(score, len(samples))
-    assert width == pytest.approx(float(grid[score(4000, grid).argmax()]), rel=0.03)
-    assert score(4000, torch.tensor([width])) > score(4000, grid).max() - 0.002
-
-
-def test_far_rows_underflow_to_small_not_to_nan():
-    far = parzen_log_likelihood(iter([torch.zeros(5, 100)]), torch.full((1, 100), 50.0), torch.tensor([0.1]))
-    assert far.isfinite().all()
-    assert far.item() < -1e6
-
-
-def test_parzen_is_no_denser_than_one_gaussian_at_its_centre_whatever_the_rounding():
-    torch.manual_seed(0)
-    samples = torch.randn(200, 30) * 1000  # squares of 3e7, rounded to a few units
-    got = parzen_log_likelihood(iter([samples]), samples, torch.tensor([0.1]))
-    assert got.max() <= -15 * math.log(2 * math.pi * 0.01)
-
-
-def test_a_probe_finds_what_is_there_and_nothing_else():
-    random = np.random.default_rng(0)
-    same = random.normal(size=(2000, 3)).astype(np.float32)
-    sides = np.repeat([0, 1], 1000)
-    assert abs(_probe(same, sides, 0) - 50) < 6
-    shifted = same + 3 * sides[:, None]
-    assert _probe(shifted, sides, 0) > 95
-    ring = same * (1 + 4 * sides[:, None])  # no linear boundary
-    assert _probe(ring, sides, 0) > 80
-
-
-def test_codes_on_threads_inside_the_prior_do_not_pass_for_it():
-    random = np.random.default_rng(0)
-    prior = random.normal(size=(1500, 2)) * [1.0, 0.2]
-    which = np.repeat([0, 1], 1500)
-    threads, fits = (random.normal(size=(1500, 2)) * [1.0, width] for width in (0.01, 0.2))
-    told = [_probe(np.concatenate([codes, prior]), which, 0, 5) for codes in (threads, fits)]
-    assert told[0] > 70
-    assert told[1] == pytest.approx(50, abs=5)
+def test_clusters_are_scored_by_their_own_label(table):
+    """Section 6: a row counts for the label of its most probable cluster, not for the label with the most mass."""
+    model = load(table.folder, "cpu")
+    data = blobs(seed=2)
+    names = np.array(model.header.cluster_labels)
+    expected = 100 * (names[model.cluster(data.x)[0]] != data.labels).mean()
+    assert evaluate(model, data, ["cluster-error"])["cluster-error"] == pytest.approx(expected)

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from aae_cli.config.auto import Facts, adapt
+from aae_cli.config.auto import adapt
+from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.model.build import build_model

@@ -43,31 +43,40 @@ def data(tmp_path) -> Path:
     return tmp_path / "x.npy"
 
 
-def start(data: Path, run: Path, how: str, epochs: int, save_every: float = 0.0) -> subprocess.Popen:
-    program = PROGRAM.replace("EVERY", str(save_every))
-    command = [sys.executable, "-c", program, str(data), str(run), how, *SMALL, f"train.epochs={epochs}"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+def start(warm, data: Path, run: Path, how: str, epochs: int, save_every: float = 0.0) -> None:
+    arguments = [data, run, how, *SMALL, f"train.epochs={epochs}"]
+    code = PROGRAM.replace("EVERY", str(save_every))
+    warm.start(arguments, data.parent, {**os.environ, "OMP_NUM_THREADS": "1"}, code, seconds=120)
+
+
+def saved(run: Path) -> int | None:
+    """When the state was saved; None before that."""
+    try:
+        return (run / STATE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 @pytest.mark.timeout(60 * KILLS)
-def test_kills_at_any_moment_leave_a_whole_checkpoint_and_the_same_end(data, tmp_path):
+def test_kills_at_any_moment_leave_a_whole_checkpoint_and_the_same_end(warm, data, tmp_path):
     whole = train("clustering", str(data), tmp_path / "whole", [*SMALL, f"train.epochs={15 * KILLS}"], device="cpu")
     run, how, moment = tmp_path / "killed", "start", random.Random(0)
     for _ in range(KILLS):
-        process = start(data, run, how, 15 * KILLS)
+        before = saved(run)
+        start(warm, data, run, how, 15 * KILLS)
         deadline = time.monotonic() + 60
-        while not (run / STATE).is_file() and time.monotonic() < deadline and process.poll() is None:
+        while saved(run) == before and time.monotonic() < deadline and warm.running:
             time.sleep(0.01)
-        if process.poll() is None:
-            time.sleep((3.0 if how == "resume" else 0.0) + moment.random())
-            process.send_signal(signal.SIGKILL)
-        process.wait()
+        if warm.running:
+            time.sleep(moment.random())
+        warm.stop(signal.SIGKILL)
         assert (run / STATE).is_file()
         read_header(run)  # whole, whenever it is looked at
         how = "resume"
-    process = start(data, run, how, 15 * KILLS, save_every=60.0)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 0 or b"has run its" in error, error
+    start(warm, data, run, how, 15 * KILLS, save_every=60.0)
+    code = warm.wait()
+    error = warm.paths["stderr"].read_text()
+    assert code == 0 or "has run its" in error, error
     ours, theirs = load_file(run / MODEL), load_file(whole.folder / MODEL)
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

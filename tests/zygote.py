@@ -1,6 +1,7 @@
 """Runs ``aae`` commands in forks of one process that has imported torch already: a command then takes tenths of seconds.
 
-One JSON request a line on stdin: args, cwd, env, stdin, stdout, stderr (paths); one exit code a line on stdout.
+One JSON request a line on stdin: args, cwd, env, stdin, stdout, stderr (paths), seconds, and code if Python code is to be
+run instead of ``aae``. Two lines on stdout: the process id, and the exit code once there is one.
 """
 
 import gc
@@ -57,6 +58,9 @@ def child(request: dict) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
     sys.argv = ["aae", *request["args"]]
+    if request["code"]:
+        exec(compile(request["code"], "<code>", "exec"), {"__name__": "__main__"})
+        return
     from aae_cli.cli.__init__ import main
 
     main()
@@ -92,6 +96,7 @@ def serve() -> None:
             except OSError:
                 code = 120
             os._exit(code)
+        print(pid, file=answers, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
 
 

@@ -1,0 +1,277 @@
+"""The rules that decide every ``auto``, and the limits on what was asked for; each with its reason.
+
+A rule belongs to one or more keys and gives a value with its reason; its docstring is the rule in words. Rules run in the
+order of this file, and each sees what the earlier ones decided. A limit is a rule for a value that the data cannot bear: a
+preset's is cut, a person's own is kept, unless the limit is firm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .checks import map_without_labels
+from .draft import Choice, Choose, Draft, Rule
+
+MERGED_TOGETHER = 2048
+"""The most fine clusters of all restarts that are merged together: spectral clustering of these takes seconds."""
+
+RULES: list[Rule] = []
+
+
+def _auto(*keys: str) -> Callable[[Choose], Choose]:
+    def add(choose: Choose) -> Choose:
+        RULES.append(Rule(keys, choose))
+        return choose
+
+    return add
+
+
+def _limit(*keys: str, firm: bool = False) -> Callable[[Choose], Choose]:
+    def add(choose: Choose) -> Choose:
+        RULES.append(Rule(keys, choose, limit=True, firm=firm))
+        return choose
+
+    return add
+
+
+def ensemble_of(c: Draft) -> int:
+    restarts, overcluster = c["train.restarts"], c["code.y.overcluster"]
+    if overcluster is None or not c["phases.consistency.ensemble"]:
+        return 1
+    merged = overcluster > 1 and restarts * c["code.y.classes"] * overcluster <= MERGED_TOGETHER
+    return int(restarts) if c["phases.semi_supervised"] is not None or merged else 1
+
+
+# --- the form of the model --------------------------------------------------------------------------------------------
+
+
+@_auto("decoder.input")
+def _decoder_input(c: Draft, key: str) -> Choice:
+    """heads; concat (z alone, without y) for a table's map without labels, unless `code.y.classes` asks for heads."""
+    if c.facts.table and map_without_labels(c.config) and c["code.y.classes"] == "auto":
+        return Choice("concat", "cluster heads tear neighbours of a table apart (-k N makes N heads)", told=True)
+    return Choice("heads", "the map is y·W_C + z")
+
+
+@_limit("code.y", "adversaries.y", "phases.consistency", "phases.information", firm=True)
+def _without_y(c: Draft, key: str) -> Choice | None:
+    """left out where `decoder.input: auto` chose z alone."""
+    return Choice(None, "the map is z alone, without categories y") if c.headless else None
+
+
+@_limit("adversaries.z.apart", firm=True)
+def _apart(c: Draft, key: str) -> Choice | None:
+    """false where `decoder.input: auto` chose z alone."""
+    return Choice(False, "there is no y to show to the discriminator of z") if c.headless else None
+
+
+@_auto("adversaries.y.prior.std", "adversaries.z.prior.std")
+def _prior_std(c: Draft, key: str) -> Choice:
+    """1; 3 for a table's map of z alone."""
+    if c.headless:
+        return Choice(3.0, "neighbours are told apart at distances around 1, so that a map of all rows is wider")
+    return Choice(1.0, "the standard Gaussian")
+
+
+@_auto("adversaries.y.weight", "adversaries.z.weight")
+def _adversary_weight(c: Draft, key: str) -> Choice:
+    """1; 0.1 for a table's map of z alone."""
+    if c.headless:
+        return Choice(0.1, "a strong adversary on z would move neighbours apart")
+    return Choice(1.0, "as strong as the other losses")
+
+
+@_auto("code.y.classes")
+def _classes(c: Draft, key: str) -> Choice:
+    """the number of label classes; for a map without labels 20, but at most one for 30 rows."""
+    if map_without_labels(c.config):
+        return Choice(min(20, max(2, c.facts.rows // 30)), "20 cluster heads, each with at least 30 rows")
+    return Choice(c.facts.classes, "the labels name so many classes")
+
+
+@_auto("code.y.sizes")
+def _sizes(c: Draft, key: str) -> Choice:
+    """equal for images, found for tables."""
+    if c.facts.table:
+        return Choice("found", "the classes of a table are seldom equally large")
+    return Choice("equal", "classes of images are mostly equally large")
+
+
+@_limit("code.y.overcluster")
+def _overcluster(c: Draft, key: str) -> Choice | None:
+    """as many fine clusters as give each 60 rows, at least 30, at least 3 times `code.y.classes`."""
+    asked, classes = c[key], c["code.y.classes"]
+    if asked == 1:
+        return None
+    fine = max(30, min(asked * classes, c.facts.rows // 60))
+    least = min(3, asked)
+    return Choice(max(least, -(-fine // classes)), "about 60 rows in each fine cluster, and at least 30 of them")
+
+
+@_limit("code.z.dims")
+def _dims(c: Draft, key: str) -> Choice | None:
+    """at least `code.y.classes` where W_C is fixed."""
+    if c["decoder.input"] != "heads" or c["decoder.heads.learned"]:
+        return None
+    return Choice(max(c[key], c["code.y.classes"]), "W_C = scale·I has a dimension for each class")
+
+
+@_auto("adversaries.y.prior.components")
+def _categories(c: Draft, key: str) -> Choice:
+    """10, which a categorical prior does not use."""
+    return Choice(10, "not used by a categorical prior")
+
+
+@_auto("adversaries.z.prior.components")
+def _components(c: Draft, key: str) -> Choice:
+    """one a class where the prior is tied to labels, else 10."""
+    if c["adversaries.z.labels"]:
+        return Choice(c.facts.classes, "one component a class")
+    return Choice(10, "ten components, as in the paper")
+
+
+# --- units and losses -------------------------------------------------------------------------------------------------
+
+
+@_auto("data.scaling")
+def _scaling(c: Draft, key: str) -> Choice:
+    """unit for images, standard for tables."""
+    if c.facts.table:
+        return Choice("standard", "columns have units of their own")
+    return Choice("unit", "pixels have a known range")
+
+
+@_limit("data.scaling", firm=True)
+def _table_scaling(c: Draft, key: str) -> Choice | None:
+    """standard for tables."""
+    return Choice("standard", "a table has no pixel range", told=True) if c.facts.table else None
+
+
+@_auto("phases.reconstruction.weight")
+def _reconstruction_weight(c: Draft, key: str) -> Choice:
+    """0.003 for images, 1 for tables."""
+    if c.facts.table:
+        return Choice(1.0, f"a sum over {c.facts.features} columns is small")
+    return Choice(0.003, f"a sum over {c.facts.features} pixels is large")
+
+
+@_auto("encoder.dropout")
+def _dropout(c: Draft, key: str) -> Choice:
+    """0.2 for images, 0 for tables."""
+    if c.facts.table:
+        return Choice(0.0, "a table's few columns cannot stand in for each other")
+    return Choice(0.2, "neighbouring pixels tell the same")
+
+
+@_auto("augment.noise")
+def _noise(c: Draft, key: str) -> Choice:
+    """a quarter of the distance to the neighbours in each of D columns: √D / 4, at most 1."""
+    value = min(1.0, c.facts.features**0.5 / 4)
+    return Choice(
+        value, f"a quarter of the distance to the neighbours in each of {c.facts.features} columns, at most 1"
+    )
+
+
+@_auto("phases.semi_supervised.weight")
+def _labels_weight(c: Draft, key: str) -> Choice:
+    """0.2 for tables; for images 0.2 + 2 · (share of the rows that is labelled)."""
+    if c.facts.table:
+        return Choice(0.2, "the linear classifier carries most of what labels say")
+    share = c.facts.labelled / c.facts.rows
+    return Choice(
+        round(0.2 + 2 * share, 6), f"{share:.2%} of the rows are labelled, and a handful must not outweigh the rest"
+    )
+
+
+@_auto("phases.semi_supervised.linear")
+def _linear(c: Draft, key: str) -> Choice:
+    """0.75 for tables, 0 for images."""
+    if c.facts.table and c["phases.consistency"] is not None:
+        return Choice(
+            0.75, "a linear classifier on the labelled rows supplies 75 % of the consistency target", told=True
+        )
+    return Choice(0.0, "pixels are not classified well by a plane")
+
+
+@_auto("phases.semi_supervised.batch_size")
+def _labelled_batch(c: Draft, key: str) -> Choice:
+    """100 for every 10,000 labels, from 100 to twice `train.batch_size`."""
+    hundreds = max(1, min(round(c.facts.labelled / 10_000), 2 * c["train.batch_size"] // 100))
+    return Choice(100 * hundreds, "100 for every 10,000 labels")
+
+
+@_auto("phases.neighbour_embedding.weight")
+def _neighbours_weight(c: Draft, key: str) -> Choice:
+    """3 for tables, 0 for images."""
+    if c.facts.table:
+        return Choice(3.0, "neighbours of a table's row are alike")
+    return Choice(0.0, "near in pixels is not alike")
+
+
+@_auto("decoder.output")
+def _output(c: Draft, key: str) -> Choice:
+    """sigmoid where `data.scaling` is unit, else linear."""
+    if c["data.scaling"] == "unit":
+        return Choice("sigmoid", "pixels lie between 0 and 1")
+    return Choice("linear", "standardised values have no bounds")
+
+
+@_limit("decoder.output", firm=True)
+def _unbounded_output(c: Draft, key: str) -> Choice | None:
+    """linear where `data.scaling` is standard."""
+    if c["data.scaling"] == "unit":
+        return None
+    return Choice("linear", "standardised values have no bounds", told=True)
+
+
+# --- sizes and lengths ------------------------------------------------------------------------------------------------
+
+
+@_limit("encoder.hidden", "decoder.hidden", "adversaries.y.hidden", "adversaries.z.hidden")
+def _widths(c: Draft, key: str) -> Choice | None:
+    """at most 4 units for each column of a table, or 256 where that is more."""
+    if not c.facts.table:
+        return None
+    most = max(256, 4 * c.facts.features)
+    return Choice(
+        tuple(min(width, most) for width in c[key]), f"{c.facts.features} columns need no wider layers", told=True
+    )
+
+
+@_auto("train.restarts")
+def _restarts(c: Draft, key: str) -> Choice:
+    """5 for clusters and maps of a table of at most 10,000 rows, else 1."""
+    merged = c["code.y.overcluster"] is not None and c["code.y.overcluster"] > 1
+    if c.facts.table and c.facts.rows <= 10_000 and (c.headless or merged):
+        how = "one is kept" if c.headless else "they share their targets, and one is kept"
+        return Choice(5, f"{c.facts.rows} rows are quick, so that several models are trained at once; {how}", told=True)
+    return Choice(1, "one model")
+
+
+@_auto("train.merge_at")
+def _merge_at(c: Draft, key: str) -> Choice:
+    """0.5; 0.2 where most rows are labelled; 0.8 for restarts on a table without labels and heads."""
+    labels = c["phases.semi_supervised"] is not None
+    if labels and c.facts.labelled > c.facts.rows / 2:
+        return Choice(0.2, "most rows are labelled, and labels come in after the merging")
+    if c.facts.table and not labels and ensemble_of(c) > 1 and c["decoder.input"] != "heads":
+        return Choice(
+            0.8, "restarts that are merged together find good clusters, which need little training afterwards"
+        )
+    return Choice(0.5, "as long before the merging as after it")
+
+
+@_limit("train.batch_size", firm=True)
+def _batch_size(c: Draft, key: str) -> Choice | None:
+    """at most a quarter of the rows."""
+    most = max(2, c.facts.rows // 4)
+    return Choice(min(c[key], most), f"{c[key]} would make fewer than 4 batches of {c.facts.rows} rows", told=True)
+
+
+@_limit("train.epochs", firm=True)
+def _epochs(c: Draft, key: str) -> Choice | None:
+    """as many as give `train.min_steps` steps."""
+    steps = max(1, c.facts.rows // c["train.batch_size"])
+    least = -(-c["train.min_steps"] // steps)
+    why = f"{c.facts.rows} rows give {steps} steps an epoch, and at least {c['train.min_steps']} steps are wanted"
+    return Choice(max(c[key], least), why, told=True)

@@ -1,0 +1,42 @@
+"""Measurements, against values known by hand."""
+
+import numpy as np
+import pytest
+
+from aae_cli.model.metrics import _probe, agreement, name_clusters
+
+
+def test_the_surest_labelled_row_names_a_cluster():
+    y = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [0.05, 0.95]])
+    labels = np.array([3, 1, 4, 2, -1])  # the surest row of cluster 1 is unlabelled: it cannot name it
+    assert name_clusters(y, labels).tolist() == [3, 4]
+    assert name_clusters(y, np.full(5, -1)).tolist() == [-1, -1]
+
+
+def test_clusterings_that_others_share_agree_most():
+    one = np.repeat([0, 1, 2], 18)
+    renamed, unlike = np.array([2, 0, 1])[one], np.tile([0, 1, 2], 18)
+    assert agreement([one, renamed, unlike]) == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
+    assert agreement([one, renamed]) == pytest.approx([1.0, 1.0])
+    assert agreement([one, np.zeros(54), np.zeros(54), renamed]) == pytest.approx([1 / 3, 0, 0, 1 / 3])
+
+
+def test_a_probe_finds_what_is_there_and_nothing_else():
+    random = np.random.default_rng(0)
+    same = random.normal(size=(2000, 3)).astype(np.float32)
+    sides = np.repeat([0, 1], 1000)
+    assert abs(_probe(same, sides, 0) - 50) < 6
+    shifted = same + 3 * sides[:, None]
+    assert _probe(shifted, sides, 0) > 95
+    ring = same * (1 + 4 * sides[:, None])  # no linear boundary
+    assert _probe(ring, sides, 0) > 80
+
+
+def test_codes_on_threads_inside_the_prior_do_not_pass_for_it():
+    random = np.random.default_rng(0)
+    prior = random.normal(size=(1500, 2)) * [1.0, 0.2]
+    which = np.repeat([0, 1], 1500)
+    threads, fits = (random.normal(size=(1500, 2)) * [1.0, width] for width in (0.01, 0.2))
+    told = [_probe(np.concatenate([codes, prior]), which, 0, 5) for codes in (threads, fits)]
+    assert told[0] > 70
+    assert told[1] == pytest.approx(50, abs=5)

@@ -1,0 +1,73 @@
+"""Samples and style grids."""
+
+import numpy as np
+import pytest
+import torch
+from fitting import blobs, fit
+
+from aae_cli import load, read
+from aae_cli.data.types import Data, Schema
+
+
+def test_samples_are_in_the_files_units_and_repeat_with_the_seed(semi):
+    model = load(semi.folder, "cpu")
+    one, other = (model.sample(20, generator=torch.Generator().manual_seed(5)) for _ in range(2))
+    assert np.array_equal(one.x, other.x)
+    assert one.x.min() >= 0
+    assert one.x.max() <= 16
+    assert np.array_equal(one.x, np.rint(one.x))
+    sevens = model.sample(6, labels=[7, 3])
+    assert sevens.labels.tolist() == [7, 3] * 3
+
+
+def test_style_grid_has_a_row_a_style_and_a_column_a_label(semi):
+    model = load(semi.folder, "cpu")
+    grid = model.style_grid(4)
+    assert grid.x.shape == (40, 64)
+    assert grid.columns == 10
+    assert grid.labels.tolist() == list(range(10)) * 4
+    lattice = model.style_grid(5, labels=[7])
+    assert lattice.x.shape == (25, 64)
+    assert set(lattice.labels.tolist()) == {7}
+
+
+def test_style_from_a_row_keeps_its_z(semi):
+    model = load(semi.folder, "cpu")
+    x = read("digits:test").x[:2]
+    grid = model.style_grid(style=x)
+    z = torch.from_numpy(model.z(x[1:2]))
+    expected = model.decode(torch.eye(10)[3:4], z)
+    assert np.array_equal(grid.x[13], expected[0])
+
+
+def test_a_row_of_a_style_grid_is_one_style_under_any_prior(tmp_path):
+    """Section 4's figure with a mixture prior: the same z in every column of a row."""
+    settings = ["code.z.dims=2", "adversaries.z.prior.name=mixture"]
+    run = fit("supervised", read("digits")[:100], tmp_path / "run", *settings)
+    model = load(run.folder, "cpu")
+    seen = []
+    decode = model.decode
+    model.decode = lambda y, z, label=None: seen.append(z) or decode(y, z, label)
+    model.style_grid(7)
+    z = torch.cat(seen)[-70:].view(7, 10, 2)
+    assert torch.equal(z, z[:, :1].expand_as(z))
+    assert len(z[:, 0].unique(dim=0)) == 7
+
+
+def test_table_samples_come_in_the_original_units(table):
+    model = load(table.folder, "cpu")
+    x = model.sample(500).x
+    assert 48_000 < x[:, 1].mean() < 56_000
+    assert abs(x[:, 2].mean()) < 0.1
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_constant_and_huge_columns_do_no_harm(tmp_path):
+    data = blobs(100)
+    odd = [np.full(100, 7.0), np.arange(100) + 1e7, np.linspace(-1, 1, 100) * 1e37]
+    x = np.column_stack([data.x, *odd]).astype(np.float32)
+    schema = Schema("table", (7,), integer=(False,) * 7, columns=tuple("abcdefg"))
+    run = fit("gaussian", Data(x, schema, name="odd"), tmp_path / "run")
+    samples = load(run.folder, "cpu").sample(10).x
+    assert np.isfinite(samples).all()
+    assert (samples[:, 4] == 7).all()

@@ -1,0 +1,54 @@
+"""From a preset to a run, through the Python API."""
+
+import numpy as np
+import pytest
+import torch
+from fitting import fit, tiny
+
+from aae_cli import load, read, train_seeds
+from aae_cli.config.presets import preset_names
+from aae_cli.errors import UsageError
+from aae_cli.model.checkpoint import read_header
+
+
+@pytest.mark.parametrize("name", [n for n in preset_names() if not n.startswith("paper/svhn")])
+def test_every_preset_trains_two_steps_on_small_images(name, tmp_path):
+    data = read("digits")[:100]
+    settings = ["data.scaling=standard"] if "svhn" in name or "tfd" in name else []
+    run = fit(name, data, tmp_path / "run", "data.validation=0", *settings)
+    model = load(run.folder, "cpu")
+    assert model.header.training["steps"] >= 2
+    assert np.isfinite(model.embed(data.x[:5])).all()
+    assert model.sample(3).x.shape == (3, 64)
+
+
+def test_few_epochs_are_plainly_better_than_chance(semi):
+    assert semi.metrics["classification-error"] < 60
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
+    torch.manual_seed(4)
+    expected = torch.rand(3)
+    torch.manual_seed(4)
+    fit("quick", read("digits")[:60], tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_seeds_train_at_once_with_labels_of_their_own(tmp_path):
+    settings = [*tiny("semi-supervised"), "train.epochs=2", "train.min_steps=0", "train.restarts=2", "data.labels=20"]
+    runs = train_seeds("semi-supervised", [3, 8], "digits", tmp_path / "runs", settings, device="cpu")
+    assert [run.seed for run in runs] == [3, 8]
+    assert [run.folder.name for run in runs] == ["seed-3", "seed-8"]
+    assert all(len(run.scores) == 2 and "classification-error" in run.metrics for run in runs)
+    one, other = (load(run.folder, "cpu") for run in runs)
+    assert read_header(runs[0].folder).finished and read_header(runs[0].folder).training["labels"] == 20
+    weights = one.model.state_dict()
+    assert not all(torch.equal(weights[name], value) for name, value in other.model.state_dict().items())
+    with pytest.raises(UsageError, match="seeds"):
+        train_seeds("semi-supervised", [1, 1], "digits", tmp_path / "again")
+
+
+def test_only_the_metrics_asked_for_are_measured(tmp_path):
+    settings = [*tiny("gaussian"), "train.epochs=1", "train.min_steps=0"]
+    (run,) = train_seeds("gaussian", [0], "digits", tmp_path / "run", settings, device="cpu", metrics=["prior-fit"])
+    assert list(run.metrics) == ["prior-fit"]

@@ -1,0 +1,35 @@
+"""A run's folder on disk."""
+
+import json
+
+import pytest
+from fitting import fit
+
+from aae_cli import read
+from aae_cli.errors import UsageError
+from aae_cli.model.checkpoint import read_header
+
+
+def test_the_run_folder_is_as_promised(semi):
+    names = {path.name for path in semi.folder.iterdir()}
+    assert names == {
+        "model.safetensors", "state.safetensors", "config.yaml", "metrics.jsonl", "samples.png", "README.md"
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (semi.folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["final"] is True
+    assert "eval.classification-error" in lines[-1]
+    header = read_header(semi.folder)
+    assert header.finished
+    assert header.schema.classes == tuple("0123456789")
+    assert header.cluster_labels == tuple(range(10))
+
+
+def test_given_folders_are_not_overwritten(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious").write_text("x")
+    with pytest.raises(UsageError, match="--force"):
+        fit("quick", read("digits")[:60], tmp_path / "full")
+    with pytest.raises(UsageError, match="resume"):
+        fit("quick", read("digits")[:60], tmp_path / "empty", resume=True)
+    fit("quick", read("digits")[:60], tmp_path / "full", force=True)
+    assert (tmp_path / "full" / "precious").read_text() == "x"

@@ -1,0 +1,94 @@
+"""One training: the same bits with the same seed, however often it is saved, stopped and resumed."""
+
+import json
+
+import pytest
+import torch
+from fitting import fit
+
+from aae_cli import load, read
+from aae_cli.errors import Interrupted, UsageError
+
+
+def test_the_same_seed_gives_the_same_bits(tmp_path):
+    def weights(seed, name):
+        run = fit("quick", "digits", tmp_path / name, f"train.seed={seed}")
+        return load(run.folder, "cpu").model.state_dict()
+
+    one, again, other = weights(1, "a"), weights(1, "b"), weights(2, "c")
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_saving_on_the_way_does_not_change_the_result(tmp_path, monkeypatch):
+    """Saves happen by the clock: they must leave the training's random numbers alone."""
+    from aae_cli.training.engine import Engine
+
+    def weights(name):
+        run = fit("quick", "digits", tmp_path / name, "train.epochs=2")
+        return load(run.folder, "cpu").model.state_dict()
+
+    seldom = weights("seldom")
+    monkeypatch.setattr(Engine.__init__, "__kwdefaults__", {**Engine.__init__.__kwdefaults__, "save_every": 0.0})
+    often = weights("often")
+    assert all(torch.equal(seldom[name], often[name]) for name in seldom)
+
+
+def test_more_epochs_go_on_and_other_changes_are_refused(tmp_path):
+    data = read("digits")[:100]
+    fit("quick", data, tmp_path / "run", "train.epochs=1")
+    with pytest.raises(UsageError, match="has run its"):
+        fit("quick", data, tmp_path / "run", "train.epochs=1", resume=True)
+    with pytest.raises(UsageError, match=r"code\.z\.dims=5, not 6"):
+        fit("quick", data, tmp_path / "run", "train.epochs=2", "code.z.dims=6", resume=True)
+    run = fit("quick", data, tmp_path / "run", "train.epochs=3", resume=True)
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+    assert sum(bool(line.get("final")) for line in lines) == 1
+
+
+def stopped_after(saves, monkeypatch):
+    """Make the training stop, as on a signal, once it has saved so many times; it saves after every step."""
+    from aae_cli.training.engine import Engine
+
+    defaults = Engine.__init__.__kwdefaults__
+    monkeypatch.setattr(Engine.__init__, "__kwdefaults__", {**defaults, "save_every": 0.0})
+    original, count = Engine.state, [0]
+
+    def state(self):
+        count[0] += 1
+        result = original(self)
+        if count[0] > saves:
+            raise Interrupted("stopped", "", 2)
+        return result
+
+    monkeypatch.setattr(Engine, "state", state)
+
+
+@pytest.mark.parametrize("saves", [3, 8, 12])
+def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, monkeypatch, saves):
+    data = read("digits")[:200]
+    settings = ["code.y.classes=4", "code.y.overcluster=2", "train.epochs=4", "train.batch_size=90"]
+    whole = fit("clustering", data, tmp_path / "whole", *settings)
+    with monkeypatch.context() as patch:
+        stopped_after(saves, patch)
+        with pytest.raises(Interrupted):
+            fit("clustering", data, tmp_path / "parts", *settings)
+    parts = fit("clustering", data, tmp_path / "parts", *settings, resume=True)
+    one, other = (load(run.folder, "cpu").model.state_dict() for run in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    lines = [json.loads(line) for line in (parts.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+    assert lines[-1]["step"] == 16 and lines[-1]["epoch"] == 4
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_more_epochs_after_merging_leave_the_merge_where_it_was(tmp_path, first):
+    data = read("digits")[:200]
+    settings = ["code.y.classes=4", "train.batch_size=50"]
+    fit("clustering", data, tmp_path / "run", *settings, f"train.epochs={first}")
+    groups = load(tmp_path / "run", "cpu").model.encoder.groups
+    run = fit("clustering", data, tmp_path / "run", *settings, "train.epochs=5", resume=True)
+    assert torch.equal(load(run.folder, "cpu").model.encoder.groups, groups)
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 20 and lines[-1]["epoch"] == 5

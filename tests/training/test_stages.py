@@ -1,0 +1,55 @@
+"""Fine clusters first, then merged ones; restarts that share their targets."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from fitting import blobs, fit
+
+from aae_cli import evaluate, load, read
+from aae_cli.objective import merging
+from aae_cli.training import selection
+from aae_cli.training.batches import Batches
+
+
+@pytest.mark.parametrize("ensemble", [True, False])
+def test_restarts_that_teach_each_other_see_the_same_rows_and_agree(tmp_path, monkeypatch, ensemble):
+    seen, clusterings = [], []
+    rows, agreement = Batches.rows, selection.agreement
+    monkeypatch.setattr(Batches, "rows", lambda self, step: seen.append(rows(self, step)) or seen[-1])
+    monkeypatch.setattr(selection, "agreement", lambda found: clusterings.extend(found) or agreement(found))
+    # Six clusters of three groups: any way to part them will do.
+    settings = ["code.y.classes=6", "train.restarts=3", "train.epochs=100"]
+    fit("clustering", blobs(), tmp_path / "run", *settings, f"phases.consistency.ensemble={ensemble}".lower())
+    assert not torch.equal(seen[0][0], seen[0][1])  # fine clusters are found apart
+    assert torch.equal(seen[-1][0], seen[-1][1]) is ensemble
+    same = np.mean([(a == b).mean() for a, b in itertools.combinations(clusterings, 2)])
+    assert bool(same > 0.8) is ensemble  # by the clusters' numbers, which restarts apart give as they like
+
+
+def test_merging_keeps_every_cluster_and_finds_the_groups(tmp_path):
+    run = fit("clustering", blobs(), tmp_path / "run", "code.y.classes=3", "train.epochs=200", "data.validation=0")
+    model = load(run.folder, "cpu")
+    assert model.model.encoder.groups.shape == (1, 30)
+    assert model.config.train.epochs == 200 and model.config.code.y.classes == 3
+    assert sorted(model.model.encoder.groups.unique().tolist()) == [0, 1, 2]
+    assert model.y(blobs().x).shape == (300, 3)
+    measured = evaluate(model, blobs(90, seed=5), ["ari"])
+    assert measured["ari"] > 0.9
+
+
+def test_labels_name_merged_clusters(tmp_path):
+    settings = ["data.labels=6", "train.epochs=200", "data.validation=0", "code.y.overcluster=3"]
+    run = fit("semi-supervised", blobs(), tmp_path / "run", *settings)
+    measured = evaluate(load(run.folder, "cpu"), blobs(90, seed=5), ["classification-error"])
+    assert measured["classification-error"] < 10
+
+
+@pytest.mark.parametrize("sizes", ["equal", "found"])
+def test_merged_clusters_are_held_to_the_sizes_asked_for(tmp_path, monkeypatch, sizes):
+    monkeypatch.setattr(merging, "EQUAL_TOLERANCE", 0.0)  # what so short a training finds is nearly equal
+    settings = ["code.y.classes=3", "code.y.overcluster=3", "train.epochs=2", f"code.y.sizes={sizes}"]
+    share = load(fit("clustering", read("digits")[:200], tmp_path / "run", *settings).folder, "cpu").model.encoder.share
+    assert share.sum().item() == pytest.approx(1)
+    assert (share == share[0, 0]).all().item() is (sizes == "equal")
