@@ -1,1 +1,1 @@
-"""A trained model: its checkpoint, what it can do, and its answers."""
+"""A trained model: its checkpoint, what it supports, its codes, samples and metrics."""

@@ -1,4 +1,4 @@
-"""What a checkpoint can do, decided once from its header; the commands, ``info``, ``evaluate`` and ``sample`` ask here."""
+"""What a checkpoint supports, decided in one place from its header: commands, metrics, and kinds of samples."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ import numpy as np
 from ..errors import CheckpointError
 from .checkpoint import Header
 
-if TYPE_CHECKING:  # a header can be read, and asked what it can do, without torch
+if TYPE_CHECKING:  # not imported at run time, as reading a header must stay fast
     from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a decoder is told beside the style z. This one: nothing.
+    """The categories that can be chosen when sampling, beside the style z. In this base class: none.
 
     Attributes:
-        count: number of categories; a style grid has a column for each.
-        z_is_style: whether z holds the style alone, so that a row's style can be given to other categories.
+        count: number of categories, and of columns of a style grid.
+        z_is_style: whether z contains style only, so that the style of a row can be combined with other categories.
     """
 
     count: int = 0
     z_is_style = False
 
     def inputs(self, category: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """What the decoder is given for categories (…) int64, −1 for none: y (…, K), and the label (…, C)."""
+        """Inputs y (…, K) and label (…, C) of the decoder, or None, for categories (…) int64, −1 for none."""
         return None, None
 
     def component(self, category: Tensor, drawn: Tensor) -> Tensor:
-        """The component of p(z) that a style of this category comes from."""
+        """Component of p(z) to sample the style of a category from; by default the one already ``drawn``."""
         return drawn
 
     def class_of(self, category: np.ndarray) -> np.ndarray | None:
-        """The class that each category stands for, −1 for none; None where the model knows no classes."""
+        """Class of each category, −1 for none; None if the model has no class labels."""
         return None
 
     def categories_of(self, label: int) -> list[int] | None:
-        """The categories that stand for a class, the largest first; None where the model knows no classes."""
+        """Categories of a class, the largest first; None if the model has no class labels."""
         return None
 
 
 @dataclass(frozen=True)
 class Labels(Content):
-    """The label itself (section 4): category k is class k."""
+    """The label that the decoder receives (section 4): category k is class k."""
 
     z_is_style = True
 
@@ -65,7 +65,7 @@ class Labels(Content):
 
 @dataclass(frozen=True)
 class Components(Content):
-    """Nothing; but labels choose the component of p(z) (section 2.3), so that component k is class k."""
+    """The components of a prior tied to labels (section 2.3): component k is class k. The decoder receives z alone."""
 
     def component(self, category: Tensor, drawn: Tensor) -> Tensor:
         return category
@@ -79,11 +79,11 @@ class Components(Content):
 
 @dataclass(frozen=True)
 class Clusters(Content):
-    """A softmax y (sections 5 to 7).
+    """The categories of a softmax y (sections 5 to 7).
 
     Attributes:
-        names: (K,) the class of each y, −1 for none; None where no label was ever seen.
-        sizes: (K,) rows in each cluster, as far as they were counted.
+        names: (K,) class of each category, −1 for none; None if no labels were available.
+        sizes: (K,) number of rows in each category; empty if they were not counted.
     """
 
     names: tuple[int, ...] | None = None
@@ -106,7 +106,7 @@ class Clusters(Content):
 
 
 def content_of(header: Header) -> Content:
-    """The one place that chooses among the contents."""
+    """Determine the categories that a model can sample."""
     config, sizes = header.config, (header.training or {}).get("cluster_sizes") or ()
     if config.decoder.input == "label":
         return Labels(len(header.schema.classes or ()))
@@ -119,7 +119,7 @@ def content_of(header: Header) -> Content:
 
 @dataclass(frozen=True)
 class Abilities:
-    """What one checkpoint can do."""
+    """What one checkpoint supports."""
 
     header: Header
 
@@ -129,45 +129,45 @@ class Abilities:
 
     @property
     def style(self) -> bool:
-        """Whether there is a z."""
+        """Whether the model has a z."""
         return self.header.config.code.z is not None
 
     @property
     def dims(self) -> int:
-        """Dimensions of what the decoder sees without a given label: z, [y, z] or y·W_C + z."""
+        """Dimensions of the representation, the decoder's input without a label: z, [y, z] or y·W_C + z."""
         y, z = self.header.config.code.y, self.header.config.code.z
         dims = z.dims if z else 0
         return dims + int(y.classes) if y is not None and self.header.config.decoder.input == "concat" else dims
 
     @property
     def clusters(self) -> bool:
-        """Whether rows have a most probable y."""
+        """Whether the model has a y, so that it can cluster rows."""
         return self.header.config.code.y is not None
 
     @property
     def named(self) -> bool:
-        """Whether some category y stands for a class."""
+        """Whether at least one category of y is named after a class, so that the model can classify rows."""
         content = self.content
         return isinstance(content, Clusters) and content.names is not None and max(content.names, default=-1) >= 0
 
     @property
     def learned_with_labels(self) -> bool:
-        """Whether labels shaped the categories (section 5), rather than naming them afterwards (section 6)."""
+        """Whether y was trained with labels (section 5), rather than named after classes once trained (section 6)."""
         return self.header.config.phases.semi_supervised is not None
 
     @property
     def tied_to_labels(self) -> bool:
-        """Whether labels choose the component of p(z) (section 2.3)."""
+        """Whether the components of p(z) are tied to class labels (section 2.3)."""
         z = self.header.config.adversaries.z
         return z is not None and z.labels
 
     @property
     def commands(self) -> list[str]:
-        """The commands that have an answer."""
+        """The commands that work with this checkpoint."""
         return ["embed", "sample", *(["cluster"] if self.clusters else []), *(["classify"] if self.named else [])]
 
     def clusters_into(self, clusters: int | None) -> bool:
-        """Whether it finds clusters without labels, and so many of them (None: any number)."""
+        """Whether its categories were trained without labels and are ``clusters`` in number (None for any number)."""
         right = clusters is None or self.content.count == clusters
         return self.clusters and not self.learned_with_labels and right
 
@@ -178,7 +178,7 @@ class Abilities:
         style_grid: bool = False,
         style_from: bool = False,
     ) -> bool:
-        """Whether it can sample these classes or clusters, lay out styles, or take the style of a row."""
+        """Whether it can sample these classes and clusters, make a style grid, and take the style of a given row."""
         classes, content = self.header.schema.classes or (), self.content
         if clusters and not (self.clusters and max(clusters) < content.count):
             return False
@@ -189,17 +189,17 @@ class Abilities:
         return not style_grid or self.style
 
     def categories_of(self, label: int) -> list[int]:
-        """The categories that stand for a class, the largest first.
+        """Categories of a class, the largest first.
 
         Raises:
-            CheckpointError: the model has no labels, or none of its clusters stands for this one.
+            CheckpointError: the model has no class labels, or no cluster is named after this class.
         """
         found = self.content.categories_of(label)
         if found is None:
             hint = "train --preset supervised, semi-supervised or mixture-labels"
             hint += ", or use --cluster" if self.clusters else ""
-            raise CheckpointError(f"a {self.header.title} model knows no labels", hint)
+            raise CheckpointError(f"a {self.header.title} model has no class labels", hint)
         if not found:
             name = (self.header.schema.classes or ())[label]
-            raise CheckpointError(f"no cluster of this model stands for the label {name!r}")
+            raise CheckpointError(f"this model has no cluster for the label {name!r}")
         return found

@@ -1,4 +1,4 @@
-"""A trained model in use: rows in the file's own units in, codes, clusters, classes and samples out."""
+"""A trained model for use: from rows in the units of their file to codes, clusters, classes and samples."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ ROWS_AT_ONCE = 2048
 
 
 class Autoencoder:
-    """One trained adversarial autoencoder.
+    """A trained adversarial autoencoder. Rows are in the units of their file.
 
     Args:
-        model: with R = 1.
-        header: of its checkpoint.
+        model: the networks, with R = 1.
+        header: header of the checkpoint.
 
     Attributes:
-        abilities: what it can do. content: what its decoder is told beside the style z.
+        abilities: what the model supports.
+        content: the categories that it can sample.
     """
 
     def __init__(self, model: AAE, header: Header, device: torch.device) -> None:
@@ -39,41 +40,51 @@ class Autoencoder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, where it was trained or its clusters were named with labels."""
+        """Names of the C classes; empty if the training data had no labels."""
         return self.schema.classes or ()
 
     @property
     def cluster_labels(self) -> np.ndarray | None:
+        """(K,) int64 class of each category of y, −1 for none; None if no labels were available."""
         labels = self.header.cluster_labels
         return None if labels is None else np.array(labels, dtype=np.int64)
 
     @property
     def dims(self) -> int:
-        """Dimensions of the representation that :meth:`embed` gives."""
+        """Dimensions of the representation of :meth:`embed`."""
         return self.abilities.dims
 
     @property
     def prior_z(self) -> Prior | None:
-        """p(z), where there is a z."""
+        """p(z), or N(0, I) for a z without an adversary; None for a model without z."""
         return build_priors(self.config).get("z") or (Gaussian(self.model.dims) if self.model.dims else None)
 
     # --- encoding -----------------------------------------------------------------------------------------------------
 
     def _prepare(self, x: np.ndarray) -> Iterator[Tensor]:
+        """Check the number of features, and yield chunks (1, B, D) in the networks' units, on the device."""
         if x.ndim != 2 or x.shape[1] != self.schema.size:
             shape = " × ".join(map(str, x.shape[1:]))
             raise DataError(
-                f"rows have {shape} features, the model was trained on {self.schema.size}", "use data of the same form"
+                f"rows have {shape} features, but the model was trained on {self.schema.size}",
+                "use data of the same form",
             )
         for start in range(0, len(x), ROWS_AT_ONCE):
             rows = torch.from_numpy(np.ascontiguousarray(x[start : start + ROWS_AT_ONCE]))
             yield self.model.scaling(rows.to(self.device)).unsqueeze(0)
 
     def codes(self, x: np.ndarray, draw: bool = False) -> Iterator[tuple[Tensor | None, Tensor | None]]:
-        """q(y|x) (rows, K) and z (rows, n) of raw rows (N, D), chunk by chunk, on the device.
+        """Encode rows in chunks.
 
         Args:
-            draw: from q(z|x) instead of its centre.
+            x: (N, D).
+            draw: sample q(z|x) instead of taking its mean.
+
+        Yields:
+            q(y|x) (B, K) and z (B, n) on the device; None for the part that the model does not have.
+
+        Raises:
+            DataError: the number of features differs from training.
         """
         for rows in self._prepare(x):
             with torch.inference_mode():
@@ -84,17 +95,21 @@ class Autoencoder:
                 )
 
     def y(self, x: np.ndarray) -> np.ndarray:
-        """q(y|x): (N, D) → (N, K), rows sum to 1. Raises CheckpointError where the model has no y."""
+        """q(y|x): (N, D) → (N, K) float32, summing to 1 over K.
+
+        Raises:
+            CheckpointError: the model has no y. DataError: as for :meth:`codes`.
+        """
         if not self.model.classes:
             raise CheckpointError(f"a {self.header.title} model has no categories y", "train --preset clustering")
         return _concatenated([y.float().cpu() for y, _ in self.codes(x) if y is not None], self.model.classes)
 
     def z(self, x: np.ndarray, draw: bool = False) -> np.ndarray:
-        """The continuous code: (N, D) → (N, n); the centre of q(z|x), or a draw of it."""
+        """The continuous code z: (N, D) → (N, n) float32, the mean of q(z|x), or with ``draw`` a sample of it."""
         return _concatenated([z.float().cpu() for _, z in self.codes(x, draw) if z is not None], self.model.dims)
 
     def embed(self, x: np.ndarray) -> np.ndarray:
-        """The representation that the decoder sees, without a given label: z, [y, z] or y·W_C + z. (N, D) → (N, dims)."""
+        """The representation, i.e. the decoder's input without a label: z, [y, z] or y·W_C + z. (N, D) → (N, dims)."""
         chunks = []
         for y, z in self.codes(x):
             with torch.inference_mode():
@@ -103,18 +118,19 @@ class Autoencoder:
         return _concatenated(chunks, self.dims)
 
     def project(self, representation: np.ndarray, dims: int) -> np.ndarray:
-        """A representation (N, m) in fewer dimensions.
+        """Project a representation to fewer dimensions: (N, m) → (N, dims) float32.
 
-        With cluster heads and dims = 2, the heads go to points evenly spaced on a circle by a linear map (section 7);
-        otherwise the principal components.
+        With cluster heads and dims = 2, by the linear map that sends the heads to evenly spaced points on a circle
+        (section 7); otherwise onto principal components.
 
         Raises:
-            DataError: more dimensions asked for than there are, or fewer rows than dimensions.
+            DataError: ``dims`` exceeds m, or N if principal components are needed.
         """
         width = representation.shape[1]
         if dims > width:
             raise DataError(
-                f"--dims {dims}: this model has {width} dimensions", f"ask for at most {width}, or use --fit"
+                f"--dims {dims}: the representation of this model has {width} dimensions",
+                f"choose at most {width}, or use --fit",
             )
         if dims == width:
             return representation
@@ -124,21 +140,27 @@ class Autoencoder:
             circle = np.stack([np.cos(angle), np.sin(angle)], 1) * np.linalg.norm(heads, axis=1).mean()
             return (representation @ (np.linalg.pinv(heads) @ circle)).astype(np.float32)
         if len(representation) < dims:
-            raise DataError(f"{len(representation)} rows have no {dims} principal components", "give more rows")
+            raise DataError(f"{len(representation)} rows are too few for {dims} principal components", "give more rows")
         from sklearn.decomposition import PCA
 
         return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)
 
     def cluster(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The most probable y of each row and its probability: (N,) int64 and (N,) float32."""
+        """Most probable category of each row, (N,) int64, and its probability, (N,) float32. Errors as for y()."""
         y = self.y(x)
         return y.argmax(1), y.max(1) if len(y) else np.zeros(0, np.float32)
 
     def classify(self, x: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, C), in the order of ``classes``: q(y|x) summed over each class's categories.
+        """Class probabilities, in the order of ``classes``: q(y|x) summed over the categories of each class.
+
+        Args:
+            x: (N, D).
+
+        Returns:
+            (N, C) float32. A row sums to less than 1 if some categories have no class.
 
         Raises:
-            CheckpointError: the model does not know which class a y stands for.
+            CheckpointError: the model has no y, or its categories are not named after classes.
         """
         labels = self.cluster_labels
         if labels is None or not self.model.classes:
@@ -155,14 +177,14 @@ class Autoencoder:
     # --- decoding -----------------------------------------------------------------------------------------------------
 
     def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
-        """Rows in the file's units from codes without the model axis: (N, K), (N, n), (N, C) → (N, D) float32."""
+        """Decode y (N, K), z (N, n) and label (N, C), each only if the decoder has that input: (N, D) float32."""
         parts = [None if part is None else part.to(self.device).float().unsqueeze(0) for part in (y, z, label)]
         with torch.inference_mode():
             x = self.model.scaling.invert(self.model.decode(*parts))[0].cpu().numpy()
         return self._in_units(x)
 
     def _in_units(self, x: np.ndarray) -> np.ndarray:
-        """Within the pixel range; whole numbers where the file had whole numbers."""
+        """Clip to the pixel range, and round columns that were integers in the training file."""
         schema = self.schema
         if schema.low is not None and schema.high is not None:
             x = x.clip(schema.low, schema.high)
@@ -172,7 +194,11 @@ class Autoencoder:
         return x.astype(np.float32)
 
     def reconstruct(self, x: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-        """x̂ of raw rows, in the file's units. ``labels``: (N,) for decoders that are given the label."""
+        """Reconstruct rows: (N, D) → (N, D) float32.
+
+        Args:
+            labels: (N,) int64, −1 for unknown, for a decoder that receives the label; None if all are unknown.
+        """
         outputs, start = [], 0
         for y, z in self.codes(x):
             rows = len(z if z is not None else y)  # type: ignore[arg-type]
@@ -188,7 +214,7 @@ class Autoencoder:
 
     @property
     def columns(self) -> int:
-        """How many categories a style grid has a column for: labels, clusters, or components of the prior."""
+        """Number of categories, the columns of a style grid: labels, clusters or components; 0 for none."""
         return self.content.count
 
     @property
@@ -202,14 +228,15 @@ class Autoencoder:
         clusters: Sequence[int] = (),
         generator: torch.Generator | None = None,
     ) -> Samples:
-        """n decoded draws of the prior, or of given labels or clusters in turn.
+        """Decode n samples of the prior, or of the given clusters and labels in turn.
 
         Args:
-            labels: indices into ``classes``. A label that several clusters stand for draws from all of them.
-            clusters: indices of y.
+            labels: indices into ``classes``. A label of several clusters is sampled from each of them in turn.
+            clusters: categories of y.
+            generator: source of random numbers; None for torch's default one.
 
         Raises:
-            CheckpointError: the model knows no labels, or none of its clusters stands for one of these.
+            CheckpointError: the model has no class labels, or no cluster for one of ``labels``.
         """
         return self._sampler.sample(n, labels, clusters, generator)
 
@@ -221,19 +248,25 @@ class Autoencoder:
         style: np.ndarray | None = None,
         generator: torch.Generator | None = None,
     ) -> Samples:
-        """One row a style z, one column a label or cluster (section 4's figure); of one label, a lattice of styles.
+        """Decode a grid with one style z per row and one label or cluster per column, as in the figure of section 4.
+
+        With a single category, or for a model without categories, the grid is a lattice over two directions of z.
 
         Args:
-            rows: number of styles, or the side of the lattice.
-            style: (S, D) raw rows whose styles to take instead of drawing them.
+            rows: number of styles, or side of the lattice.
+            labels: indices into ``classes``, for the columns; without labels and clusters, all categories.
+            clusters: categories of y, for the columns.
+            style: (S, D) rows whose styles are used instead of samples of p(z).
+            generator: source of random numbers; None for torch's default one.
 
         Raises:
-            CheckpointError: the model has neither labels nor clusters and no lattice can be laid.
+            CheckpointError: the model has no class labels, no cluster for one of ``labels``, no z for a lattice, or a z
+                that contains more than style.
         """
         return self._sampler.style_grid(rows, labels, clusters, style, generator)
 
     def draws(self, n: int, seed: int) -> Iterator[Tensor]:
-        """n decoded draws of the prior, chunk by chunk on the device, in the networks' units and not rounded: (m, D)."""
+        """Decode n samples of the prior. Yields chunks (m, D) on the device, in the networks' units, not rounded."""
         prior, content, device = self.prior_z, self.content, self.device
         with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)

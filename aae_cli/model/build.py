@@ -1,4 +1,4 @@
-"""Config and data schema → priors, model, adversaries and phases: the only place where names become objects."""
+"""Build priors and models from an adapted config and a data schema."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..nn.priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
 
 
 def build_prior(config: AdversaryConfig, dims: int) -> Prior:
+    """Build the prior of a code part. dims: size of that part; a mixture and a swiss roll are always 2-D."""
     p = config.prior
     components = p.components if isinstance(p.components, int) else 10
     if p.name == "categorical":
@@ -28,7 +29,7 @@ def build_prior(config: AdversaryConfig, dims: int) -> Prior:
 
 
 def build_priors(config: Config) -> dict[str, Prior]:
-    """The prior of each regularised code part of an adapted config."""
+    """Build the priors of the code parts (y, z) that have an adversary in an adapted config."""
     priors = {}
     if config.code.y is not None and config.adversaries.y is not None:
         priors["y"] = build_prior(config.adversaries.y, int(config.code.y.classes))
@@ -38,7 +39,7 @@ def build_priors(config: Config) -> dict[str, Prior]:
 
 
 def min_parameters(config: Config, schema: Schema) -> int:
-    """A number of parameters that a model of an adapted config has at least, found without building it."""
+    """Lower bound on the number of parameters of a model of an adapted config, computed without building it."""
     y, z = config.code.y, config.code.z
     classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)
     encoder, decoder = [schema.size, *config.encoder.hidden], [*config.decoder.hidden, schema.size]
@@ -47,7 +48,7 @@ def min_parameters(config: Config, schema: Schema) -> int:
 
 
 def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
-    """An untrained model of an adapted config; scaling is set by :func:`set_scaling`."""
+    """Build untrained models of an adapted config. Their scaling is the identity until :func:`set_scaling`."""
     y, z, decoder = config.code.y, config.code.z, config.decoder
     assert decoder.input != "auto", "the config is not adapted"
     classes, dims = int(y.classes) if y else 0, z.dims if z else 0
@@ -90,10 +91,11 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
 
 @torch.no_grad()
 def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Tensor | None = None) -> None:
-    """Fill in the model's scaling: from the pixel range, or from the training rows x (N, D) in the file's units.
+    """Set the model's scaling from the pixel range, or from the mean and std of the training rows.
 
     Args:
-        index: which rows of x are meant; None for all.
+        x: (N, D) in the file's units.
+        index: (M,) numbers of the rows of x to use; None for all.
     """
     shift, scale = model.scaling.shift, model.scaling.scale
     if config.data.scaling == "unit":
@@ -105,13 +107,13 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Te
     square = torch.zeros_like(total)
     numbers = torch.arange(len(x)) if index is None else index
     mean_of_some = x[numbers[:1000]].double().mean(0).cpu()
-    for some in numbers.split(10_000):  # centred first: no cancellation on columns such as years
+    for some in numbers.split(10_000):  # centred first, against cancellation in columns such as years
         centred = x[some].double().cpu() - mean_of_some
         total += centred.sum(0)
         square += centred.square().sum(0)
     mean = total / len(numbers)
     std = (square / len(numbers) - mean.square()).clamp(min=0).sqrt()
-    if schema.kind == "image":  # one spread for all pixels: a border that never changes must not be blown up
+    if schema.kind == "image":  # one std for all pixels, so that constant borders are not amplified
         std = std.square().mean().sqrt().expand_as(std).clone()
     std = torch.where(std > 1e-8 * (mean_of_some.abs() + 1e-30), std, 0)
     shift.copy_(mean + mean_of_some)

@@ -1,6 +1,6 @@
-"""Run folders: model.safetensors (weights, with config and data schema in its header), state, metrics, and a card.
+"""Run folders and their safetensors files: weights with config and data schema in the header, and training state.
 
-safetensors only: nothing in a checkpoint can be executed.
+No pickle: loading a checkpoint cannot execute code.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ MODEL, STATE, METRICS, CONFIG = "model.safetensors", "state.safetensors", "metri
 
 @dataclass(frozen=True)
 class Header:
-    """What a model file says of itself, beside its weights.
+    """Metadata of a model file.
 
     Attributes:
-        title: the preset's name.
-        config: adapted to the data (no ``auto`` left).
-        schema: the form of a row; ``schema.classes`` are the class names that labels index.
-        cluster_labels: for each y the index of the class it stands for, −1 for none; None where no labels were seen.
-        finished: whether training reached its end.
-        training: figures for a person: rows, steps, seconds, device, data, the metrics at the end.
+        title: name of the preset.
+        config: config adapted to the data (without ``auto``).
+        schema: format of a row; labels are indices into ``schema.classes``.
+        cluster_labels: (K,) class of each category of y, −1 for none; None if no labels were available.
+        finished: whether training is complete.
+        training: facts to display: rows, steps, seconds, device, data, final metrics.
     """
 
     title: str
@@ -49,6 +49,7 @@ class Header:
     training: dict[str, Any] | None = None
 
     def to_json(self) -> str:
+        """Encode as JSON, with the checkpoint format and the version of aae."""
         return json.dumps(
             {
                 "format": FORMAT,
@@ -64,6 +65,14 @@ class Header:
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> Header:
+        """Decode JSON, and validate it.
+
+        Args:
+            where: file to name in errors.
+
+        Raises:
+            CheckpointError: damaged, or of a newer format.
+        """
         try:
             value = json.loads(text)
             if int(value["format"]) > FORMAT:
@@ -73,7 +82,7 @@ class Header:
                 )
             labels, schema = value["cluster_labels"], Schema.from_json(value["schema"])
             if labels is not None and not all(-1 <= int(label) < len(schema.classes or ()) for label in labels):
-                raise ValueError("its clusters stand for classes that it has not")
+                raise ValueError("its cluster labels name classes that do not exist")
             return cls(
                 title=clean(value["title"]),
                 config=validate(value["config"], f"{where}, header"),
@@ -91,10 +100,10 @@ class Header:
 
 
 def model_file(path: Path | str) -> Path:
-    """The model file of a run folder, or the file itself.
+    """Find the model file of a run folder. A path to a file is returned as it is.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is no such file.
     """
     path = Path(path)
     file = path / MODEL if path.is_dir() else path
@@ -107,7 +116,7 @@ def model_file(path: Path | str) -> Path:
 
 @contextmanager
 def _opened(path: Path, framework: str = "pt", wrong: str = "is damaged or missing") -> Iterator[Any]:
-    """A safetensors file; CheckpointError with what is ``wrong`` where it cannot be read."""
+    """Open a safetensors file. Raises CheckpointError with the text ``wrong`` if it cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -118,7 +127,11 @@ def _opened(path: Path, framework: str = "pt", wrong: str = "is damaged or missi
 
 
 def read_header(path: Path | str) -> Header:
-    """The header alone: no weights are read."""
+    """Read a header without reading any weights.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, not written by aae, or of a newer format.
+    """
     file = model_file(path)
     with _opened(file, "numpy", "is damaged or is not a safetensors file") as opened:
         metadata = opened.metadata() or {}
@@ -128,6 +141,11 @@ def read_header(path: Path | str) -> Header:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], name: str, header: str) -> None:
+    """Write a safetensors file atomically, with ``header`` as its metadata entry ``name``.
+
+    Raises:
+        AaeError: it cannot be written.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -137,14 +155,14 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], name: str, header: str)
             save_file(plain, temporary, metadata={name: header})
         except SafetensorError as error:  # such as a full disk
             reason = str(error).rpartition("I/O error: ")[2]
-            raise AaeError(f"cannot write {path}: {reason}", "choose another place with -o") from None
+            raise AaeError(f"cannot write {path}: {reason}", "choose another folder with -o") from None
 
 
 def tensor_specs(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:
-    """Shape and type of each tensor of a safetensors file, from its header alone.
+    """Read the shape and type of each tensor of a safetensors file, without its values; other types are None.
 
     Raises:
-        CheckpointError: missing or damaged.
+        CheckpointError: the file is missing or damaged.
     """
     import torch
 
@@ -155,7 +173,7 @@ def tensor_specs(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | N
 
 
 def checksum(tensors: dict[str, Tensor], text: str) -> str:
-    """SHA-256 of a text and of the tensors' names, types, shapes and values."""
+    """SHA-256 of a text and of the names, types, shapes and values of tensors, in hexadecimal."""
     import hashlib
 
     import torch
@@ -169,10 +187,10 @@ def checksum(tensors: dict[str, Tensor], text: str) -> str:
 
 
 def load_tensors(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
-    """Tensors and one metadata entry of a safetensors file.
+    """Read the tensors and one metadata entry of a safetensors file.
 
     Raises:
-        CheckpointError: missing, damaged, or without that entry.
+        CheckpointError: the file is missing or damaged, or has no such entry.
     """
     with _opened(path) as opened:
         metadata = opened.metadata() or {}
@@ -183,7 +201,7 @@ def load_tensors(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
 
 
 def runs(root: Path = Path("runs")) -> Iterator[tuple[Path, Header]]:
-    """Finished runs under a folder, the newest first; damaged ones are passed over."""
+    """Find the finished runs under a folder, the newest first. Damaged ones are skipped."""
     files = sorted(root.glob(f"*/{MODEL}"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files:
         try:
@@ -195,12 +213,12 @@ def runs(root: Path = Path("runs")) -> Iterator[tuple[Path, Header]]:
 
 
 def newest_run(can: Callable[[Header], bool], root: Path = Path("runs")) -> Path | None:
-    """The newest finished run that can do something."""
+    """Find the newest finished run whose header satisfies a condition."""
     return next((folder for folder, header in runs(root) if can(header)), None)
 
 
 def new_run_folder(title: str, root: Path = Path("runs")) -> Path:
-    """``runs/<title>``, else ``runs/<title>-2`` and so on: the first that does not exist."""
+    """Choose a name for a new run folder: the first of ``runs/<title>``, ``runs/<title>-2``, … that does not exist."""
     folder, count = root / title, 1
     while folder.exists() or folder.is_symlink():
         count += 1

@@ -1,4 +1,4 @@
-"""Which metrics go with which model, and the measuring of a model on held-out rows."""
+"""Evaluation of a model on held-out rows, and the metrics that each model and data set allow."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ from .metrics import (
     style_leakage,
 )
 
-# What a metric may need → whether it is there, from a checkpoint's abilities and whether the rows have labels; and what is
-# said where it is not.
+# Requirements of metrics: a test, given a checkpoint's abilities and whether the rows have labels, and the reason to
+# report if it fails.
 _NEEDS: dict[str, tuple[Callable[[Abilities, bool], bool], str]] = {
     "y": (lambda can, labels: can.clusters, "the model has no categories y"),
     "names": (
         lambda can, labels: can.header.cluster_labels is not None,
-        "the model never saw a label, so its categories have no names",
+        "no labels were available to name the model's categories",
     ),
-    "y from labels": (lambda can, labels: can.learned_with_labels, "the model learned its categories without labels"),
+    "y from labels": (
+        lambda can, labels: can.learned_with_labels,
+        "the model's categories were trained without labels",
+    ),
     "y without labels": (
         lambda can, labels: not can.learned_with_labels,
-        "the model learned its categories with labels",
+        "the model's categories were trained with labels",
     ),
     "labels": (lambda can, labels: labels, "the rows have no labels"),
     "z": (lambda can, labels: can.style, "the model has no z"),
@@ -45,7 +48,7 @@ _NEEDS: dict[str, tuple[Callable[[Abilities, bool], bool], str]] = {
 
 @dataclass(frozen=True)
 class Metric:
-    """How something is measured, and what that needs, in the order in which it is asked for."""
+    """The function that measures a metric, and its requirements (keys of _NEEDS) in the order of their checks."""
 
     measure: Callable[[Context], Metrics]
     needs: tuple[str, ...] = ()
@@ -66,11 +69,11 @@ ALIASES = {"nmi": "agreement", "ari": "agreement", "hungarian-accuracy": "agreem
 
 
 def why_not(can: Abilities, name: str, labelled: bool) -> str | None:
-    """Why a metric cannot be measured with this model and data; None where it can.
+    """The reason why a metric cannot be measured with this model and these rows; None if it can.
 
     Args:
-        name: of METRICS or ALIASES.
-        labelled: whether the rows to measure on have labels.
+        name: a key of METRICS or ALIASES.
+        labelled: whether the rows have labels.
     """
     for need in METRICS[ALIASES.get(name, name)].needs:
         there, lacking = _NEEDS[need]
@@ -84,7 +87,7 @@ def _labelled(rows: Data) -> bool:
 
 
 def default_metrics(model: Autoencoder, rows: Data) -> list[str]:
-    """The metrics that fit a variant: the paper's own for it, and those that show whether it works."""
+    """Names of the metrics for a variant: those that the paper reports for it, and diagnostics of its training."""
     config, can = model.config, model.abilities
     names = ["reconstruction-error", "classification-error", "cluster-error"]
     if can.clusters and not can.learned_with_labels:
@@ -100,7 +103,7 @@ def default_metrics(model: Autoencoder, rows: Data) -> list[str]:
 
 
 def checked_metric(name: str) -> str:
-    """The metric of METRICS that a name or an alias means. Raises UsageError with the closest one."""
+    """Resolve a name or alias to a key of METRICS. Raises UsageError, with the closest name, if it is unknown."""
     if name not in METRICS and name not in ALIASES:
         known = [*METRICS, *ALIASES]
         raise UsageError(f"there is no metric {name!r}", did_you_mean(name, known) or f"choose from {', '.join(known)}")
@@ -119,27 +122,34 @@ def evaluate(
     """Measure a model on held-out rows.
 
     Args:
-        metrics: names from METRICS (or nmi, ari, hungarian-accuracy, parzen); None for those that fit the variant.
-        validation: rows to choose the Parzen σ on; without them a tenth of ``rows`` is set aside for that.
-        samples: of the Parzen window.
+        rows: at least 4 rows, with labels where known.
+        metrics: names from METRICS (or nmi, ari, hungarian-accuracy, parzen); None for the defaults of the variant.
+        validation: rows on which the Parzen σ is chosen; None to use a tenth of ``rows`` for that only.
+        samples: number of samples of the Parzen window.
+        seed: seed of probes, samples and splits.
+
+    Returns:
+        values by name: errors and accuracies in %, log-likelihoods in nats, nmi and prior-fit in 0…1, ari at most
+        1. A metric may give several values, or none if classes have too few rows.
 
     Raises:
-        UsageError: an unknown metric. DataError: one that this model or data cannot have.
+        UsageError: an unknown metric.
+        DataError: too few rows, or a metric that this model or these rows do not allow.
     """
     if len(rows) < 4:
         raise DataError(f"{rows.name} has {len(rows)} rows", "at least 4 are needed to evaluate")
-    wanted: dict[str, set[str]] = {}  # metric → those of its figures that were asked for by name; empty for all
+    wanted: dict[str, set[str]] = {}  # metric → the values of it that were requested by name; empty for all
     for asked in metrics or default_metrics(model, rows):
         name = checked_metric(asked)
         reason = why_not(model.abilities, name, _labelled(rows))
         if reason is not None:
             raise DataError(f"{name} cannot be measured on {rows.name}: {reason}")
-        alone = wanted.setdefault(name, set())
+        only = wanted.setdefault(name, set())
         if name == "agreement" and asked != name:
-            alone.add(asked)
+            only.add(asked)
     context = Context(model, rows, validation, samples, seed)
     results: Metrics = {}
-    for name, alone in wanted.items():
+    for name, only in wanted.items():
         measured = METRICS[name].measure(context)
-        results |= {key: value for key, value in measured.items() if not alone or key in alone}
+        results |= {key: value for key, value in measured.items() if not only or key in only}
     return results

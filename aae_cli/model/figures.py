@@ -1,4 +1,4 @@
-"""The figures of a model: cluster heads beside members (section 6), a table's clusters, and a sheet of samples."""
+"""Figures of a model, as PNG: cluster heads with members (section 6), a table's clusters, and a sheet of samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 
 def cluster_figure(model: Autoencoder, x: np.ndarray, clusters: np.ndarray, members: int = 16) -> bytes:
-    """Section 6: a row a cluster: its head (decoded from z = 0 and y = one-hot), then members."""
+    """Figure of section 6: one row per cluster, with its head (decoded from z = 0 and y = one-hot), then members.
+
+    Args:
+        x: (N, D) images in the file's units.
+        clusters: (N,) int64 cluster of each.
+        members: number of members per cluster.
+
+    Returns:
+        a PNG file.
+    """
     import torch
 
     counts = np.bincount(clusters, minlength=model.model.classes)
@@ -30,13 +39,13 @@ def cluster_figure(model: Autoencoder, x: np.ndarray, clusters: np.ndarray, memb
 
 
 def cluster_profiles(model: Autoencoder, representation: np.ndarray, clusters: np.ndarray) -> bytes:
-    """For tables: the representation's first two principal components, coloured by cluster."""
+    """Scatter plot of a table: two dimensions of the representation (Autoencoder.project), coloured by cluster."""
     points = model.project(representation, min(2, representation.shape[1]))
     return scatter(points, [str(cluster) for cluster in clusters], f"{model.header.title}: clusters")
 
 
 def sample_sheet(model: Autoencoder, seed: int = 0) -> bytes:
-    """What a run folder shows: a style grid where there are columns, else draws of the prior; tables as a scatter."""
+    """Picture of samples for a run folder: a style grid, samples of the prior, or for tables a scatter plot."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -45,7 +54,7 @@ def sample_sheet(model: Autoencoder, seed: int = 0) -> bytes:
         return image_grid(samples.x, model.schema, samples.columns)
     samples = model.sample(500, generator=generator)
     columns = model.schema.columns or ("feature 0", "feature 1")
-    x = samples.x.astype(np.float64)  # squares of single precision may not fit
+    x = samples.x.astype(np.float64)  # squares may overflow in float32
     first = np.argsort(-x.var(0) / (np.abs(x).mean(0) + 1e-9))[:2]
     names = None if samples.labels is None else [model.classes[i] if i >= 0 else "" for i in samples.labels]
     chosen = samples.x[:, first] if samples.x.shape[1] > 1 else samples.x

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model that is ready for use."""
+"""Load a checkpoint as a model that is ready for use."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from .build import build_model, min_parameters
 from .checkpoint import load_tensors, model_file, read_header, tensor_specs
 
 OPTIONAL_TENSORS = ("encoder.share",)
-"""Tensors that checkpoints of older versions lack, and can do without."""
+"""Tensors that may be missing, as in checkpoints of older versions."""
 
 
 def load(path: str | Path, device: str = "auto") -> Autoencoder:
     """Load a run folder or a model.safetensors file.
 
+    Args:
+        device: auto, cpu, cuda or mps.
+
     Raises:
-        CheckpointError: missing, damaged, too new, or weights that do not fit its config.
+        CheckpointError: the file is missing, damaged or of a newer format, or its weights do not match its config.
+        UsageError: the device is not available.
     """
     header = read_header(path)
     file = model_file(path)
     found = tensor_specs(file)
     if min_parameters(header.config, header.schema) > sum(prod(shape) for shape, _ in found.values()):
-        # Nothing is allocated before the file is known to hold as much as its config says.
-        raise CheckpointError(f"{file} holds fewer weights than its config says", "the file is damaged or was edited")
+        # Checked before the model is built, so that a damaged header cannot allocate large amounts of memory.
+        raise CheckpointError(f"{file} has fewer weights than its config needs", "the file is damaged or was edited")
     model = build_model(header.config, header.schema)
     state = model.state_dict()
     missing = {name: state.pop(name) for name in OPTIONAL_TENSORS if name in state and name not in found}
@@ -38,7 +42,7 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
                 for form in (expected.get(name), found.get(name))
             )
             raise CheckpointError(
-                f"{file}: {name} is {theirs}, its config says {ours}", "the file is damaged or was edited"
+                f"{file}: {name}: found {theirs}, but its config needs {ours}", "the file is damaged or was edited"
             )
     tensors, _ = load_tensors(file, "aae")
     for name, value in tensors.items():
@@ -49,6 +53,6 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     groups = model.encoder.groups
     if groups is not None and not bool(((groups >= 0) & (groups < model.classes)).all()):
         raise CheckpointError(
-            f"{file}: encoder.groups names clusters that its config has not", "the file is damaged or was edited"
+            f"{file}: encoder.groups has categories outside 0…{model.classes - 1}", "the file is damaged or was edited"
         )
     return Autoencoder(model, header, choose_device(device)[0])

@@ -1,6 +1,6 @@
-"""What the paper measures, and what shows whether an adversarial autoencoder works: one function a metric.
+"""Metrics of the paper, and diagnostics of an adversarial autoencoder: one function each.
 
-Errors and accuracies are in %, log-likelihoods in nats. The caller gives the rows: held-out ones.
+Errors and accuracies are in %, log-likelihoods in nats. The rows are meant to be held out of training.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ PROBE_ROWS = 4000
 
 @dataclass(frozen=True)
 class Context:
-    """What metrics may use.
+    """Inputs of the metrics.
 
     Attributes:
-        rows: held-out rows, with labels where known.
-        validation: other rows, never tested on, for choosing σ; None = a tenth of ``rows`` is set aside.
+        rows: rows to measure on, with labels where known.
+        validation: other rows, on which σ is chosen; None to use a tenth of ``rows`` for that only.
         samples: number of samples of the Parzen window.
     """
 
@@ -38,13 +38,13 @@ class Context:
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) indices into the model's classes, or into the data's own where the model has none."""
+        """(N,) int64 indices into the model's classes, or into those of the data if the model has none; −1 for none."""
         if self.model.classes:
             return self.rows.labels_as(self.model.classes)
         return self.rows.labels if self.rows.labels is not None else np.full(len(self.rows), -1)
 
     def probe_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """At most PROBE_ROWS rows and their labels, in random order."""
+        """At most PROBE_ROWS rows, in random order, and their labels."""
         order = np.random.default_rng(self.seed).permutation(len(self.rows))[:PROBE_ROWS]
         return self.rows.x[order], self.labels[order]
 
@@ -56,7 +56,7 @@ Metrics = dict[str, float]
 
 
 def reconstruction_error(c: Context) -> Metrics:
-    """Mean of ½‖x − x̂‖², summed over features, in the networks' units."""
+    """½‖x − x̂‖², summed over features and averaged over rows, in the networks' units."""
     scaling = c.model.model.scaling
     total = 0.0
     labels = c.labels
@@ -71,20 +71,21 @@ def reconstruction_error(c: Context) -> Metrics:
 
 
 def classification_error(c: Context) -> Metrics:
-    """Share of labelled rows whose most probable class is wrong, in %."""
+    """Section 5: share of labelled rows whose most probable class is wrong, in %."""
     known = c.labels >= 0
     predicted = c.model.classify(c.rows.x[known]).argmax(1)
     return {"classification-error": 100 * float((predicted != c.labels[known]).mean())}
 
 
 def name_clusters(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Section 6: the labelled row with the largest q(y_i|x) names cluster i.
+    """Section 6: name each cluster i after the label of the labelled row with the largest q(y_i|x).
 
     Args:
-        y: (N, K) q(y|x). labels: (N,) int64, −1 for unlabelled.
+        y: (N, K) q(y|x).
+        labels: (N,) int64, −1 for unlabelled.
 
     Returns:
-        (K,) int64 labels, −1 where no labelled row was given.
+        (K,) int64 labels, all −1 without labelled rows.
     """
     known = labels >= 0
     if not known.any():
@@ -93,7 +94,7 @@ def name_clusters(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def cluster_error(c: Context) -> Metrics:
-    """Section 6: error when each cluster stands for the label that a validation row gave it, in %."""
+    """Section 6: classification error if each cluster predicts the label that it was named after, in %."""
     known, names = c.labels >= 0, c.model.cluster_labels
     assert names is not None
     predicted = names[c.model.cluster(c.rows.x[known])[0]]
@@ -101,7 +102,7 @@ def cluster_error(c: Context) -> Metrics:
 
 
 def cluster_agreement(c: Context) -> Metrics:
-    """NMI and ARI (in 0 … 1), and accuracy under the best one-to-one assignment (in %), of clusters against labels."""
+    """Agreement of clusters with labels: NMI (0…1), ARI (at most 1), accuracy of the best one-to-one assignment (%)."""
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix
@@ -119,24 +120,27 @@ def cluster_agreement(c: Context) -> Metrics:
 
 
 def agreement(clusterings: Sequence[np.ndarray]) -> list[float]:
-    """How far each clustering of the same rows agrees with the others: mean normalised mutual information, in 0 … 1.
+    """Mean normalised mutual information of each clustering with the other clusterings of the same rows, in 0…1.
 
-    One that puts all rows together says nothing, and agrees with none.
+    A clustering with a single cluster scores 0.
 
     Args:
-        clusterings: (N,) cluster numbers each, at least two of them.
+        clusterings: at least two; (N,) cluster numbers each.
     """
     from sklearn.metrics import normalized_mutual_info_score
 
     total = np.zeros(len(clusterings))
-    telling = [i for i, own in enumerate(clusterings) if len(np.unique(own)) > 1]
-    for i, j in itertools.combinations(telling, 2):
+    informative = [i for i, own in enumerate(clusterings) if len(np.unique(own)) > 1]
+    for i, j in itertools.combinations(informative, 2):
         total[[i, j]] += normalized_mutual_info_score(clusterings[i], clusterings[j])
     return (total / (len(clusterings) - 1)).tolist()
 
 
 def neighbour_accuracy(c: Context) -> Metrics:
-    """Accuracy of 5 nearest neighbours in the representation, 5-fold cross-validated, in %."""
+    """Accuracy of a 5-nearest-neighbour classifier on the representation, 5-fold cross-validated, in %.
+
+    Without at least two classes of 5 labelled rows there is no value.
+    """
     from sklearn.model_selection import cross_val_score
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -149,20 +153,20 @@ def neighbour_accuracy(c: Context) -> Metrics:
 
 
 def _drop_small_classes(x: np.ndarray, labels: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Without the classes that have too few rows for folds."""
+    """Remove the rows of classes that have fewer than ``least`` rows, too few for the folds."""
     values, counts = np.unique(labels, return_counts=True)
     keep = np.isin(labels, values[counts >= least])
     return x[keep], labels[keep]
 
 
-# --- how well q(z) fits p(z), and what z still knows -------------------------------------------------------------------
+# --- the fit of q(z) to p(z), and the label information in z ----------------------------------------------------------
 
 
 def _probe(inputs: np.ndarray, targets: np.ndarray, seed: int, neighbours: int = 0) -> float:
-    """Accuracy in %, on one half of the rows, of a probe trained on the other half; both ways, averaged.
+    """Mean accuracy in % of a probe in two-fold cross-validation.
 
     Args:
-        neighbours: the probe is a vote of so many nearest rows; 0 = a small network.
+        neighbours: number of neighbours of a nearest-neighbour probe; 0 for a small neural network.
     """
     import warnings
 
@@ -185,10 +189,10 @@ def _probe(inputs: np.ndarray, targets: np.ndarray, seed: int, neighbours: int =
 
 
 def prior_fit(c: Context) -> Metrics:
-    """Two-sample tests: accuracy in telling codes of held-out rows from prior samples, by the better of two probes.
+    """Two-sample test of the aggregated posterior q(z) against p(z): accuracy of the better of two probes, in 0…1.
 
-    A small network sees where the mass lies, the nearest five rows whether codes fill the prior or lie on threads in it.
-    0.5 is perfect (in 0 … 1, as the convention of two-sample tests goes).
+    0.5 is a perfect fit. A small neural network detects where the mass differs; five nearest neighbours detect codes
+    that lie on curves within the prior instead of filling it.
     """
     prior = c.model.prior_z
     assert prior is not None
@@ -198,12 +202,12 @@ def prior_fit(c: Context) -> Metrics:
         real = prior.sample(torch.full((len(z),), -1)).numpy()
     both = np.concatenate([z, real])
     which = np.repeat([0, 1], len(z))
-    told = [_probe(both, which, c.seed, neighbours) for neighbours in (0, min(5, len(z) // 2))]
-    return {"prior-fit": max(told) / 100}
+    accuracies = [_probe(both, which, c.seed, neighbours) for neighbours in (0, min(5, len(z) // 2))]
+    return {"prior-fit": max(accuracies) / 100}
 
 
 def style_leakage(c: Context) -> Metrics:
-    """How well a probe reads the label from z, in %, and the share of the commonest label (chance)."""
+    """Accuracy in % of a probe that predicts the label from z, and chance level (share of the most frequent label)."""
     x, labels = c.probe_rows()
     x, labels = _drop_small_classes(x[labels >= 0], labels[labels >= 0], 4)
     if len(np.unique(labels)) < 2:
@@ -216,7 +220,7 @@ def style_leakage(c: Context) -> Metrics:
 
 
 def component_accuracy(c: Context) -> Metrics:
-    """Section 2.3: share of held-out codes that lie in the prior component of their own label, in %."""
+    """Section 2.3: share of labelled rows whose code lies in the prior component of their label, in %."""
     prior = c.model.prior_z
     assert prior is not None
     known = c.labels >= 0
@@ -225,7 +229,10 @@ def component_accuracy(c: Context) -> Metrics:
 
 
 def log_likelihood(c: Context) -> Metrics:
-    """Mean log p(x) of held-out images with pixels in [0, 1], its standard error, and the σ chosen on validation rows."""
+    """Section 3: mean Parzen-window log p(x) in nats, its standard error, σ and the number of samples.
+
+    Pixels are in [0, 1]; columns of a table are standardised. σ is chosen on the validation rows.
+    """
     schema, device = c.model.schema, c.model.device
     rows, validation = c.rows, c.validation
     if validation is None:
@@ -239,13 +246,13 @@ def log_likelihood(c: Context) -> Metrics:
         return (x.float() - low) / span if schema.kind == "image" else c.model.model.scaling(x)
 
     def draws(count: int) -> Iterator[Tensor]:
-        # Pixels within their range; columns of a table stay standardised.
+        # Pixels are clipped to their range; columns of a table stay standardised.
         for x in c.model.draws(count, c.seed):
             yield unit(c.model.model.scaling.invert(x)).clamp(0, 1) if schema.kind == "image" else x
 
     def score(x: np.ndarray, count: int, sigmas: Tensor) -> Tensor:
         precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")  # TensorFloat-32 would blur distances by more than a nat
+        torch.set_float32_matmul_precision("highest")  # TensorFloat-32 would change the result by more than a nat
         try:
             return parzen_log_likelihood(draws(count), unit(x), sigmas)
         finally:

@@ -1,4 +1,4 @@
-"""The log-likelihood of a Parzen window (section 3): a Gaussian on each sample, its width chosen on held-out rows."""
+"""The Parzen-window log-likelihood (section 3): a Gaussian on each sample, its width σ chosen on validation rows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 
 PARZEN_HELD_OUT_ROWS, PARZEN_COARSE_SAMPLES = 1000, 100_000
-"""Rows on which σ is chosen, and samples for its coarse search."""
+"""Maximum number of rows on which σ is chosen, and of samples in the coarse search for it."""
 
 
 def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) -> Tensor:
-    """log of a Parzen window: one Gaussian of width σ on each sample.
+    """Log density of a Parzen window with one Gaussian of width σ on each sample.
 
     Args:
-        samples: chunks (m, D); streamed, so that any number fits in memory.
-        x: (N, D) rows to score. sigmas: (S,) widths.
+        samples: chunks (m, D), so that any number fits in memory.
+        x: (N, D) rows to score.
+        sigmas: (S,) widths.
 
     Returns:
         (S, N) log densities in nats, float64.
@@ -25,7 +26,7 @@ def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) 
     total, count = torch.full((len(sigmas), len(x)), -math.inf, dtype=torch.float64, device=x.device), 0
     half = x.square().sum(1, keepdim=True) / 2
     for chunk in samples:
-        # −d²/2 = x·s − s²/2 − x²/2 by one matrix product, in place: these are the largest arrays by far.
+        # −d²/2 = x·s − s²/2 − x²/2, by one matrix product and in place, as these arrays are by far the largest.
         closeness = torch.addmm(chunk.square().sum(1) * -0.5, x, chunk.T).sub_(half).clamp_(max=0)
         for index, sigma in enumerate(sigmas.tolist()):
             total[index] = torch.logaddexp(total[index], _log_sum_exp(closeness / sigma**2).double())
@@ -35,19 +36,20 @@ def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) 
 
 
 def _log_sum_exp(scores: Tensor) -> Tensor:
-    """(N, m) → (N,). torch.logsumexp takes six times as long on a CPU, whose exp is slow where it underflows."""
+    """log Σ exp: (N, m) → (N,). torch.logsumexp takes six times as long on a CPU, as exp is slow if it underflows."""
     most = scores.amax(1, keepdim=True)
     return most.squeeze(1) + (scores - most).clamp_(min=-80).exp_().sum(1).log()
 
 
 def parzen_width(score: Callable[[int, Tensor], Tensor], samples: int) -> float:
-    """The width σ of most likely held-out rows, to a percent or so.
+    """Choose the width σ that maximises the likelihood of validation rows, to about 1 %.
 
-    A coarse search with a part of the samples, as the best width shrinks but slowly as they grow; then a parabola through
-    the best three of a finer search with all of them, for the likelihood is nearly one in log σ.
+    A coarse search uses only a part of the samples, since the best width decreases slowly with their number. A fine
+    search with all samples follows, and a parabola in log σ through its best three points gives the maximum.
 
     Args:
-        score: mean log-likelihood (S,) of the held-out rows with so many samples and widths (S,).
+        score: function of a number of samples and of widths (S,) → mean log-likelihood (S,) of the validation rows.
+        samples: number of samples.
     """
     coarse = torch.logspace(math.log10(0.03), 0, 12)
     some = min(samples, PARZEN_COARSE_SAMPLES)

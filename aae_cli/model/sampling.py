@@ -1,4 +1,4 @@
-"""Draws of a model and grids of them: categories and styles chosen, and decoded."""
+"""Samples and style grids of a model: choice of categories and styles, which are then decoded."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Samples:
     """Decoded rows.
 
     Attributes:
-        x: (N, D) float32 in the file's own units.
-        labels: (N,) indices into the model's classes, −1 for none; None where the model knows no classes.
-        columns: how many to lay in a row of a picture.
+        x: (N, D) float32 in the file's units.
+        labels: (N,) int64 indices into the model's classes, −1 for none; None if the model has no class labels.
+        columns: number of samples in each row of a picture.
     """
 
     x: np.ndarray
@@ -33,12 +33,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Chooses categories and styles, and has them decoded.
+    """Sampler of categories and styles.
 
     Attributes:
-        prior: p(z), None where there is no z.
-        decode: y (N, K), z (N, n) and label (N, C) to rows in the file's units, (N, D).
-        encode: rows in the file's units, (N, D), to their styles z, (N, n).
+        prior: p(z); None for a model without z.
+        decode: map from y (N, K), z (N, n) and label (N, C) to rows (N, D) in the file's units.
+        encode: map from rows (N, D) in the file's units to z (N, n).
     """
 
     abilities: Abilities
@@ -49,7 +49,7 @@ class Sampler:
     def sample(
         self, n: int, labels: Sequence[int], clusters: Sequence[int], generator: torch.Generator | None
     ) -> Samples:
-        """n decoded draws of the prior, or of given labels or clusters in turn."""
+        """See :meth:`Autoencoder.sample`."""
         content = self.abilities.content
         groups = [[k] for k in clusters] + [self.abilities.categories_of(label) for label in labels]
         if groups:
@@ -71,7 +71,7 @@ class Sampler:
         style: np.ndarray | None,
         generator: torch.Generator | None,
     ) -> Samples:
-        """One row a style z, one column a label or cluster; of one label, a lattice of styles."""
+        """See :meth:`Autoencoder.style_grid`."""
         content = self.abilities.content
         chosen = list(clusters) + [self.abilities.categories_of(label)[0] for label in labels]
         columns = chosen or list(range(content.count))
@@ -86,19 +86,22 @@ class Sampler:
     def _grid_from(self, style: np.ndarray, columns: list[int]) -> Samples:
         if not self.abilities.samples(style_from=True):
             raise CheckpointError(
-                f"a {self.abilities.header.title} model does not hold style apart from content",
+                f"a {self.abilities.header.title} model does not separate style from content",
                 "train --preset supervised, semi-supervised or clustering",
             )
         z = torch.from_numpy(self.encode(style)).repeat_interleave(len(columns), 0)
         return self._samples(torch.tensor(columns).repeat(len(style)), z, len(columns))
 
     def _lattice(self, side: int, category: int) -> Samples:
-        """Styles over the two directions of z that change the output most, at even quantiles of the prior."""
+        """Lattice of styles along the two dimensions of z that change the output most, at evenly spaced quantiles.
+
+        A model without categories whose prior has several components gets one row per component instead.
+        """
         prior = self.prior
         if prior is None:
-            raise CheckpointError(f"a {self.abilities.header.title} model has no style z to lay out")
+            raise CheckpointError(f"a {self.abilities.header.title} model has no style z for a grid")
         ticks = (torch.arange(side) + 0.5) / side
-        if category < 0 and prior.components > 1:  # no content: walk the whole prior, one row a component
+        if category < 0 and prior.components > 1:  # no categories: one row per component
             component = torch.arange(prior.components).repeat_interleave(side)
             u = torch.full((len(component), prior.dims), 0.5)
             u[:, 0] = ticks.repeat(prior.components)
@@ -111,7 +114,7 @@ class Sampler:
         return self._samples(at, self._style_at(at, torch.zeros_like(at), u), side)
 
     def _most_influential_dims(self, prior: Prior, category: int) -> tuple[int, int]:
-        """The two dimensions of z that change the output most, in their order."""
+        """The two dimensions of z that change the decoded rows most, in ascending order."""
         if prior.dims == 1:
             return 0, 0
         u = torch.full((2 * prior.dims, prior.dims), 0.5)
@@ -124,23 +127,24 @@ class Sampler:
         return first, second
 
     def _styles(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """n draws of p(z) as components (n,) int64 and quantiles (n, dims)."""
+        """Sample p(z) as components (n,) int64 and quantiles (n, dims)."""
         components, dims = (self.prior.components, self.prior.dims) if self.prior is not None else (1, 0)
         return torch.randint(components, (n,), generator=generator), torch.rand(n, dims, generator=generator)
 
     def _style_at(self, category: Tensor, component: Tensor, u: Tensor) -> Tensor | None:
-        """z (N, n) at quantiles u (N, n) of a component (N,) of p(z), or of the category's own (N,)."""
+        """z (N, n) at quantiles u (N, n) of components (N,) of p(z), or of those tied to the categories (N,)."""
         if self.prior is None:
             return None
         return self.prior.at(u, self.abilities.content.component(category, component))
 
     def _decode_categories(self, category: Tensor, z: Tensor | None) -> np.ndarray:
+        """Decode categories (N,), −1 for none, and styles z (N, n): (N, D)."""
         y, label = self.abilities.content.inputs(category)
         pieces = range(0, max(len(category), 1), DECODED_AT_ONCE)
         parts = [[None if part is None else part[i : i + DECODED_AT_ONCE] for part in (y, z, label)] for i in pieces]
         return np.concatenate([self.decode(*each) for each in parts])
 
     def _samples(self, category: Tensor, z: Tensor | None, columns: int) -> Samples:
-        """Rows of styles z (N, n) for categories (N,) int64, −1 where the model has none."""
+        """Decode categories (N,) int64, −1 for none, and styles z (N, n)."""
         labels = self.abilities.content.class_of(category.numpy())
         return Samples(self._decode_categories(category, z), labels, columns)

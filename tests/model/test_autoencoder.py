@@ -40,7 +40,7 @@ def test_rows_of_another_width_are_refused(semi):
 def test_labels_of_a_model_without_any(tmp_path):
     run = fit("gaussian", read("digits")[:100], tmp_path / "run")
     model = load(run.folder, "cpu")
-    with pytest.raises(CheckpointError, match="knows no labels"):
+    with pytest.raises(CheckpointError, match="no class labels"):
         model.sample(3, labels=[1])
     with pytest.raises(CheckpointError, match="cannot classify"):
         model.classify(read("digits").x[:3])
