@@ -1,4 +1,4 @@
-"""Where to compute, and why."""
+"""Choose the device and the precision to compute with."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
-    """The device and the reason for it.
+    """Choose the device to compute on; returns it with the reason as text.
 
     Args:
         wanted: auto, cpu, cuda or mps.
 
     Raises:
-        UsageError: the device asked for is not there.
+        UsageError: the device is unknown, or this machine does not have it.
     """
     import torch
 
@@ -38,15 +38,15 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
     if wanted not in available:
         raise UsageError(f"--device {wanted}: choose auto, cpu, cuda or mps")
     if not available[wanted]:
-        raise UsageError(f"--device {wanted}: this machine has none", "try --device auto")
+        raise UsageError(f"--device {wanted}: this machine has no such device", "try --device auto")
     return torch.device(wanted), f"{wanted} (asked for)"
 
 
 def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManager[object], str]:
-    """The context that forward passes run in, and what it is.
+    """Set the precision of matrix products; returns the context for forward passes, and its description.
 
     Args:
-        precision: auto (tf32 on CUDA, else fp32), fp32, tf32 (products in TensorFloat-32), bf16 (weights stay fp32).
+        precision: fp32, tf32 (TensorFloat-32), bf16 (weights stay fp32), or auto (tf32 on CUDA, else fp32).
     """
     import torch
 
@@ -64,7 +64,7 @@ def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManag
 
 
 def bf16_gain() -> float:
-    """How much faster this CPU multiplies matrices in bf16 than in fp32, by a measurement of some milliseconds."""
+    """Measure, within milliseconds, how many times faster this CPU multiplies matrices in bf16 than in fp32."""
     import torch
 
     def best(dtype: torch.dtype) -> float:

@@ -1,8 +1,8 @@
-"""Several processes that train one model (``torchrun``): who this one is, sums over all, and its share of random numbers.
+"""Train one model with several processes (``torchrun``): ranks, sums over processes, and shared random numbers.
 
-Every process holds the same model and takes its share of each batch. Random numbers are those of the whole batch: each
-process draws them all and keeps its own rows. So losses do not depend on how many processes there are, beyond rounding,
-and a run may be resumed with another number of them.
+Every process holds the same model and handles its share of each batch. Every process draws the random numbers of the
+whole batch and keeps those of its own rows. Losses therefore do not depend on the number of processes, except for
+rounding, and a run can be resumed with a different number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ Draw = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class World:
-    """The processes of one training. ``control``: a group on the CPU, for what the hosts agree on."""
+    """The processes of one training run, and this one's rank.
+
+    ``control``: process group on the CPU for ``agree``, needed on CUDA; None uses the default group.
+    """
 
     rank: int = 0
     size: int = 1
@@ -36,18 +39,18 @@ class World:
 
     @property
     def main(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     def draw(
         self, make: Draw, shape: Sequence[int], device: torch.device, parts: Sequence[int] | None = None
     ) -> Tensor:
-        """Random numbers for this process's rows of a batch.
+        """Draw random numbers for this process's rows of a batch.
 
         Args:
-            make: such as torch.rand: (shape, device=…) → tensor.
-            shape: (R, B, …) with this process's B.
-            parts: sizes of the batches that follow each other along B; None for one.
+            make: function such as torch.rand: (shape, device=…) → tensor.
+            shape: (R, B, …), B being the number of this process's rows.
+            parts: if B concatenates several batches, this process's number of rows in each; None for one batch.
         """
         if self.size == 1:
             return make(tuple(shape), device=device)
@@ -60,11 +63,11 @@ class World:
         return torch.cat(own, 1) if len(own) > 1 else own[0]
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean over the processes, through which gradients flow."""
+        """Return the mean over the processes; gradients flow through it."""
         return value if self.size == 1 else _Sum.apply(value) / self.size
 
     def gather(self, value: Tensor) -> Tensor:
-        """The rows (R, B, …) of all processes, one after the other: (R, B·size, …), through which gradients flow."""
+        """Concatenate the rows (R, B, …) of all processes to (R, B·size, …); gradients flow through it."""
         if self.size == 1:
             return value
         models, rows, *rest = value.shape
@@ -73,15 +76,15 @@ class World:
         return cast(Tensor, _Sum.apply(own)).flatten(1, 2)
 
     def sums(self, value: Tensor) -> Tensor:
-        """Sum over the processes, without gradients."""
+        """Return the sum over the processes, without gradients."""
         return value if self.size == 1 else _all_reduced(value)
 
     def of_main(self, value: Tensor) -> Tensor:
-        """The main process's value, on all: for what small differences between machines could decide otherwise."""
+        """Return the main process's value, so that rounding differences between machines cannot change decisions."""
         return value if self.size == 1 else _all_reduced(value if self.main else torch.zeros_like(value))
 
     def agree(self, flags: Sequence[int]) -> list[int]:
-        """The largest of each flag over the processes."""
+        """Return the maximum of each flag over the processes."""
         if self.size == 1:
             return list(flags)
         import torch.distributed as dist
@@ -91,10 +94,13 @@ class World:
         return [int(flag) for flag in value.tolist()]
 
     def wrap(self, parameters: Sequence[nn.Parameter], all_used: bool) -> Unit | None:
-        """Parameters whose gradients are averaged over the processes by torch's DistributedDataParallel.
+        """Let torch's DistributedDataParallel average the gradients of parameters over the processes.
 
         Args:
-            all_used: whether every loss depends on all of them.
+            all_used: whether every loss depends on all parameters.
+
+        Returns:
+            Function that evaluates a loss under DistributedDataParallel; None if there is nothing to average.
         """
         if self.size == 1 or not parameters:
             return None
@@ -108,7 +114,7 @@ ALONE = World()
 
 
 class _Holder(nn.Module):
-    """Parameters, and a forward that is whatever loss is computed with them."""
+    """A module that holds parameters; its forward evaluates any loss function of them."""
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         super().__init__()
@@ -119,7 +125,7 @@ class _Holder(nn.Module):
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes; its gradient is the sum of theirs."""
+    """Sum over the processes; its gradient is the sum of the processes' gradients."""
 
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:
@@ -139,7 +145,7 @@ def _all_reduced(value: Tensor) -> Tensor:
 
 
 def started_by_torchrun() -> tuple[int, int]:
-    """(rank, number of processes) as the environment says; (0, 1) for an ordinary process."""
+    """Return (rank, number of processes) from torchrun's environment variables; (0, 1) without torchrun."""
     try:
         return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     except ValueError:
@@ -148,19 +154,19 @@ def started_by_torchrun() -> tuple[int, int]:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[World]:
-    """Meet the other processes that torchrun started, if it did, and part from them at the end.
+    """Join the process group if torchrun started this process, and leave it at the end of the block.
 
-    Nothing that the block leaves behind may refer to the process group, as DistributedDataParallel does: the group's
-    threads end with its last reference, and one that still runs while the interpreter shuts down aborts the process
-    (a thread of gloo drops the last reference to a tensor, and may no longer take the interpreter's lock).
+    After the block, no object may refer to the process group, as DistributedDataParallel does. The group's threads end
+    with its last reference, and a thread that still runs at interpreter shutdown aborts the process: a gloo thread
+    then releases the last reference to a tensor but can no longer acquire the GIL.
     """
     world = _join(device)
     try:
         yield world
-        world.agree([0])  # wait for the others
+        world.agree([0])  # wait for the other processes
     except BaseException as error:
         if world.size > 1:
-            traceback.clear_frames(error.__traceback__)  # an error keeps the variables of the functions that it left
+            traceback.clear_frames(error.__traceback__)  # a traceback keeps local variables alive
         raise
     finally:
         if world.size > 1:
@@ -175,7 +181,8 @@ def _join(device: torch.device) -> World:
     rank, size = started_by_torchrun()
     if size == 1:
         return ALONE
-    # DistributedDataParallel imports this; while a group exists, that would make the group a default argument for good.
+    # DistributedDataParallel imports this module. If a group existed by then, the module would keep it for good, as a
+    # default argument; so import it first.
     import torch._dynamo  # noqa: F401
     import torch.distributed as dist
 

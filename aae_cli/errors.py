@@ -1,14 +1,14 @@
-"""Errors that a person can act on: what went wrong, where, and what to try."""
+"""Errors that the user can act on: what went wrong, where, and what to try."""
 
 from __future__ import annotations
 
 
 class AaeError(Exception):
-    """Something that could not be done (exit code 1), said in one line.
+    """A failure with a one-line message (exit code 1).
 
     Args:
-        what: what happened and where (a file, a key, a row), without a final full stop.
-        hint: what to try, as a clause; shown after a semicolon.
+        what: what happened and where (a file, a key, a row), without a full stop.
+        hint: what to try, as a clause that follows a semicolon.
     """
 
     exit_code = 1
@@ -29,11 +29,11 @@ class DataError(AaeError):
 
 
 class CheckpointError(AaeError):
-    """A checkpoint that is missing, damaged, too new or unable to do what is asked."""
+    """A checkpoint that is missing, damaged, too new, or of a model that cannot do what was requested."""
 
 
 class TrainingError(AaeError):
-    """Training that had to stop, such as a loss that is no longer finite."""
+    """Training that had to stop, for example because a loss is no longer finite."""
 
 
 class Interrupted(AaeError):

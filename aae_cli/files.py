@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files completely or not at all, and lock run folders."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .errors import AaeError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary file's path in the same folder; on success it takes the place of ``path``, else it vanishes.
+    """Yield the path of a temporary file that replaces ``path`` on success and is deleted on failure.
 
-    A path that is a device, a pipe or a link is written through, never replaced by a rename.
+    If ``path`` is a device, a pipe or a link, the content is written into it instead of replacing it.
 
     Raises:
         AaeError: the folder is missing, read-only or full.
@@ -25,7 +25,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         if target.is_dir():
-            raise AaeError(f"{target} is a folder", "give a file's path")
+            raise AaeError(f"{target} is a folder", "give the path of a file")
         if special:
             handle, name = tempfile.mkstemp(prefix=".aae-", suffix=target.suffix)
         else:
@@ -46,7 +46,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         _sync_folder(target.parent)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise AaeError(f"cannot write {target}: {reason}", "choose another place with -o") from None
+        raise AaeError(f"cannot write {target}: {reason}", "choose another path with -o") from None
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -54,7 +54,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
-    """What a process that was killed while it wrote these files left beside them. Call it where no other one can write."""
+    """Delete temporary files left by a process killed while writing ``names``; no process may be writing them now."""
     for name in names:
         for path in folder.glob(f".{name}-????????{Path(name).suffix}"):
             with suppress(OSError):
@@ -70,33 +70,33 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AaeError(f"cannot make the folder {path}: {error.strerror}", "choose another place with -o") from None
+        raise AaeError(f"cannot create the folder {path}: {error.strerror}", "choose another path with -o") from None
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from training into a folder. The lock dies with its process.
+    """Lock a folder, so that no other process trains into it. The lock is released when its process ends.
 
     Raises:
-        AaeError: another process holds it.
+        AaeError: another process holds the lock, or the lock file cannot be written.
     """
     try:
         import fcntl
-    except ImportError:  # no such locks on this system
+    except ImportError:  # this system has no flock
         yield
         return
     file = folder / ".lock"
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
-        raise AaeError(f"cannot write {file}: {error.strerror}", "choose another place with -o") from None
+        raise AaeError(f"cannot write {file}: {error.strerror}", "choose another path with -o") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AaeError(f"another training is writing to {folder}", "wait for it, or choose another -o") from None
         except OSError:
-            pass  # a file system without locks
+            pass  # this file system has no locks
         try:
             yield
         finally:
@@ -113,7 +113,7 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # not every file system can
+    with suppress(OSError):  # some file systems cannot sync a folder
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

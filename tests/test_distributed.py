@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,7 +16,7 @@ from aae_cli.distributed import ALONE, World, started_by_torchrun
 from aae_cli.errors import UsageError
 
 CONFIG = """
-data: {source: mnist-mini, labels: 200}
+data: {source: digits, labels: 200}
 code:
   y: {classes: auto, overcluster: 2, batch_norm: true}
   z: {dims: 3, batch_norm: true}
@@ -30,7 +31,7 @@ phases:
   consistency: {weight: 1.0}
   neighbour_embedding: {weight: 0.5}
   information: {weight: 0.3, balance: 4.0}
-train: {epochs: 2, min_steps: 0, batch_size: 100, ema: 0.9, restarts: 2}
+train: {epochs: 2, min_steps: 0, batch_size: 128, ema: 0.9, restarts: 2}
 """
 
 
@@ -96,35 +97,47 @@ def losses(folder: Path) -> list[dict[str, float]]:
     ]
 
 
+def of_two(schedule: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A training of two processes, and its run."""
+    (folder / "c.yaml").write_text(CONFIG.replace("SCHEDULE", f"schedule: {schedule}"))
+    return torchrun(2, folder, "-p", "c.yaml", "-o", "run2", "--seed", "1", "-q"), folder / "run2"
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory):
+    return of_two("joint", tmp_path_factory.mktemp("joint"))
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("schedule", ["joint", "alternating"])
-def test_two_processes_train_what_one_does(schedule, tmp_path):
+def test_two_processes_train_what_one_does(schedule, warm, tmp_path, request):
     # Losses in the log are means over stretches of time, so weights are compared; early on, before rounding has grown.
-    (tmp_path / "c.yaml").write_text(
-        CONFIG.replace("SCHEDULE", f"schedule: {schedule}").replace("100, ema", "360, ema")
-    )
-    for processes in (1, 2):
-        done = torchrun(processes, tmp_path, "-p", "c.yaml", "-o", f"run{processes}", "--seed", "1", "-q")
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == f"run{processes}\n"
-    one, two = (load_file(tmp_path / f"run{processes}" / "state.safetensors") for processes in (1, 2))
+    both, second = request.getfixturevalue("joint") if schedule == "joint" else of_two(schedule, tmp_path)
+    assert both.returncode == 0, both.stderr
+    assert both.stdout == "run2\n"
+    words = ["train", "-p", second.parent / "c.yaml", "-o", "run1", "--seed", "1", "-q"]
+    warm.start(words, tmp_path, {**os.environ, "OMP_NUM_THREADS": "1"})
+    assert warm.wait() == 0, warm.paths["stderr"].read_text()
+    assert warm.paths["stdout"].read_text() == "run1\n"
+    first = tmp_path / "run1"
+    one, two = (load_file(run / "state.safetensors") for run in (first, second))
     assert one.keys() == two.keys()
     for name in one:
         if name.startswith(("model.", "other.")) and name.endswith("weight"):
             assert (one[name] - two[name]).norm() < 0.01 * one[name].norm(), name
-    assert losses(tmp_path / "run1")[-1].keys() == losses(tmp_path / "run2")[-1].keys()
+    assert losses(first)[-1].keys() == losses(second)[-1].keys()
 
 
 @pytest.mark.timeout(400)
-def test_a_run_of_two_processes_goes_on_with_one(tmp_path):
-    (tmp_path / "c.yaml").write_text(CONFIG.replace("SCHEDULE", ""))
-    first = torchrun(2, tmp_path, "-p", "c.yaml", "-o", "run", "-q")
+def test_a_run_of_two_processes_goes_on_with_one(joint, tmp_path):
+    first, run = joint
     assert first.returncode == 0, first.stderr
+    shutil.copytree(run, tmp_path / "run")
     more = torchrun(1, tmp_path, "--resume", "-o", "run", "--epochs", "3", "-q")
     assert more.returncode == 0, more.stderr
     assert losses(tmp_path / "run")
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert steps[-1] == 108
+    assert steps[-1] == 30
 
 
 @pytest.mark.timeout(400)
@@ -151,7 +164,7 @@ def stop(engine, seconds):
 if sys.argv[1] == "interrupted":
     Engine._record = stop
 try:
-    train("c.yaml", output="run", settings=["train.epochs=1"], device="cpu")
+    train("c.yaml", "rows.npz", "run", ["train.epochs=1", "data.validation=0"], device="cpu")
 except Interrupted:
     pass
 names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
@@ -164,6 +177,8 @@ print("left:", [name for name in names if "gloo" in name])
 def test_no_thread_outlives_the_process_group(end, tmp_path):
     """One that did aborted a finished run at exit, now and then: it waited for an interpreter that was shutting down."""
     (tmp_path / "c.yaml").write_text(CONFIG.replace("SCHEDULE", ""))
+    rows = np.random.default_rng(0).integers(0, 256, (600, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "rows.npz", x=rows, y=np.arange(600) % 10)  # nothing is held out, so nothing is measured
     done = torchrun(2, tmp_path, "-c", THREADS, end, program=sys.executable)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["left: []", "left: []"]

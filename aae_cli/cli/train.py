@@ -142,5 +142,5 @@ def command(
         from ..distributed import started_by_torchrun
 
         (run,) = train_config(config, options)
-        if started_by_torchrun()[0] == 0:  # of several processes, one speaks
+        if started_by_torchrun()[0] == 0:  # of several processes, one prints
             print(json.dumps({"checkpoint": str(run.folder), "metrics": run.metrics}) if as_json else run.folder)

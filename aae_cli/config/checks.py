@@ -8,7 +8,7 @@ from .sections import Config
 
 
 def map_without_labels(c: Config) -> bool:
-    """Section 7 with learned cluster heads and nothing to name them."""
+    """Whether a config makes a map (section 7) with learned cluster heads and no labels."""
     return c.decoder.input in ("auto", "heads") and c.decoder.heads.learned and not c.uses_labels
 
 
@@ -52,7 +52,7 @@ def contradictions(c: Config) -> Iterator[str]:
         if y is None:
             yield "phases.semi_supervised needs code.y"
         if phases.semi_supervised.linear not in ("auto", 0) and phases.consistency is None:
-            yield "phases.semi_supervised.linear needs phases.consistency, which passes it on"
+            yield "phases.semi_supervised.linear needs phases.consistency: it is a share of the consistency target"
         if not c.uses_labels:
             yield "phases.semi_supervised needs data.labels"
         if phases.schedule == "joint" and phases.semi_supervised.optimizer is not None:
@@ -61,11 +61,11 @@ def contradictions(c: Config) -> Iterator[str]:
         yield "code.y needs adversaries.y, phases.semi_supervised or phases.information: nothing else shapes it"
     informed = c.adversaries.z is not None and c.adversaries.z.labels
     if c.uses_labels and not (phases.semi_supervised or informed or c.decoder.input == "label"):
-        yield f"data.labels={c.data.labels} is used by nothing here; labels are for presets such as semi-supervised"
+        yield f"data.labels={c.data.labels} is not used by this preset; labels are for presets such as semi-supervised"
     for name in ("consistency", "information"):
         if getattr(phases, name) is not None and y is None:
             yield f"phases.{name} needs code.y"
     if y is not None and y.overcluster > 1 and (phases.consistency is None or phases.information is None):
-        yield "code.y.overcluster needs phases.consistency (views tell what to merge) and phases.information"
+        yield "code.y.overcluster needs phases.consistency (second views show which clusters to merge) and phases.information"
     if y is not None and y.classes == "auto" and not c.uses_labels and not map_without_labels(c):
         yield "code.y.classes=auto needs data.labels; give the number of clusters (-k N)"

@@ -1,4 +1,4 @@
-"""Arrays in files: ``.npy``, ``.npz`` and IDX (the format of MNIST)."""
+"""Read arrays from ``.npy``, ``.npz`` and IDX files (IDX is the format of MNIST)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0
 
 
 def read_npz(where: Where, name: str, key: str | None = None, label_key: str | None = None) -> Raw:
-    """One array of an .npz file, with the labels that lie beside it.
+    """Read one array of an .npz file, and its labels if the file has any.
 
     Args:
-        key: which array; by default the first of ``DATA_KEYS`` that is there.
-        label_key: which labels; by default those that belong to ``key`` (y_test to x_test), else ``LABEL_KEYS``.
+        key: name of the array; by default the first of ``DATA_KEYS`` in the file.
+        label_key: name of the label array; by default the one paired with ``key`` (y_test with x_test), else the first
+            of ``LABEL_KEYS`` in the file.
 
     Raises:
-        DataError: not a zip file, damaged, too large, holding Python objects, or without such an array.
+        DataError: the file is not a zip archive, is damaged or too large, holds Python objects, or lacks the array.
     """
     try:
         with zipfile.ZipFile(where) as file:
@@ -46,7 +47,7 @@ def read_npz(where: Where, name: str, key: str | None = None, label_key: str | N
             if chosen is None or chosen not in members:
                 what = f"no array {quoted(chosen)}" if chosen else f"none of the arrays {', '.join(DATA_KEYS)}"
                 raise DataError(
-                    f"{name} has {what}; it has {listed(members, 12) or 'none at all'}", "name one: file.npz[key]"
+                    f"{name} has {what}; it has {listed(members, 12) or 'no arrays'}", "choose one with file.npz[key]"
                 )
             values = _read_member(file, members[chosen], name)
             labels_at = label_key if label_key is not None else _label_key(chosen, set(members))
@@ -56,18 +57,19 @@ def read_npz(where: Where, name: str, key: str | None = None, label_key: str | N
                 raise DataError(f"{name} has no labels {quoted(labels_at)}; it has {listed(members, 12)}")
             labels = _read_member(file, members[labels_at], name)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        hint = "pickles are refused, as reading one can run code: save with numpy.savez" if _pickled(where) else None
-        raise DataError(f"{name} is not a sound .npz file: {clean(error)}", hint) from error
+        hint = "pickles are refused, as loading one can run code: save with numpy.savez" if _pickled(where) else None
+        raise DataError(f"{name} is not a valid .npz file: {clean(error)}", hint) from error
+    # A general label array of another length belongs to another array of the file.
     if key is not None and label_key is None and labels_at in LABEL_KEYS and labels.shape[:1] != values.shape[:1]:
         return Raw(values, name)
     return Raw(values, name, labels)
 
 
 def read_npy(where: Where, name: str) -> Raw:
-    """The array of an .npy file; a large one is mapped into memory, and read as its rows are asked for.
+    """Read the array of an .npy file. A large file is memory-mapped: its rows are read only when used.
 
     Raises:
-        DataError: not an .npy file, cut short, or holding Python objects.
+        DataError: the file is not .npy, is cut short, holds Python objects, or is large and not in native byte order.
     """
     if isinstance(where, io.BytesIO):
         where.seek(0)
@@ -78,31 +80,31 @@ def read_npy(where: Where, name: str) -> Raw:
             return Raw(_read_array(file, size, name), name)
         shape, fortran, dtype = read_npy_header(file, size, name)
         if not dtype.isnative:
-            raise DataError(f"{name} is large and in another byte order than this machine's", "save it anew")
+            raise DataError(f"{name} is large and not in this machine's byte order", "save it in native byte order")
         order: Literal["C", "F"] = "F" if fortran else "C"
-        return Raw(np.memmap(file, dtype, "c", file.tell(), shape, order), name)  # "c": the file itself never changes
+        return Raw(np.memmap(file, dtype, "c", file.tell(), shape, order), name)  # "c": copy on write
 
 
 def read_idx(where: Where, name: str) -> Raw:
-    """An IDX file, gzipped or not; the labels of ``…-images-idx3-ubyte`` are those of ``…-labels-idx1-ubyte`` beside.
+    """Read an IDX file, gzipped or not. ``…-images-idx3-ubyte`` gets its labels from ``…-labels-idx1-ubyte`` beside it.
 
     Raises:
-        DataError: not an IDX file, or not of the size that its header states.
+        DataError: the file is not IDX, or its size does not match its header.
     """
     values = read_idx_array(where, name)
     labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     beside = _idx_labels(where) if isinstance(where, Path) else None
     if beside is not None:
-        labels, notes = read_idx_array(beside, clean(beside)), (f"labels are from {clean(beside.name)}",)
+        labels, notes = read_idx_array(beside, clean(beside)), (f"labels are read from {clean(beside.name)}",)
     return Raw(values, name, labels, notes=notes, pixel_range=(0, 255) if values.dtype == np.uint8 else None)
 
 
 def read_idx_array(where: Where, name: str) -> np.ndarray:
-    """The array of an IDX file, in native byte order.
+    """Read the array of an IDX file, in native byte order.
 
     Raises:
-        DataError: not an IDX file, or not of the size that its header states.
+        DataError: the file is not IDX, or its size does not match its header.
     """
     with opened(where) as file:
         head = file.read(4)
@@ -115,7 +117,7 @@ def read_idx_array(where: Where, name: str) -> np.ndarray:
         dtype = np.dtype(_IDX_TYPES[head[2]])
         size = prod(shape) * dtype.itemsize
         if size > LIMIT:
-            raise DataError(f"{name} claims {size >> 30} GiB in its header")
+            raise DataError(f"{name} is too large: it declares {size >> 30} GiB in its header")
         content = read_up_to(file, size + 1)
     if len(content) != size:
         found = f"only {len(content)}" if len(content) < size else "more"
@@ -136,7 +138,7 @@ def _read_member(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> np.
 
 
 def _read_array(file: IO[bytes], size: int, name: str) -> np.ndarray:
-    """The array of an .npy stream of ``size`` bytes, whose header is checked before anything is allocated."""
+    """Read an .npy stream of ``size`` bytes; the header is checked before memory is allocated."""
     shape, fortran, dtype = read_npy_header(file, size, name)
     content = read_up_to(file, size)
     if len(content) != prod(shape) * dtype.itemsize:
@@ -147,19 +149,19 @@ def _read_array(file: IO[bytes], size: int, name: str) -> np.ndarray:
 
 
 def read_npy_header(file: IO[bytes], size: int | None, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether columns come first, and type, from the header of an .npy stream.
+    """Read the header of an .npy stream: shape, whether the data is in Fortran (column-major) order, and dtype.
 
     Args:
-        size: of the whole stream in bytes, which the header must agree with; None where it is not known.
+        size: bytes in the whole stream, checked against the header; None if unknown.
 
     Raises:
-        DataError: not an .npy stream, of another size, or holding Python objects.
+        DataError: the stream is not .npy, its size does not match its header, or it holds Python objects.
     """
     try:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that are odd, whether or not they can be read
+            warnings.simplefilter("ignore")  # NumPy warns of unusual headers even if it can read them
             shape, fortran, dtype = read_header(file)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SyntaxError, TokenError) as error:
         raise DataError(f"{name} is not a NumPy array file", "pickles and other formats are refused") from error
@@ -168,7 +170,7 @@ def read_npy_header(file: IO[bytes], size: int | None, name: str) -> tuple[tuple
     wrong = dtype.itemsize == 0 or any(side < 0 for side in shape)
     if wrong or (size is not None and prod(shape) * dtype.itemsize != size - file.tell()):
         raise DataError(
-            f"{name} is cut short or damaged: {size or 'its'} bytes do not make the shape {shape} of {dtype}"
+            f"{name} is cut short or damaged: {size or 'its'} bytes do not fit the shape {shape} of {dtype}"
         )
     return shape, fortran, dtype
 
@@ -179,7 +181,7 @@ def _pickled(where: Where) -> bool:
 
 
 def _idx_labels(images: Path) -> Path | None:
-    """The label file beside an IDX file of images."""
+    """Find the label file beside an IDX file of images."""
     stem = re.sub(r"idx[34]", "idx1", re.sub("images", "labels", images.name)).removesuffix(".gz")
     found = (images.with_name(stem + ending) for ending in ("", ".gz"))
     return next((path for path in found if path.is_file() and "images" in images.name), None)

@@ -115,7 +115,7 @@ def _text(
                 yield partial(read_text_table, io.BytesIO(content), name, separator, label_column, columns, like), lines
                 if not header:
                     header = spoken_header(block, name, separator)
-                    lines -= 1  # later pieces begin with a header that is counted already
+                    lines -= 1  # later pieces repeat the header, which is counted already
             lines += block.count(b"\n")
 
 
@@ -157,7 +157,7 @@ def _npy(where: Path | Pipe, name: str) -> Iterator[Piece]:
             return
         width = prod(shape[1:]) * dtype.itemsize
         total = shape[0] if shape else 0
-        rows = total if fortran else max(1, PIECE // max(width, 1))  # columns first: nothing less than all makes a row
+        rows = total if fortran else max(1, PIECE // max(width, 1))  # column-major: a row needs the whole array
         if not shape or not total or not width:
             yield partial(Raw, np.empty(shape, dtype), name), 0
             return

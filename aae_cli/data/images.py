@@ -1,4 +1,4 @@
-"""Image files, and folders of them."""
+"""Read image files and folders of images."""
 
 from __future__ import annotations
 
@@ -24,23 +24,27 @@ SUFFIXES = ("png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff")
 
 
 def read_image(where: Where, name: str, like: Schema | None = None) -> Raw:
-    """One image as one row; arguments and errors are those of ``read_folder``."""
+    """Read one image as a single row; arguments and errors are those of ``read_folder``."""
     values, notes = _read_all([where], [name], like)
     return Raw(values, name, notes=notes, pixel_range=(0, 255), ids=(where.name,) if isinstance(where, Path) else None)
 
 
 def read_folder(folder: Path, name: str, like: Schema | None = None) -> Raw:
-    """All images below a folder, in the order of their relative paths, which are the ids; subfolders are labels.
+    """Read all images in a folder and its subfolders, sorted by relative path.
+
+    The relative paths are the row ids, and the top-level subfolders are the labels.
 
     Args:
-        like: a schema whose number of channels is wanted: grey images serve as RGB, and RGB ones as grey if they are.
+        like: schema that sets the number of channels: grey images are converted to RGB, and RGB images to grey if all
+            their pixels are grey.
 
     Raises:
-        DataError: no images, images of different sizes, damaged, of more than 8 bits, or too many for memory.
+        DataError: there are no images, or they differ in size, are damaged, have more than 8 bits per channel, or
+            exceed the size limit together.
     """
     paths = sorted(_walk(folder))
     if not paths:
-        raise DataError(f"the folder {name} has no images", f"they end in {', '.join(SUFFIXES)}")
+        raise DataError(f"the folder {name} has no images", f"known suffixes are {', '.join(SUFFIXES)}")
     ids = tuple(path.as_posix() for path in paths)
     values, notes = _read_all([folder / path for path in paths], [clean(folder / path) for path in paths], like)
     labels = [path.parts[0] if len(path.parts) > 1 else "" for path in paths]
@@ -52,7 +56,7 @@ def is_image(name: str) -> bool:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """Relative paths of image files, hidden ones left out; every folder is entered once, whatever links there are."""
+    """List the relative paths of image files, except hidden ones; each folder is entered once, even if links loop."""
     found, seen = [], set()
 
     def refuse(error: OSError) -> None:
@@ -70,14 +74,14 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _read_all(files: list[Where], names: list[str], like: Schema | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N, C, H, W) uint8 pixels and notes."""
+    """Read images of one size into (N, C, H, W) uint8 pixels, with notes."""
     size, modes, notes = None, set(), []
     for file, name in zip(files, names, strict=True):
         with _opening(file, name) as image:
             if size is not None and image.size != size:
                 raise DataError(
                     f"images differ in size: {names[0]} is {_by(size)}, {name} is {_by(image.size)}",
-                    "bring all to one size",
+                    "resize all to one size",
                 )
             size = image.size
             modes.add(_mode(image, name))
@@ -101,7 +105,7 @@ def _read_all(files: list[Where], names: list[str], like: Schema | None) -> tupl
 
 
 class _opening:
-    """Opens an image file; PIL's many exceptions become a DataError that names it."""
+    """Open an image file as a context manager; PIL's many exceptions become a DataError that names the file."""
 
     def __init__(self, file: Where, name: str) -> None:
         self.file, self.name = file, name
@@ -130,9 +134,9 @@ class _opening:
 
 
 def _mode(image: Image, name: str) -> str:
-    """``L`` for grey images, ``RGB`` for others; DataError for more than 8 bits a channel."""
+    """Return ``L`` for a grey image, else ``RGB``; raise DataError for more than 8 bits per channel."""
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        raise DataError(f"{name} has more than 8 bits a channel", "save it with 8 bits")
+        raise DataError(f"{name} has more than 8 bits per channel", "save it with 8 bits")
     if image.mode in ("1", "L", "LA", "La"):
         return "L"
     if image.mode in ("P", "PA"):

@@ -1,4 +1,4 @@
-"""Data sets known by name: where they lie, how they are downloaded, and how each is read."""
+"""Find, download and read the data sets known by name."""
 
 from __future__ import annotations
 
@@ -37,34 +37,34 @@ _PROBE_SECONDS = 4.0
 
 
 def split_name(source: str) -> tuple[str, str] | None:
-    """(name, ``train`` or ``test``) of a named data set, or None where ``source`` is none.
+    """Split ``mnist:test`` into a data set's name and part (``train`` by default); None if no data set has the name.
 
     Raises:
-        DataError: a known name with another part than train and test.
+        DataError: the name is known, but the part is neither train nor test.
     """
     name, _, part = source.partition(":")
     if name not in NAMES:
         return None
     if part not in ("", "train", "test") or source.endswith(":"):
-        raise DataError(f"{name} has no part {quoted(part)}", f"it has {name} (to train on) and {name}:test")
+        raise DataError(f"{name} has no part {quoted(part)}", f"choose {name} (training rows) or {name}:test")
     return name, part or "train"
 
 
 def named_test(source: str) -> str | None:
-    """The name of the test part that belongs to a named data set; None for paths."""
+    """Return the test part of a named data set, such as ``mnist:test``; None for a path."""
     found = split_name(source)
     return f"{found[0]}:test" if found else None
 
 
 def available(name: str) -> Path | None:
-    """Where a named data set lies on this machine; None if it would need a download.
+    """Return the file or folder of a named data set on this machine; None if it must be downloaded first.
 
     Raises:
-        DataError: an unknown name, or an ``AAE_DATA_DIR`` that is not a folder.
+        DataError: the name is unknown, or ``AAE_DATA_DIR`` is not a folder.
     """
     found = split_name(name)
     if found is None:
-        raise DataError(f"there is no data set called {quoted(name)}", f"there are {', '.join(NAMES)}")
+        raise DataError(f"there is no data set called {quoted(name)}", f"known names are {', '.join(NAMES)}")
     name, part = found
     if name == "mnist-mini":
         return _MINI
@@ -85,26 +85,26 @@ def available(name: str) -> Path | None:
 
 
 def download(name: str) -> Path:
-    """Fetches a named data set into ``$AAE_DATA_DIR``, else the user's cache, with torchvision.
+    """Download a named data set with torchvision into ``$AAE_DATA_DIR``, else into the user's cache.
 
-    Looking for a network takes at most 5 s.
+    The network check takes at most 5 s.
 
     Returns:
-        The folder it lies in.
+        The folder that holds the data set.
 
     Raises:
-        NotHere: no network, or the download failed.
-        DataError: an unknown name, or a folder that cannot be written to.
+        NotHere: there is no network, or the download failed.
+        DataError: the name is unknown, or the folder cannot be written.
     """
     found = split_name(name)
     base = found[0] if found else name
     if base == "tfd":
         raise NotHere("tfd (the Toronto Face Database) is not public", "give its path, such as faces.npz")
     if found is None or base not in _PROBES:
-        raise DataError(f"{quoted(name)} cannot be downloaded", f"what can be is {', '.join(_PROBES)}")
-    hint = "give a path, or the folder that has it as AAE_DATA_DIR"
+        raise DataError(f"{quoted(name)} cannot be downloaded", f"only {', '.join(_PROBES)} can be")
+    hint = "give a path, or set AAE_DATA_DIR to the folder that has it"
     if not _reachable(_PROBES[base]):
-        raise NotHere(f"{base} is not on this machine, and there is no network to download it from", hint)
+        raise NotHere(f"{base} is not on this machine, and there is no network to download it", hint)
     root = _download_root()
     with guarded(str(root)):
         root.mkdir(parents=True, exist_ok=True)
@@ -118,16 +118,16 @@ def download(name: str) -> Path:
                     shutil.copytree(path, root / path.name, dirs_exist_ok=True)
     where = available(name)
     if where is None:
-        raise NotHere(f"{base} was downloaded, but is not complete", hint)
+        raise NotHere(f"{base} was downloaded but is incomplete", hint)
     return where
 
 
 def read_named(name: str, part: str) -> Raw:
-    """The ``train`` or ``test`` part of a named data set, downloaded first if need be.
+    """Read the ``train`` or ``test`` part of a named data set; download it first if it is not on this machine.
 
     Raises:
-        NotHere: neither on this machine nor to be downloaded.
-        DataError: damaged files.
+        NotHere: the data set is not on this machine and cannot be downloaded.
+        DataError: its files are damaged.
     """
     source = name if part == "train" else f"{name}:{part}"
     if name == "digits":
@@ -152,8 +152,8 @@ def read_named(name: str, part: str) -> Raw:
 
 
 def split_evenly(labels: np.ndarray, train_share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of a train and a test part, with the same share of every class, in a fixed random order."""
-    random = np.random.RandomState(0)  # unlike default_rng, frozen across NumPy versions
+    """Return row numbers of a train and a test part with equal class proportions, in a fixed random order."""
+    random = np.random.RandomState(0)  # unlike default_rng's, its stream never changes between NumPy versions
     parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for label in np.unique(labels):
         rows = random.permutation(np.flatnonzero(labels == label))
@@ -187,7 +187,7 @@ def _idx_folders(name: str) -> Iterator[Path]:
 
 
 def _idx_files(folder: Path, part: str) -> tuple[Path, Path] | None:
-    """The image and the label file of one part, if both are in a folder."""
+    """Find the image file and the label file of one part; None unless the folder has both."""
     stem = "train" if part == "train" else "t10k"
     found = [
         next(
@@ -213,25 +213,25 @@ def _read_digits(source: str, part: str) -> Raw:
 
 
 def _read_svhn(path: Path, source: str) -> Raw:
-    """``X`` of shape (H, W, C, N) and ``y`` of shape (N, 1), in which 10 stands for the digit 0."""
+    """Read ``X`` of shape (H, W, C, N) and ``y`` of shape (N, 1), where label 10 means the digit 0."""
     from scipy.io import loadmat
 
     try:
         file = loadmat(path, variable_names=("X", "y"))
         images, labels = file["X"].transpose(3, 2, 0, 1), file["y"].reshape(-1).astype(np.int64) % 10
     except (ValueError, TypeError, KeyError, NotImplementedError, IndexError) as error:
-        raise DataError(f"{path} is not a sound SVHN file: {clean(error)}", "download it again") from error
+        raise DataError(f"{path} is not a valid SVHN file: {clean(error)}", "download it again") from error
     return Raw(images, source, labels, pixel_range=(0, 255) if images.dtype == np.uint8 else None)
 
 
 def _read_cifar10(folder: Path, source: str, part: str) -> Raw:
-    """CIFAR-10's own files are pickles: torchvision opens them only if their MD5 sums are right."""
+    """Read CIFAR-10's files, which are pickles: torchvision opens them only if their MD5 checksums match."""
     from torchvision.datasets import CIFAR10
 
     try:
         found = CIFAR10(str(folder), train=part == "train", download=False)
     except RuntimeError as error:
-        raise DataError(f"{folder / _CIFAR_FOLDER} is not a sound copy of CIFAR-10", "delete it") from error
+        raise DataError(f"{folder / _CIFAR_FOLDER} is not an intact copy of CIFAR-10", "delete it") from error
     return Raw(found.data, source, np.asarray(found.targets), pixel_range=(0, 255))
 
 
@@ -241,7 +241,7 @@ def _read_tfd(path: Path, source: str, part: str) -> Raw:
     with np.load(path, allow_pickle=False) as file:
         key = f"x_{part}" if f"x_{part}" in file.files else None
     if key is None and part == "test":
-        raise DataError(f"{path} has no array x_test", "give a path")
+        raise DataError(f"{path} has no array x_test", "give the path of a file with test rows")
     return replace(read_npz(path, str(path), key), name=source)
 
 
@@ -259,7 +259,7 @@ def _fetch(name: str, folder: str) -> None:
 
 
 def _reachable(url: str) -> bool:
-    """Whether a server answers (through the proxies that are set) within 5 s, name look-up included."""
+    """Check whether a server answers within 5 s, DNS lookup included; proxies set in the environment are used."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -276,7 +276,7 @@ def _reachable(url: str) -> bool:
 
 @contextlib.contextmanager
 def _patient_sockets() -> Iterator[None]:
-    """A time limit for torchvision's downloads, which have none."""
+    """Set a timeout for torchvision's downloads, which have none."""
     import socket
 
     before = socket.getdefaulttimeout()

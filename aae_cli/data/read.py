@@ -40,7 +40,7 @@ def read(
     like: Schema | None = None,
     kind: Kind | None = None,
 ) -> Data:
-    """Reads a data set.
+    """Read a data set.
 
     Args:
         source: a name (``mnist``, ``mnist:test``, …, see ``NAMES``), a path, ``file.npz[key]``, or ``-`` for stdin.
@@ -200,7 +200,7 @@ def _pieces(
                 data = finish(raw, like)
             except DataError as error:
                 raise chunks.moved(error, rows, lines) from error
-            if data.labels is None and raw.labels is not None:  # none in this piece
+            if data.labels is None and raw.labels is not None:  # a label column without a label here
                 data = replace(data, labels=np.full(len(data), -1), schema=data.schema.with_classes(()))
             yield replace(data, first=rows, notes=data.notes if rows == 0 else ())
             rows += len(data)

@@ -1,4 +1,4 @@
-"""Opening files: every way in which that fails becomes one line that names the file."""
+"""Open files and pipes; every failure becomes a one-line error that names the file."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ..errors import DataError
 from ..text import clean
 
 Where = Path | io.BytesIO
-"""A file, or what was read from a pipe."""
+"""A file's path, or the content of a pipe."""
 
 LIMIT = 16 * 2**30
-"""The most bytes that one file may unpack to: more is taken for a damaged or hostile file."""
+"""Largest unpacked size of a file, in bytes; a larger file is treated as damaged or hostile."""
 
 _CHUNK = 2**24
 
 
 class NotHere(DataError):
-    """A named data set that is neither on this machine nor to be had over the network."""
+    """A named data set that is not on this machine and cannot be downloaded."""
 
 
 @contextmanager
 def guarded(name: str) -> Iterator[None]:
-    """Turns what goes wrong while reading into a DataError that names the file.
+    """Turn errors while reading into a DataError that names the file.
 
     Raises:
-        DataError: in place of any OSError, EOFError, MemoryError or decompression error.
+        DataError: replaces any OSError, EOFError, MemoryError or decompression error.
     """
     try:
         yield
@@ -43,7 +43,7 @@ def guarded(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise DataError(f"{name} is a folder, not a file") from error
     except PermissionError as error:
-        raise DataError(f"{name} may not be read: permission denied") from error
+        raise DataError(f"{name} cannot be read: permission denied") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name} is cut short or damaged: {clean(error)}", "copy or download it again") from error
     except MemoryError as error:
@@ -54,7 +54,7 @@ def guarded(name: str) -> Iterator[None]:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep what a library's native code writes to stderr (a panic's report, before it becomes an exception) from showing."""
+    """Discard what native code of a library writes to stderr, such as the report of a panic that is caught."""
     try:
         kept = os.dup(2)
     except OSError:  # stderr is closed
@@ -71,13 +71,13 @@ def hushed() -> Iterator[None]:
 
 
 class Pipe:
-    """What comes through a pipe: looked at from its beginning as often as needed, and then read once, or kept whole."""
+    """Content of a pipe: its beginning can be inspected repeatedly; all of it is then streamed once, or kept."""
 
     def __init__(self, source: IO[bytes]) -> None:
         self._source, self._kept, self._ended = source, b"", False
 
     def peek(self, size: int) -> bytes:
-        """The first bytes, ``size`` of them or, where there are fewer, all."""
+        """Return at least the first ``size`` bytes, or all if there are fewer, without consuming them."""
         if len(self._kept) < size and not self._ended:
             more = bytes(read_up_to(self._source, size - len(self._kept)))
             self._kept += more
@@ -85,19 +85,19 @@ class Pipe:
         return self._kept
 
     def everything(self) -> bytes:
-        """All bytes; kept, so that they can be read again in the form of a checkpoint that fits them."""
+        """Return all bytes and keep them, so that they can be read again with the schema of a matching checkpoint."""
         if not self._ended:
             self._kept, self._ended = self._kept + self._source.read(), True
         return self._kept
 
     def stream(self) -> IO[bytes]:
-        """All bytes, once: they are not kept."""
+        """Return all bytes as a stream that can be read once; they are not kept."""
         kept, self._kept, self._ended = self._kept, b"", True
         return cast("IO[bytes]", io.BufferedReader(_Chained(kept, self._source), _CHUNK >> 4))
 
 
 class _Chained(io.RawIOBase):
-    """Bytes that were read already, then the rest of a stream."""
+    """Bytes that were already read, followed by the rest of their stream."""
 
     def __init__(self, first: bytes, rest: IO[bytes]) -> None:
         self._first, self._rest = memoryview(first), rest
@@ -115,18 +115,18 @@ class _Chained(io.RawIOBase):
 
 
 def stdin_pipe() -> Pipe:
-    """Standard input.
+    """Return standard input.
 
     Raises:
-        DataError: it is a terminal or closed.
+        DataError: stdin is a terminal or closed.
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
-        raise DataError("nothing is piped into stdin", "pipe data into it or give a file in place of -")
+        raise DataError("nothing is piped into stdin", "pipe data into aae, or give a file instead of -")
     return _pipe(sys.stdin.buffer)
 
 
 def named_pipe(path: Path) -> Pipe:
-    """A named pipe or ``/dev/stdin``; opened once."""
+    """Return a named pipe or ``/dev/stdin``; each path is opened only once."""
     return _pipe(path)
 
 
@@ -137,7 +137,7 @@ def _pipe(source: BinaryIO | Path) -> Pipe:
 
 @contextmanager
 def streamed(where: Path | Pipe) -> Iterator[IO[bytes]]:
-    """A binary stream of what a file or a pipe holds, read once from its beginning; unpacked if it is gzipped."""
+    """Yield the content of a file or pipe as a binary stream, unpacked if gzipped; a pipe can be streamed only once."""
     if isinstance(where, Path):
         with opened(where) as file:
             yield file
@@ -149,7 +149,7 @@ def streamed(where: Path | Pipe) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def opened(where: Where) -> Iterator[IO[bytes]]:
-    """A binary stream of a file's content, unpacked if it is gzipped."""
+    """Yield the content of a file as a binary stream, unpacked if gzipped."""
     if isinstance(where, io.BytesIO):
         where.seek(0)
         packed = where.read(2) == b"\x1f\x8b"
@@ -163,7 +163,7 @@ def opened(where: Where) -> Iterator[IO[bytes]]:
 
 
 def read_up_to(file: IO[bytes], size: int) -> bytearray:
-    """At most ``size`` bytes; memory grows with what is there, not with what a header claims."""
+    """Read at most ``size`` bytes; memory grows with the actual content, not with the size that a header declares."""
     content = bytearray()
     while len(content) < size and (chunk := file.read(min(_CHUNK, size - len(content)))):
         content += chunk
@@ -171,10 +171,10 @@ def read_up_to(file: IO[bytes], size: int) -> bytearray:
 
 
 def read_whole(where: Where, name: str) -> bytes:
-    """All bytes of a file, unpacked if it is gzipped.
+    """Read all bytes of a file, unpacked if gzipped.
 
     Raises:
-        DataError: more than ``LIMIT`` bytes.
+        DataError: there are more than ``LIMIT`` bytes.
     """
     with opened(where) as file:
         plain = isinstance(where, Path) and not isinstance(file, gzip.GzipFile)

@@ -70,7 +70,7 @@ def parse_text(
     import polars as pl
 
     content = read_whole(where, name).removeprefix(b"\xef\xbb\xbf")
-    if content[:1] in (b"\r", b"\n") or content[-4:].count(b"\n") > 1:  # a copy, so only where it is needed
+    if content[:1] in (b"\r", b"\n") or content[-4:].count(b"\n") > 1:  # strip makes a copy: only where it is needed
         content = content.strip(b"\r\n")
     refuse_other_than_text(content, name)
     if not content or content.isspace():
@@ -101,9 +101,9 @@ def parse_text(
         try:
             frame = parse(1000)
         except pl.exceptions.ComputeError:
-            frame = parse(None)  # slower: types that show only in later rows
+            frame = parse(None)  # slower, but finds types that appear only in later rows
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        refuse_other_than_utf8(content, name)  # which polars refuses too, without a line
+        refuse_other_than_utf8(content, name)  # polars refuses it as well, but names no line
         refuse_ragged(content, separator, len(header), name)
         raise DataError(f"{name} is not sound CSV: {clean(str(error).splitlines()[0], 160)}") from error
     if len(header) > 1 and frame[frame.columns[-1]].null_count():  # polars pads short rows in silence
@@ -112,7 +112,7 @@ def parse_text(
         if frame[frame.columns[-1]].null_count():
             refuse_ragged(content, separator, len(header), name)
     if header[-1] == "" and len(header) > 1 and frame[""].is_null().all():
-        frame = frame.drop("")  # a separator at the end of every line
+        frame = frame.drop("")  # every line ends with a separator
     return frame, tuple(notes)
 
 

@@ -1,4 +1,4 @@
-"""What every reader returns: rows of features, their labels, and a schema that a checkpoint can remember."""
+"""Types that every reader returns: rows of features, their labels, and a schema that checkpoints store."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..errors import DataError
 
 @dataclass(frozen=True)
 class Schema:
-    """The form of one row, remembered by checkpoints.
+    """Form of one row, stored in checkpoints.
 
     Attributes:
-        kind: ``image`` (pixels in a known range) or ``table`` (columns in units of their own).
+        kind: ``image`` (pixels in a known range) or ``table`` (columns with their own units).
         shape: (channels, height, width) of an image, (columns,) of a table row.
-        low, high: the range of a pixel in the file's own units, such as 0 and 255; None for tables.
-        integer: whether values are whole numbers in the file, one entry a column (images: one entry).
-        columns: feature names, in order; None where the file has none (image files, arrays).
-        classes: class names, in the order of the integer labels; None where there are no labels.
+        low, high: range of pixel values in the file's own units, such as 0 and 255; None for tables.
+        integer: whether the file's values are whole numbers, one entry per column (images: one entry in all).
+        columns: feature names in order; None if the file has none (image files, arrays).
+        classes: class names in the order of the integer labels; None without labels.
     """
 
     kind: Literal["image", "table"]
@@ -42,18 +42,18 @@ class Schema:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:
-        """What ``to_json`` gave; ValueError, TypeError or KeyError for anything else."""
+        """Restore a schema from the output of ``to_json``; raise ValueError, TypeError or KeyError for other input."""
         fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
         schema = cls(**fields)
         lists: list[tuple[Any, type]] = [(schema.shape, int), (schema.integer, bool)]
         lists += [(names, str) for names in (schema.columns, schema.classes) if names is not None]
         if not all(isinstance(items, tuple) and all(type(item) is kind for item in items) for items, kind in lists):
-            raise ValueError("its schema is not one")
+            raise ValueError("the schema has values of a wrong type")
         sides = {"image": 3, "table": 1}[schema.kind]
         if len(schema.shape) != sides or min(schema.shape) < 1 or schema.size > 2**31:
             raise ValueError(f"rows cannot have the shape {schema.shape}")
         if len(schema.integer) not in (1, schema.size) or len(schema.columns or ()) not in (0, schema.size):
-            raise ValueError("its schema names another number of columns")
+            raise ValueError("the schema's lists do not match its number of columns")
         if schema.kind == "image" and not float(schema.low or 0) < float(schema.high or 0) < float("inf"):
             raise ValueError(f"pixels cannot range from {schema.low} to {schema.high}")
         return schema
@@ -63,15 +63,15 @@ class Schema:
 
 
 MAP_FROM = 2**28
-"""Files of this many bytes or more are mapped into memory rather than read, where their format allows."""
+"""Smallest file size in bytes for which a file is memory-mapped instead of read, if its format allows."""
 
 
 class Mapped:
-    """Some rows of an array that lies in a file: each is read when it is asked for.
+    """Selected rows of a memory-mapped array; each row is read from the file when it is indexed.
 
     Args:
-        base: (M, D), mapped.
-        index: (N,) the numbers of the rows.
+        base: (M, D) memory-mapped array.
+        index: (N,) numbers of the selected rows.
     """
 
     ndim = 2
@@ -92,14 +92,14 @@ class Data:
     """Rows read from one source.
 
     Attributes:
-        x: (N, D) uint8 or float32, in the file's own units; an image row is (C, H, W) flattened. Rows of a large .npy
-            file are mapped into memory: a np.memmap, or ``Mapped`` where only some of them are meant.
-        schema: the form of a row. ``schema.classes`` names this data's own classes.
-        labels: (N,) int64 indices into ``schema.classes``, −1 where unlabelled; None where there are none.
-        ids: one id a row (file names, an id column); None means the row number from 0.
-        name: what to call it in messages.
-        notes: decisions worth telling a person, such as a column left out.
-        first: the number of the first row, in a piece of a longer source.
+        x: (N, D) uint8 or float32, in the file's own units; an image row is (C, H, W) flattened. A large .npy file is
+            memory-mapped: x is then a np.memmap, or a ``Mapped`` after rows were selected by index.
+        schema: form of one row; ``schema.classes`` holds the class names of this data.
+        labels: (N,) int64 indices into ``schema.classes``, −1 for unlabelled rows; None without labels.
+        ids: one id per row (file names, an id column); None if row numbers from 0 serve as ids.
+        name: name of the source in messages.
+        notes: decisions to report to the user, such as a column left out.
+        first: number of the first row within the source, for a piece of a longer source.
     """
 
     x: np.ndarray
@@ -114,7 +114,7 @@ class Data:
         return len(self.x)
 
     def __getitem__(self, index: slice | np.ndarray) -> Data:
-        """Some of the rows (a slice or an index array), with their labels and ids."""
+        """Select rows by a slice or an index array, with their labels and ids."""
         ids = self.ids
         if ids is not None:
             ids = tuple(ids[index]) if isinstance(index, slice) else tuple(ids[i] for i in index)
@@ -126,20 +126,20 @@ class Data:
 
     @property
     def label_names(self) -> list[str] | None:
-        """The label of every row as text, empty where unlabelled."""
+        """Label of each row as text, empty for unlabelled rows; None without labels."""
         if self.labels is None or self.schema.classes is None:
             return None
         names = (*self.schema.classes, "")
         return [names[i] for i in self.labels]
 
     def labels_as(self, classes: tuple[str, ...]) -> np.ndarray:
-        """Labels as indices into other class names (a checkpoint's).
+        """Convert labels to indices into other class names, such as those of a checkpoint.
 
         Returns:
-            (N,) int64, −1 where unlabelled.
+            (N,) int64, −1 for unlabelled rows.
 
         Raises:
-            DataError: a class of this data is not among ``classes``.
+            DataError: this data has a class that is not in ``classes``.
         """
         if self.labels is None or self.schema.classes is None:
             return np.full(len(self), -1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""From values as a file holds them to ``Data``: labels, shapes and ranges are settled here, for all formats alike."""
+"""Turn the raw values of a file of any format into ``Data``: encode labels, and check types, shapes and ranges."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Kind = Literal["image", "table"]
 
 @dataclass(frozen=True)
 class Raw:
-    """What a reader found.
+    """Values and metadata as a reader found them in a file.
 
     Attributes:
-        values: (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C), of the file's own type.
-        name: what to call the source in messages.
-        labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None: no labels.
+        values: (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C), in the file's own dtype.
+        name: name of the source in messages.
+        labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None if the file has no labels.
         columns, integer, ids, notes: as in ``Schema`` and ``Data``.
-        pixel_range: (low, high) where the format fixes it, such as 8-bit image files.
-        part: a later piece of a long source, whose form is not judged by these few values.
+        pixel_range: (low, high) if the format fixes it, as 8-bit image files do; else None.
+        part: whether this is a later piece of a long source, so that these rows alone do not show its range.
     """
 
     values: np.ndarray
@@ -42,14 +42,14 @@ class Raw:
 
 
 def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Data:
-    """Rows in their final form.
+    """Turn raw values into ``Data``.
 
     Args:
-        like: the schema that a model was trained on, which the rows must fit.
-        kind: read 2-D values as pixels, or pixels as a table. Unused with ``like``.
+        like: schema that a model was trained on, which the rows must match.
+        kind: ``image`` reads 2-D values as pixels, ``table`` reads images as tables. Ignored with ``like``.
 
     Raises:
-        DataError: no rows, a type, shape, range or label that cannot be used.
+        DataError: there are no rows, or a type, shape, range or label cannot be used.
     """
     values = raw.values
     _refuse_types(values, raw.name)
@@ -67,34 +67,34 @@ def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Da
 
 
 def encode_labels(labels: Any, rows: int, name: str) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """Class indices and class names, sorted as numbers where all are whole numbers, else as text.
+    """Encode labels as class indices. Classes are sorted as numbers if all are whole numbers, else as text.
 
     Args:
-        labels: ``rows`` whole numbers or texts. Empty, None, NaN and −1 mean unlabelled.
+        labels: one whole number or text for each of N = ``rows`` rows; empty, None, NaN and −1 mean unlabelled.
 
     Returns:
-        (N,) int64 with −1 for unlabelled, and the names; (None, None) where no row has a label.
+        (N,) int64 indices with −1 for unlabelled rows, and the class names; (None, None) if no row has a label.
 
     Raises:
-        DataError: a wrong number of labels, or labels that are fractions.
+        DataError: the number of labels is wrong, or labels are neither whole numbers nor text.
     """
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or len(array) != rows:
-        raise DataError(f"{name} has {rows} rows but labels of shape {array.shape}", "give one label a row")
+        raise DataError(f"{name} has {rows} rows but labels of shape {array.shape}", "give one label per row")
     if array.dtype.kind not in "iubfSUOT":
-        raise DataError(f"{name} has labels of type {array.dtype}", "labels are whole numbers or text")
+        raise DataError(f"{name} has labels of type {array.dtype}", "labels must be whole numbers or text")
     if array.dtype.kind == "f":
         array = np.where(np.isnan(array), -1, array)
         if not np.isfinite(array).all() or (array != np.floor(array)).any():
-            raise DataError(f"{name} has labels that are fractions", "labels are whole numbers or text")
+            raise DataError(f"{name} has labels that are fractions", "labels must be whole numbers or text")
     if array.dtype.kind not in "iubf":
         texts = [_text(item) for item in array]
         known = {text for text in texts if text}
         if not all(re.fullmatch(r"[+-]?\d{1,17}(\.0*)?", text) for text in known):
             if all(re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", text) for text in known):
-                raise DataError(f"{name} has labels that are fractions", "labels are whole numbers or text")
+                raise DataError(f"{name} has labels that are fractions", "labels must be whole numbers or text")
             classes = tuple(sorted(known - {"-1"}))
             index = {text: i for i, text in enumerate(classes)}
             return np.array([index.get(text, -1) for text in texts], dtype=np.int64), classes
@@ -120,12 +120,12 @@ def _refuse_types(values: np.ndarray, name: str) -> None:
     if not 2 <= values.ndim <= 4:
         hint = "reshape it to (1, D) for one row" if values.ndim == 1 else None
         raise DataError(
-            f"{name} has the shape {values.shape}; wanted are (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C)", hint
+            f"{name} has the shape {values.shape}; supported are (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C)", hint
         )
 
 
 def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[str, ...]]:
-    """(N, D) values, their schema and notes, judged by the data alone."""
+    """Return (N, D) values with their schema and notes, inferred from the data alone."""
     values, notes = raw.values, raw.notes
     if values.ndim > 2 and kind != "table":
         values = _channels_first(values, raw.name)
@@ -133,7 +133,7 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
         x = values.reshape(len(values), -1)
         low, high, integer = _pixel_range(x, raw)
         if values.dtype == np.uint8 and raw.pixel_range is None and x.max() <= 16:
-            notes = (*notes, f"the largest pixel is {x.max()}: pixels are taken to range from {low:g} to {high:g}")
+            notes = (*notes, f"the largest pixel is {x.max()}: pixels are assumed to range from {low:g} to {high:g}")
         schema = Schema("image", shape, low, high, (integer,))
         return _stored(x, integer), schema, notes
     x = values.reshape(len(values), -1)
@@ -144,7 +144,7 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
     if kind == "image" or top is not None:
         if square is None:
             raise DataError(
-                f"{raw.name} has {width} columns, which make no square image", "give an array of shape (N, H, W)"
+                f"{raw.name} has {width} columns, which form no square image", "give an array of shape (N, H, W)"
             )
         low, high, integer = (0.0, float(top), True) if top is not None else _pixel_range(x, raw)
         if kind is None:
@@ -160,7 +160,7 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
 
 
 def _as_trained(raw: Raw, like: Schema) -> np.ndarray:
-    """(N, D) values in the form of ``like``; DataError where they differ from it in shape or range."""
+    """Return (N, D) values that match ``like``; raise DataError if their shape or range differs."""
     values = raw.values
     fits = values.ndim == 2 and values.shape[1] == like.size
     if values.ndim > 2 and like.kind == "image":
@@ -174,7 +174,7 @@ def _as_trained(raw: Raw, like: Schema) -> np.ndarray:
     if not fits:
         wanted = f"{like.size} columns" if like.kind == "table" else f"images of shape {like.shape}"
         found = f"{values.shape[1]} columns" if values.ndim == 2 else f"images of shape {values.shape[1:]}"
-        raise DataError(f"{raw.name} has {found}, the model was trained on {wanted}")
+        raise DataError(f"{raw.name} has {found}, but the model was trained on {wanted}")
     x = values.reshape(len(values), -1)
     _refuse_infinite(x, raw)
     if like.kind == "table":
@@ -188,7 +188,7 @@ def _refuse_other_range(x: np.ndarray, raw: Raw, like: Schema) -> None:
     if low is None or high is None or (x.dtype == np.uint8 and raw.pixel_range == (low, high)):
         return
     least, most = x.min(), x.max()
-    trained = f"the model was trained on {'integers' if like.integer[0] else 'values'} in {low:g}..{high:g}"
+    trained = f"but the model was trained on {'integers' if like.integer[0] else 'values'} in {low:g}..{high:g}"
     fraction = _first_fraction(x) if like.integer[0] else None
     if fraction is not None and least >= 0 and most <= 1:
         raise DataError(f"{raw.name}: values are floats in [0, 1], {trained}", f"multiply by {high:g}")
@@ -199,26 +199,26 @@ def _refuse_other_range(x: np.ndarray, raw: Raw, like: Schema) -> None:
         raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", hint)
     if fraction is not None:
         row, column = fraction
-        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", "round it")
+        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", "round the values")
     if raw.pixel_range is None and not raw.part and high > 1 and least == 0 and most == 1:
-        raise DataError(f"{raw.name}: the values are only 0 and 1, {trained}", f"multiply by {high:g}")
+        raise DataError(f"{raw.name}: all values are 0 or 1, {trained}", f"multiply by {high:g}")
     if raw.pixel_range is not None and raw.pixel_range != (low, high):
-        raise DataError(f"{raw.name}: values range over {raw.pixel_range[0]:g}..{raw.pixel_range[1]:g}, {trained}")
+        raise DataError(f"{raw.name}: pixel values are in {raw.pixel_range[0]:g}..{raw.pixel_range[1]:g}, {trained}")
 
 
 def _channels_first(values: np.ndarray, name: str) -> np.ndarray:
-    """(N, H, W), (N, C, H, W) or (N, H, W, C) to (N, C, H, W), where C is 1 or 3."""
+    """Bring (N, H, W), (N, C, H, W) or (N, H, W, C) into the form (N, C, H, W), with C = 1 or 3."""
     if values.ndim == 3:
         return values[:, None]
     if values.shape[1] in (1, 3):
         return values
     if values.shape[3] in (1, 3):
         return values.transpose(0, 3, 1, 2)
-    raise DataError(f"{name} has the shape {values.shape}, with neither 1 nor 3 channels in second or last place")
+    raise DataError(f"{name} has the shape {values.shape}, with neither 1 nor 3 channels on its second or last axis")
 
 
 def _square(width: int) -> tuple[int, int, int] | None:
-    """(C, S, S) with C·S·S = width, for one or three channels; None where there is none."""
+    """Return the square image shape (C, S, S) of ``width`` values, C = 1 or 3; None if there is no such shape."""
     for channels in (1, 3):
         side = isqrt(width // channels)
         if channels * side * side == width:
@@ -227,7 +227,7 @@ def _square(width: int) -> tuple[int, int, int] | None:
 
 
 def _pixels_top(x: np.ndarray) -> int | None:
-    """16 or 255 if (N, D) values look like pixels of that range, else None."""
+    """Return 16 or 255 if (N, D) values look like pixels with that maximum, else None."""
     least, most = x.min(), x.max()
     if least < 0 or not (9 <= most <= 16 or 128 <= most <= 255) or _first_fraction(x) is not None:
         return None
@@ -238,15 +238,15 @@ FEW_IMAGES = 10
 
 
 def _pixel_range(x: np.ndarray, raw: Raw) -> tuple[float, float, bool]:
-    """(low, high, whole numbers?) of pixels.
+    """Infer the range of pixel values: (low, high, whether they are whole numbers).
 
     Raises:
-        DataError: a range that is neither that of 8-bit pixels, nor 0..16, nor 0..1.
+        DataError: the values fit none of the ranges 0..255, 0..16 and 0..1.
     """
     _refuse_infinite(x, raw)
     if raw.pixel_range is not None:
         return float(raw.pixel_range[0]), float(raw.pixel_range[1]), True
-    if x.dtype == np.uint8 and (x.max() > 16 or len(x) < FEW_IMAGES):  # a few images may well be dark
+    if x.dtype == np.uint8 and (x.max() > 16 or len(x) < FEW_IMAGES):  # a few images may all be dark
         return 0.0, 255.0, True
     least, most = x.min(), x.max()
     if x.dtype.kind == "f" and least >= 0 and most <= 1:
@@ -259,7 +259,7 @@ def _pixel_range(x: np.ndarray, raw: Raw) -> tuple[float, float, bool]:
 
 
 def _first(x: np.ndarray, is_bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int, int] | None:
-    """Row and column of the first bad value of (N, D) values, looked for in blocks to spare memory; None: all good."""
+    """Find row and column of the first bad one of (N, D) values, in blocks to save memory; None if there is none."""
     block = max(1, 2**22 // x.shape[1])
     for start in range(0, len(x), block):
         bad = is_bad(x[start : start + block])
@@ -288,7 +288,7 @@ def _column(raw: Raw, index: int) -> str:
 
 
 def _stored(x: np.ndarray, integer: bool) -> np.ndarray:
-    """Pixels as (N, D) uint8 if whole numbers in 0..255, else float32."""
+    """Convert (N, D) pixels to uint8 if they are whole numbers in 0..255, else to float32."""
     whole = integer and x.min() >= 0 and x.max() <= 255
     return np.require(x, np.uint8 if whole else np.float32, ["C", "W"])
 
@@ -305,7 +305,7 @@ def _float32(x: np.ndarray, raw: Raw) -> np.ndarray:
 
 
 def refuse_options(name: str, columns: object, label_column: object) -> None:
-    """DataError where columns are named for a source that has none."""
+    """Raise DataError if a column option was given for a source without named columns."""
     for flag, value in (("--columns", columns), ("--label-column", label_column)):
         if value is not None:
             raise DataError(f"{name} has no named columns", f"{flag} is for CSV, TSV and Parquet files")

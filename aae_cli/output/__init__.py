@@ -1,1 +1,1 @@
-"""What is written and shown: tables, pictures, progress and cards. Nothing here knows a model."""
+"""Write and show results: tables, pictures, progress and cards. Nothing here depends on a model."""

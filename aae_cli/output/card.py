@@ -1,4 +1,4 @@
-"""Measurements as text: the card of a run, and a table of metrics."""
+"""Format measurements as text: the model card of a run, and a table of metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIRECTIONS = {
 
 
 def card(title: str, summary: str, facts: Mapping[str, Any], metrics: Mapping[str, float], command: str) -> str:
-    """A run's README.md."""
+    """Format the model card of a run, which is its README.md."""
     lines = [f"# {title}", "", summary, "", "| | |", "|---|---|"]
     lines += [f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in facts.items()]
     lines += ["", "## Measured on held-out data", ""]
@@ -34,13 +34,13 @@ def card(title: str, summary: str, facts: Mapping[str, Any], metrics: Mapping[st
         lines += ["| metric | value | |", "|---|---|---|"]
         lines += [f"| {name} | {value:.5g} | {DIRECTIONS.get(name, '')} |" for name, value in metrics.items()]
     else:
-        lines.append("Nothing: no rows were held out.")
+        lines.append("Nothing was measured, as no rows were held out.")
     lines += ["", "## Use", "", "```", command, "```", "", "![samples](samples.png)", ""]
     return "\n".join(lines)
 
 
 def metrics_table(metrics: Mapping[str, float]) -> str:
-    """Measurements as aligned plain text."""
+    """Format measurements as aligned plain text."""
     return "\n".join(
         f"{name:<24} {value:<10.5g} {DIRECTIONS.get(name, '')}".rstrip() for name, value in metrics.items()
     )

@@ -1,4 +1,4 @@
-"""PNGs: grids of images, and scatter plots."""
+"""Draw PNGs: grids of images, and scatter plots."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ GAP = 2
 
 
 def image_grid(x: np.ndarray, schema: Schema, columns: int, separator: int | None = None) -> bytes:
-    """Rows of images as one PNG, at least 200 pixels wide.
+    """Draw a grid of images as one PNG, at least 200 pixels wide.
 
     Args:
-        x: (N, D) in the file's own units.
-        columns: images in a row of the picture.
-        separator: a wider gap after this many columns (cluster heads | members).
+        x: (N, D) images in the file's own units.
+        columns: images in each row of the grid.
+        separator: number of columns before a wider gap (cluster heads | members).
     """
     import torch
     from PIL import Image
@@ -54,11 +54,11 @@ def scatter(
     title: str,
     heads: np.ndarray | None = None,
 ) -> bytes:
-    """A 2-D map as PNG, coloured by name.
+    """Draw points as a 2-D map, coloured by label or cluster; returns a PNG.
 
     Args:
-        points: (N, 2), or (N, m): the first two columns are drawn.
-        names: a label or cluster for each point; empty for unlabelled.
+        points: (N, m) coordinates, of which the first two columns are drawn.
+        names: label or cluster of each point, empty for unlabelled points; None draws all in one colour.
         heads: (K, 2) cluster heads, drawn as crosses.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -95,5 +95,5 @@ def scatter(
 
 
 def _plain(text: str) -> str:
-    """Text from files, without matplotlib's mathtext."""
+    """Escape matplotlib's mathtext in text from files, and cut the text to 60 characters."""
     return text.replace("$", r"\$")[:60]

@@ -1,4 +1,4 @@
-"""A few images in a terminal."""
+"""Preview of a few images in a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def preview(x: Any, schema: Any, columns: int) -> None:
-    """A few images as half blocks on stderr, as wide as the terminal allows; without colour, as shades of text."""
+    """Show images on stderr, as many as fit the terminal's width: as half blocks, or without colour as ASCII shades."""
     import numpy as np
     from rich.console import Console
 
@@ -31,6 +31,6 @@ def preview(x: Any, schema: Any, columns: int) -> None:
 
 
 def _half_block(upper: float, lower: float) -> str:
-    """Two grey pixels, one above the other, in one character."""
+    """Format two grey pixels, one above the other, as one character."""
     above, below = (f"#{int(value * 255):02x}" + f"{int(value * 255):02x}" * 2 for value in (upper, lower))
     return f"[{above} on {below}]▀[/]"

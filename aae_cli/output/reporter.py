@@ -1,4 +1,4 @@
-"""What is said to a person, on stderr: progress, tables, notes; and the pictures and card of a run."""
+"""Report to the user on stderr: notes, warnings, progress and tables of metrics."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .card import DIRECTIONS, metrics_table
 
 
 def to_stderr(text: str) -> None:
-    """A line for a person; a closed stderr is no reason to fail."""
-    if sys.stderr is None:  # print would turn to stdout
+    """Print a line on stderr; a closed stderr is ignored."""
+    if sys.stderr is None:  # print would fall back to stdout
         return
     try:
         print(text, file=sys.stderr, flush=True)
@@ -23,7 +23,7 @@ def to_stderr(text: str) -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Lead a stream that nobody reads nowhere: the interpreter would fail once more when it flushes it at exit."""
+    """Point a closed stream at os.devnull, so that the flush at exit cannot fail."""
     with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())
@@ -31,29 +31,29 @@ def silence(stream: TextIO) -> None:
 
 
 class Reporter:
-    """Says nothing. The base of those that do, and what the Python API uses."""
+    """Report nothing. Base class of the other reporters, and the default of the Python API."""
 
     def say(self, text: str) -> None:
-        """A line worth knowing."""
+        """Print a note."""
 
     def warn(self, text: str) -> None:
-        """A line that must not be missed."""
+        """Print a warning."""
 
     def start(self, title: str, steps: int, done: int) -> None:
-        """Training begins."""
+        """Start reporting progress: ``done`` of ``steps`` training steps have been run."""
 
     def log(self, record: Mapping[str, Any], steps: int) -> None:
-        """A metrics record came."""
+        """Report progress from a metrics record, of ``steps`` training steps in all."""
 
     def stop(self) -> None:
-        """Training has ended, well or not."""
+        """Stop reporting progress, whether training succeeded or failed."""
 
     def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
-        """A table of measurements."""
+        """Print a table of measurements."""
 
 
 def losses_line(record: Mapping[str, Any]) -> str:
-    """Short names and values of a record's losses."""
+    """Format the losses of a metrics record, with short names."""
     short = {"reconstruction": "rec", "semi_supervised": "labels", "discriminator": "D", "generator": "G"}
     parts = []
     for key, value in record.items():
@@ -64,10 +64,11 @@ def losses_line(record: Mapping[str, Any]) -> str:
 
 
 class PlainReporter(Reporter):
-    """Plain lines now and then, for logs and pipes.
+    """Report in plain lines, for logs and pipes.
 
     Args:
-        every: seconds between progress lines.
+        every: least number of seconds between progress lines.
+        verbose: print a progress line for every metrics record.
     """
 
     def __init__(self, every: float = 10.0, verbose: bool = False) -> None:
@@ -99,7 +100,7 @@ class PlainReporter(Reporter):
 
 
 class TerminalReporter(PlainReporter):
-    """A progress bar with losses, throughput and time left, and rich tables."""
+    """Show a progress bar with losses, throughput and remaining time, and formatted tables."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -151,7 +152,7 @@ class TerminalReporter(PlainReporter):
 
 
 def choose_reporter(quiet: bool = False, verbose: bool = False) -> Reporter:
-    """Nothing when quiet, a progress bar on a terminal, plain lines elsewhere; every line when verbose."""
+    """Choose a reporter: warnings only if quiet, a progress bar on a terminal, plain lines elsewhere or if verbose."""
     if quiet:
         return Quiet()
     try:
@@ -162,7 +163,7 @@ def choose_reporter(quiet: bool = False, verbose: bool = False) -> Reporter:
 
 
 class Quiet(Reporter):
-    """Only what must not be missed."""
+    """Report warnings only."""
 
     def warn(self, text: str) -> None:
         to_stderr(f"WARNING: {text}")

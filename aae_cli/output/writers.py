@@ -1,6 +1,6 @@
-"""Writers by suffix: tables of results as CSV, TSV, Parquet, JSON lines or NumPy files; whole or not at all.
+"""Write tables of results as CSV, TSV, Parquet, JSON, JSON lines or NumPy files, completely or not at all.
 
-Numbers have 7 significant digits in text.
+Numbers in text have 7 significant digits.
 """
 
 from __future__ import annotations
@@ -26,13 +26,17 @@ Column = Sequence[Any] | np.ndarray
 def output_format(
     output: str | None, format: str | None, *, pipe_input: bool = False, allowed: Sequence[str] = TABLES, default: str
 ) -> str:
-    """The format to write, decided before any work is done.
+    """Choose the format to write, before any work is done.
 
     Args:
-        output: ``-o``. format: ``--format``, which with ``pipe_input`` also names the format of stdin.
+        output: value of ``-o``.
+        format: value of ``--format``.
+        pipe_input: whether data is read from stdin; ``--format`` then names its format too.
+        allowed: formats to choose from.
+        default: format if neither ``-o`` nor ``--format`` sets one.
 
     Raises:
-        UsageError: a format that cannot be written.
+        UsageError: the format cannot be written.
     """
     suffixes = Path(output).suffixes if output not in (None, "-") else []
     suffix = suffixes[-1].removeprefix(".").lower() if suffixes else ""
@@ -51,30 +55,30 @@ def output_format(
 
 
 def check_output(output: str | None) -> None:
-    """Refuse what cannot be written before the work is done, not after.
+    """Check before any work is done that the output can be written.
 
     Raises:
-        AaeError: the folder does not exist, or the path is a folder.
+        AaeError: the folder does not exist, or the path is a folder or not writable.
     """
     if output is None or output == "-":
         return
     path = Path(output)
     if path.is_dir():
-        raise AaeError(f"-o {output} is a folder", "give a file's path")
+        raise AaeError(f"-o {output} is a folder", "give the path of a file")
     if not path.parent.is_dir():
-        raise AaeError(f"-o {output}: there is no folder {path.parent}", "make it first")
+        raise AaeError(f"-o {output}: there is no folder {path.parent}", "create it first")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise AaeError(f"-o {output} cannot be written: permission denied", "choose another place")
 
 
 def significant(values: np.ndarray, digits: int = 7) -> np.ndarray:
-    """Floats rounded to significant digits, as float64 whose shortest text has no more."""
+    """Round floats to significant digits; the shortest text of each resulting float64 has no more digits."""
     values = np.asarray(values, dtype=np.float64)
     size = np.zeros_like(values)
     nonzero = (values != 0) & np.isfinite(values)
     np.floor(np.log10(np.abs(values, where=nonzero, out=np.ones_like(values)), out=size), out=size)
     power = digits - 1 - size
-    # Two factors: 10^(digits) of the smallest float32 would overflow nothing, but its inverse must stay exact enough.
+    # Multiply and divide by powers of ten of at least 1: negative powers of ten are not exact.
     rounded = np.where(
         power >= 0,
         np.rint(values * 10.0 ** np.maximum(power, 0)) / 10.0 ** np.maximum(power, 0),
@@ -84,11 +88,11 @@ def significant(values: np.ndarray, digits: int = 7) -> np.ndarray:
 
 
 def table_bytes(columns: Mapping[str, Column], format: str, *, integers: bool = True, header: bool = True) -> bytes:
-    """A table in one of the formats. .npy holds the number columns side by side; .npz an array a column.
+    """Encode a table in one of the formats. .npy holds the numeric columns side by side, .npz one array per column.
 
     Args:
-        integers: write columns of whole numbers without a decimal point, in text.
-        header: whether text begins with the names of the columns.
+        integers: write columns of whole numbers without a decimal point in CSV and TSV.
+        header: begin CSV and TSV with the column names.
     """
     if format in ("npz", "npy"):
         return _numpy_bytes(columns, format)
@@ -124,15 +128,16 @@ def _numpy_bytes(columns: Mapping[str, Column], format: str) -> bytes:
     else:
         numbers = [a for name, a in arrays.items() if a.dtype.kind in "fiu" and name not in ("id", "label")]
         if not numbers:
-            raise UsageError("--format npy: there are no number columns", "use npz or csv")
+            raise UsageError("--format npy: there are no numeric columns", "use npz or csv")
         np.save(buffer, np.column_stack(numbers), allow_pickle=False)
     return buffer.getvalue()
 
 
 class TableWriter:
-    """A table that is written piece by piece: to a file, which appears whole at the end, or to stdout as it comes.
+    """Write a table piece by piece: to a file that appears when it is complete, or directly to stdout.
 
-    Text is written at once; other formats are kept until the end. Used as a context manager.
+    CSV, TSV and JSON lines are written immediately; other formats are kept in memory until the end. Used as a context
+    manager.
     """
 
     def __init__(self, output: str | None, format: str) -> None:
@@ -150,7 +155,7 @@ class TableWriter:
         return self
 
     def write(self, columns: Mapping[str, Column]) -> None:
-        """Add rows. Columns must be the same each time."""
+        """Add rows. Every call must pass the same columns."""
         if self.format in ("csv", "tsv", "ndjson"):
             self._put(table_bytes(columns, self.format, integers=False, header=self.rows == 0))
         else:
@@ -173,10 +178,10 @@ class TableWriter:
 
 
 def write(content: bytes, output: str | None, format: str) -> None:
-    """To a file (whole), or to stdout.
+    """Write content to a file, completely or not at all, or to stdout.
 
     Raises:
-        UsageError: binary content for a terminal.
+        UsageError: binary content would be printed on a terminal.
     """
     if output not in (None, "-"):
         write_whole(Path(str(output)), content)
@@ -187,7 +192,7 @@ def write(content: bytes, output: str | None, format: str) -> None:
 
 def _refuse_terminal(format: str) -> None:
     if format in BINARY and sys.stdout is not None and sys.stdout.isatty():
-        raise UsageError(f"{format} would garble the terminal", "write it to a file with -o FILE, or pipe it on")
+        raise UsageError(f"{format} would garble the terminal", "write it to a file with -o FILE, or use a pipe")
 
 
 def _stdout() -> IO[bytes]:

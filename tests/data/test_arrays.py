@@ -156,7 +156,7 @@ def test_damaged_zip(npz):
     path = Path(npz(x=np.ones((50, 50))))
     content = path.read_bytes()
     path.write_bytes(content[:-30])
-    assert "not a sound .npz file" in refused(str(path))
+    assert "not a valid .npz file" in refused(str(path))
     path.write_bytes(content[:5000] + b"\1\2\3" + content[5003:])
     refused(str(path))
     path.write_bytes(b"")
@@ -218,13 +218,13 @@ def test_like_accepts_every_layout_of_the_same_images(npz):
 @pytest.mark.parametrize(
     ("x", "words"),
     [
-        (np.zeros((2, 4, 5), np.uint8), "images of shape (4, 5), the model was trained on images of shape (1, 4, 6)"),
-        (np.zeros((2, 25), np.uint8), "25 columns, the model was trained on images of shape (1, 4, 6)"),
-        (bytes_image(2, 4, 6) / 255, "values are floats in [0, 1], the model was trained on integers in 0..255; mult"),
-        (np.full((2, 4, 6), 256), "row 1 has the value 256, the model was trained on integers in 0..255"),
+        (np.zeros((2, 4, 5), np.uint8), "images of shape (4, 5), but the model was trained on images of shape (1"),
+        (np.zeros((2, 25), np.uint8), "25 columns, but the model was trained on images of shape (1, 4, 6)"),
+        (bytes_image(2, 4, 6) / 255, "floats in [0, 1], but the model was trained on integers in 0..255; multiply"),
+        (np.full((2, 4, 6), 256), "row 1 has the value 256, but the model was trained on integers in 0..255"),
         (np.full((2, 4, 6), 3.5), "row 1 has the value 3.5"),
         (np.full((2, 4, 6), -1), "row 1 has the value -1"),
-        (np.eye(24).reshape(24, 4, 6), "only 0 and 1"),
+        (np.eye(24).reshape(24, 4, 6), "all values are 0 or 1"),
         (np.full((2, 4, 6), np.nan), "NaN) in row 1, column 1"),
     ],
 )
@@ -240,7 +240,7 @@ def test_like_of_floats_and_of_tables(npz):
     table = Schema("table", (64,), columns=tuple(f"p{i}" for i in range(64)))
     data = read(npz(x=np.full((2, 64), 16)), like=table)
     assert data.schema == table and data.x.dtype == np.float32
-    assert "images of shape (8, 8), the model was trained on 64 columns" in refused(
+    assert "images of shape (8, 8), but the model was trained on 64 columns" in refused(
         npz(x=np.ones((2, 8, 8))), like=table
     )
 

@@ -99,14 +99,14 @@ def test_svhn(tmp_path, monkeypatch):
         assert (data.x[3].reshape(3, 32, 32) == x[..., 3].transpose(2, 0, 1)).all()
         assert available("svhn:test") is None
     (root / "train_32x32.mat").write_bytes(b"not a mat file" * 50)
-    with pytest.raises(DataError, match="not a sound SVHN file"):
+    with pytest.raises(DataError, match="not a valid SVHN file"):
         read("svhn")
 
 
 def test_cifar10_of_unknown_origin_is_not_opened(tmp_path):
     (tmp_path / "data" / "cifar-10-batches-py").mkdir(parents=True)
     (tmp_path / "data" / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"cos\nsystem\n(S'touch fired'\ntR.")
-    with pytest.raises(DataError, match="not a sound copy"):
+    with pytest.raises(DataError, match="not an intact copy"):
         read("cifar10")
     assert not (tmp_path / "fired").exists()
 

@@ -243,7 +243,7 @@ def test_csv_for_an_image_model(csv):
     assert data.x.dtype == np.uint8 and data.x.tolist() == [[0, 1, 2, 255]] and data.schema.classes == ("7",)
     assert "row 2 has the value 256" in refused(csv("a,b,c,d\n0,1,2,255\n0,1,256,0\n"), like=like)
     message = refused(csv("a,b,c,d\n0,0.5,1,1\n"), like=like)
-    assert "values are floats in [0, 1], the model was trained on integers in 0..255; multiply by 255" in message
+    assert "values are floats in [0, 1], but the model was trained on integers in 0..255; multiply by 255" in message
 
 
 def test_read_row(csv):
