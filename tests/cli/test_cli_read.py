@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from conftest import digits_of, small
+from conftest import SHORT_FITS, digits_of, small
 from PIL import Image
 
 
@@ -345,7 +345,7 @@ def test_cluster_fits_on_stdin_and_keeps_the_run(run, tmp_path):
     random = np.random.default_rng(0)
     x = np.concatenate([random.normal(c, 0.2, (12, 2)) for c in (0.0, 4.0)])
     content = "a,b\n" + "".join(f"{a},{b}\n" for a, b in x)
-    done = run(["cluster", "-", "-k", "2"], tmp_path, stdin=content).ok()
+    done = run(["cluster", "-", "-k", "2"], tmp_path, stdin=content, code=SHORT_FITS).ok()
     assert "fitting clustering" in done.err
     assert "runs/clustering" in done.err
     assert (tmp_path / "runs/clustering/model.safetensors").is_file()
