@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from ..errors import UsageError
 from .frame import frame, reporter
 from .options import (
     Checkpoint,
@@ -44,9 +45,12 @@ def command(
         bool, option("Model", "--fit", help="Fit the preset dim-reduction on DATA itself, and keep the run.")
     ] = False,
     dims: Annotated[
-        int | None,
+        str | None,
         option(
-            "Model", "--dims", metavar="N", min=1, help="Dimensions; a larger representation is projected (default: 2)."
+            "Model",
+            "--dims",
+            metavar="N|all",
+            help="Dimensions; a larger representation is projected, unless all are asked for (default: 2).",
         ),
     ] = None,
     plot: Annotated[str | None, option("Output", "--plot", metavar="FILE", help="Draw a scatter plot as PNG.")] = None,
@@ -66,18 +70,23 @@ def command(
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
         rows = Rows.of(data, input_format or (format if data == "-" else None), label_column, columns)
-        wanted = dims or 2
-        fitting = Fit("dim-reduction", fit, {"code.z.dims": wanted} if wanted != 2 else {}, seed, device.value)
-        what = f"embed {data} in {wanted} dimensions", f"embeds rows of this form in {wanted} dimensions"
-        path = fitting.choose(rows, checkpoint, lambda can: can.dims == wanted, what, report)
+        wanted = parsed_dims(dims)
+        fitting = Fit(
+            "dim-reduction", fit, {"code.z.dims": wanted} if wanted not in (2, None) else {}, seed, device.value
+        )
+        space = f" in {wanted} dimensions" if wanted else ""
+        what = f"embed {data}{space}", f"embeds rows of this form{space}"
+        path = fitting.choose(rows, checkpoint, lambda can: wanted in (None, can.dims), what, report)
         target.spare(path)
         from ..model.load import load
 
         model = load(path, device.value)
+        if dims is None and model.dims <= 2:
+            wanted = None  # nothing to project, and a line is as good as a plane
         drawn: list[tuple[np.ndarray, list[str]]] = []
 
         def tables() -> Iterator[dict[str, Any]]:
-            for known, points, names in represented(model, rows.pieces(model.header), dims, clusters=bool(plot)):
+            for known, points, names in represented(model, rows.pieces(model.header), wanted, clusters=bool(plot)):
                 axes = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
                 if plot is not None:
                     drawn.append((points, known.get("label", names)))
@@ -85,6 +94,15 @@ def command(
 
         target.write(tables(), report)
         target.draw(lambda: picture(model, drawn, data), report)
+
+
+def parsed_dims(text: str | None) -> int | None:
+    """``--dims``: 2 where it is not given; None for all. Raises UsageError."""
+    if text is None or text == "all":
+        return 2 if text is None else None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--dims {text}: not a number of dimensions", "give a whole number from 1, or all")
+    return int(text)
 
 
 Represented = tuple[dict[str, Any], "np.ndarray", list[str]]

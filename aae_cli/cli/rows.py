@@ -221,7 +221,9 @@ class Fit:
         if not self.wanted:
             path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what[0], reporter, None)
             if path is None:
-                reporter.say(f"no run under ./runs {what[1]}: fitting {self.preset}")
+                reporter.say(
+                    f"no run under ./runs {what[1]}: fitting {self.preset} on these rows, none of which are held out"
+                )
         return path if path is not None else self._fitted(rows, reporter)
 
     def _fitted(self, rows: Rows, reporter: Reporter) -> Path:

@@ -140,7 +140,10 @@ class Autoencoder:
             circle = np.stack([np.cos(angle), np.sin(angle)], 1) * np.linalg.norm(heads, axis=1).mean()
             return (representation @ (np.linalg.pinv(heads) @ circle)).astype(np.float32)
         if len(representation) < dims:
-            raise DataError(f"{len(representation)} rows are too few for {dims} principal components", "give more rows")
+            raise DataError(
+                f"{len(representation)} rows are too few for {dims} principal components",
+                "give more rows, or --dims all",
+            )
         from sklearn.decomposition import PCA
 
         return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)

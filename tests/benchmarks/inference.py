@@ -94,10 +94,28 @@ def main() -> None:
         got |= medians(
             {
                 "aae embed x.npy": run(
-                    aae, "embed", str(folder / "x.npy"), "-c", str(embedder), "-o", out, threads=arguments.threads
+                    aae,
+                    "embed",
+                    str(folder / "x.npy"),
+                    "-c",
+                    str(embedder),
+                    "--dims",
+                    "all",
+                    "-o",
+                    out,
+                    threads=arguments.threads,
                 ),
                 "aae embed few.npy": run(
-                    aae, "embed", str(folder / "few.npy"), "-c", str(embedder), "-o", out, threads=arguments.threads
+                    aae,
+                    "embed",
+                    str(folder / "few.npy"),
+                    "-c",
+                    str(embedder),
+                    "--dims",
+                    "all",
+                    "-o",
+                    out,
+                    threads=arguments.threads,
                 ),
                 "import torch": run(sys.executable, "-c", "import torch", threads=arguments.threads),
                 "aae --help": run(aae, "--help", threads=arguments.threads),

@@ -43,8 +43,10 @@ def test_embed_rows_do_not_depend_on_their_neighbours(run, dim_reduction, digits
 
 
 def test_embed_larger_representations_and_dims(run, ten_d, semi, digits_npz, tmp_path):
-    done = run(["embed", digits_npz, "-c", ten_d], tmp_path).ok()
+    done = run(["embed", digits_npz, "-c", ten_d, "--dims", "all"], tmp_path).ok()
     assert done.header == ["id", "label", *(f"z{i}" for i in range(10))]
+    assert run(["embed", digits_npz, "-c", ten_d], tmp_path).ok().header == ["id", "label", "x", "y"]
+    run(["embed", digits_npz, "-c", ten_d, "--dims", "two"], tmp_path).refused(2, "--dims two", "all")
     flat = run(["embed", digits_npz, "-c", ten_d, "--dims", "2"], tmp_path).ok()
     assert flat.header == ["id", "label", "x", "y"]
     points = np.stack([column(done, f"z{i}") for i in range(10)], 1)
@@ -62,7 +64,7 @@ def test_embed_larger_representations_and_dims(run, ten_d, semi, digits_npz, tmp
 
 
 def test_embed_plot(run, ten_d, digits_npz, tmp_path):
-    run(["embed", digits_npz, "-c", ten_d, "--plot", "p.png", "-o", "e.parquet"], tmp_path).ok()
+    run(["embed", digits_npz, "-c", ten_d, "--dims", "all", "--plot", "p.png", "-o", "e.parquet"], tmp_path).ok()
     assert np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).std() > 5
     frame = pl.read_parquet(tmp_path / "e.parquet")
     assert frame.columns == ["id", "label", *(f"z{i}" for i in range(10))]
@@ -315,7 +317,7 @@ def test_unfinished_runs_are_passed_over(run, desk, digits_npz, dim_reduction):
 
 
 def test_environment_names_a_checkpoint(run, desk, digits_npz, ten_d):
-    done = run(["embed", digits_npz], desk, AAE_CHECKPOINT=str(ten_d)).ok()
+    done = run(["embed", digits_npz, "--dims", "all"], desk, AAE_CHECKPOINT=str(ten_d)).ok()
     assert "AAE_CHECKPOINT" in done.err
     assert len(done.header) == 12
     flag = run(["embed", digits_npz, "-c", "runs/dim-reduction"], desk, AAE_CHECKPOINT=str(ten_d)).ok()

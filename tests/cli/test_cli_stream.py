@@ -24,9 +24,9 @@ def start(cache: Path, *words: str, **options) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.parametrize("command", ["embed", "cluster", "classify"])
+@pytest.mark.parametrize("command", ["embed --dims all", "cluster", "classify"])
 def test_output_starts_before_the_input_ends(command, cache):
-    process = start(cache, command, "-", "-c", str(CHECKPOINT), "-q", stdin=subprocess.PIPE)
+    process = start(cache, *command.split(), "-", "-c", str(CHECKPOINT), "-q", stdin=subprocess.PIPE)
     text = ("\n".join(lines(100_000)) + "\n").encode()
     go_on = threading.Event()
 
@@ -48,15 +48,15 @@ def test_output_starts_before_the_input_ends(command, cache):
     assert rest.count(b"\n") == 200_000 - 1
 
 
-@pytest.mark.parametrize("command", ["embed", "cluster", "classify"])
+@pytest.mark.parametrize("command", ["embed --dims all", "cluster", "classify"])
 def test_pieces_make_up_what_comes_in_memory(command, run, tmp_path):
     rows = lines(60_000)
     long = tmp_path / "long.csv"
     long.write_text("\n".join(["a,b,c", *rows]))
-    got = run([command, long, "-c", CHECKPOINT], tmp_path).ok().out.splitlines()
+    got = run([*command.split(), long, "-c", CHECKPOINT], tmp_path).ok().out.splitlines()
     short = tmp_path / "short.csv"
     short.write_text("\n".join(["a,b,c", *rows[-1000:]]))
-    expected = run([command, short, "-c", CHECKPOINT], tmp_path).ok().out.splitlines()
+    expected = run([*command.split(), short, "-c", CHECKPOINT], tmp_path).ok().out.splitlines()
     assert len(got) == 60_001
     assert got[0] == expected[0]
     tail, last = got[-1000:], expected[1:]
@@ -74,7 +74,7 @@ def test_files_of_results_hold_all_pieces(suffix, run, tmp_path):
     long = tmp_path / "long.csv"
     long.write_text("\n".join(["a,b,c", *lines(60_000)]))
     out = tmp_path / f"out.{suffix}"
-    run(["embed", long, "-c", CHECKPOINT, "-o", out], tmp_path).ok()
+    run(["embed", long, "-c", CHECKPOINT, "--dims", "all", "-o", out], tmp_path).ok()
     if suffix == "npz":
         assert len(np.load(out)["z0"]) == 60_000
     elif suffix == "ndjson":
@@ -88,7 +88,7 @@ def test_an_error_late_in_the_input_leaves_no_file(run, tmp_path):
     rows = lines(60_000)
     long.write_text("\n".join(["a,b,c", *rows[:50_000], "1,2", *rows[50_000:]]))
     out = tmp_path / "out.csv"
-    run(["embed", long, "-c", CHECKPOINT, "-o", out], tmp_path).refused(1, "long.csv", "line 50002")
+    run(["embed", long, "-c", CHECKPOINT, "--dims", "all", "-o", out], tmp_path).refused(1, "long.csv", "line 50002")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.csv"]
 
 
