@@ -42,4 +42,4 @@ def table(tmp_path_factory):
     from fitting import blobs, fit
 
     folder = tmp_path_factory.mktemp("table") / "run"
-    return fit("clustering", blobs(), folder, "code.y.classes=3", "train.epochs=300", "data.validation=0")
+    return fit("clustering", blobs(), folder, "code.y.classes=3", "train.epochs=100", "data.validation=0")

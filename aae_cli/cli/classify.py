@@ -12,6 +12,7 @@ from .options import (
     Device,
     DeviceOption,
     Format,
+    InputFormat,
     LabelColumn,
     Output,
     Quiet,
@@ -19,7 +20,7 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Rows, Target, choose_checkpoint
+from .rows import Rows, Target, choose_checkpoint, ids_and_labels
 
 if TYPE_CHECKING:
     from ..data.types import Data
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 PRESETS = "aae train --preset semi-supervised (or dim-reduction-labels, dim-reduction-10d, clustering)"
 EXAMPLES = """\
-aae classify mnist-mini:test | sort | uniq -c
+aae classify digits.npz -o classes.csv
 aae classify flowers.csv -c runs/semi-supervised --proba -o classes.parquet"""
 
 
@@ -37,6 +38,7 @@ def command(
     proba: Annotated[bool, option("Output", "--proba", help="Write a column of probabilities for each class.")] = False,
     output: Output = None,
     format: Format = None,
+    input_format: InputFormat = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
     device: DeviceOption = Device.auto,
@@ -44,11 +46,14 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Write the predicted class of every row, one a line under the header `label`."""
+    """Write the predicted class of every row: id, label (the true one, where known), prediction, confidence.
+
+    Rows without ids and labels give, as CSV, the prediction alone, under the header `label`.
+    """
     with frame(debug):
-        target = Target.of(data, output, format)
+        target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, format, label_column, columns)
+        rows = Rows.of(data, input_format or (format if data == "-" else None), label_column, columns)
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )
@@ -57,12 +62,21 @@ def command(
         from ..model.load import load
 
         model = load(path, device.value)
-        target.write((table(model, piece, proba) for piece in rows.pieces(model.header)), report)
+        text = target.format == "csv"
+        target.write((table(model, piece, proba, text) for piece in rows.pieces(model.header)), report)
 
 
-def table(model: Autoencoder, rows: Data, proba: bool) -> dict[str, Any]:
-    """The predicted class of each row, or the probability of each class."""
+def table(model: Autoencoder, rows: Data, proba: bool, text: bool) -> dict[str, Any]:
+    """The predicted class of each row and its probability.
+
+    Args:
+        proba: add a column of probabilities for each class.
+        text: write the prediction alone where rows have neither ids nor labels, so that lines can be counted.
+    """
     probabilities = model.classify(rows.x)
-    if proba:
-        return {name: probabilities[:, i] for i, name in enumerate(model.classes)}
-    return {"label": [model.classes[i] for i in probabilities.argmax(1)]}
+    prediction = [model.classes[i] for i in probabilities.argmax(1)]
+    every = {name: probabilities[:, i] for i, name in enumerate(model.classes)} if proba else {}
+    if text and rows.ids is None and rows.labels is None:
+        return {"label": prediction} | every
+    confidence = probabilities.max(1) if len(rows) else probabilities[:, 0]
+    return ids_and_labels(rows) | {"prediction": prediction, "confidence": confidence} | every

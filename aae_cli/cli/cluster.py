@@ -13,6 +13,7 @@ from .options import (
     Device,
     DeviceOption,
     Format,
+    InputFormat,
     LabelColumn,
     Output,
     Quiet,
@@ -50,6 +51,7 @@ def command(
     ] = None,
     output: Output = None,
     format: Format = None,
+    input_format: InputFormat = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
     seed: Seed = 0,
@@ -60,9 +62,9 @@ def command(
 ) -> None:
     """Write the cluster of every row and its probability: id, cluster, confidence, label (where known)."""
     with frame(debug):
-        target = Target.of(data, output, format, plot)
+        target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, format, label_column, columns)
+        rows = Rows.of(data, input_format or (format if data == "-" else None), label_column, columns)
         fitting = Fit("clustering", fit, {"code.y.classes": clusters}, seed, device.value)
         what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"
         path = fitting.choose(rows, checkpoint, lambda can: can.clusters_into(clusters), what, report)

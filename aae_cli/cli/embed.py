@@ -12,6 +12,7 @@ from .options import (
     Device,
     DeviceOption,
     Format,
+    InputFormat,
     LabelColumn,
     Output,
     Quiet,
@@ -51,6 +52,7 @@ def command(
     plot: Annotated[str | None, option("Output", "--plot", metavar="FILE", help="Draw a scatter plot as PNG.")] = None,
     output: Output = None,
     format: Format = None,
+    input_format: InputFormat = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
     seed: Seed = 0,
@@ -61,9 +63,9 @@ def command(
 ) -> None:
     """Write the representation of every row: id, label (where known), then x,y or z0,z1,…"""
     with frame(debug):
-        target = Target.of(data, output, format, plot)
+        target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, format, label_column, columns)
+        rows = Rows.of(data, input_format or (format if data == "-" else None), label_column, columns)
         wanted = dims or 2
         fitting = Fit("dim-reduction", fit, {"code.z.dims": wanted} if wanted != 2 else {}, seed, device.value)
         what = f"embed {data} in {wanted} dimensions", f"embeds rows of this form in {wanted} dimensions"

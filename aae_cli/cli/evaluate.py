@@ -14,7 +14,7 @@ from .options import (
     Debug,
     Device,
     DeviceOption,
-    InputFormat,
+    InputFormatOnly,
     Json,
     LabelColumn,
     Quiet,
@@ -48,7 +48,7 @@ def command(
     samples: Annotated[
         int, option("Model", "--samples", metavar="N", min=1, help="Samples of the Parzen window (default: 10000).")
     ] = 10_000,
-    format: InputFormat = None,
+    input_format: InputFormatOnly = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
     seed: Seed = 0,
@@ -65,7 +65,7 @@ def command(
 
         for name in metric or []:
             checked_metric(name)
-        rows = None if data is None else Rows.of(data, format, label_column, columns)
+        rows = None if data is None else Rows.of(data, input_format, label_column, columns)
         path = choose_checkpoint(
             checkpoint,
             lambda can: (

@@ -37,7 +37,10 @@ LabelColumn = Annotated[
 Columns = Annotated[
     str | None, option("Data", "--columns", metavar="A,B,…", help="Feature columns of a table (default: all others).")
 ]
-InputFormat = Annotated[str | None, option("Data", "--format", metavar="F", help="Format of stdin (default: csv).")]
+INPUT_HELP = "Format of the input (default: by its suffix; csv for stdin)."
+InputFormat = Annotated[str | None, option("Data", "--input-format", metavar="F", help=INPUT_HELP)]
+InputFormatOnly = Annotated[str | None, option("Data", "--input-format", "--format", metavar="F", help=INPUT_HELP)]
+"""For commands that write no table, where ``--format`` can mean nothing else."""
 
 Checkpoint = Annotated[
     str | None,
@@ -57,7 +60,10 @@ Output = Annotated[
 Format = Annotated[
     str | None,
     option(
-        "Output", "--format", metavar="F", help="csv, tsv, parquet, ndjson, json, npz or npy; also the format of stdin."
+        "Output",
+        "--format",
+        metavar="F",
+        help="csv, tsv, parquet, ndjson, json, npz or npy (without --input-format, also that of stdin).",
     ),
 ]
 Json = Annotated[bool, option("Output", "--json", help="Print the report as JSON.")]

@@ -59,7 +59,7 @@ class Rows:
     """DATA of a command: as it stands, or in the form that a checkpoint remembers.
 
     Attributes:
-        format: of stdin; files are told by their suffix.
+        format: of the input; None goes by the suffix, and takes stdin for CSV.
     """
 
     source: str
@@ -70,7 +70,7 @@ class Rows:
     @classmethod
     def of(cls, source: str, format: str | None, label_column: str | None, columns: str | None) -> Rows:
         """Rows as the options name them."""
-        return cls(source, format if source == "-" else None, label_column, listed(columns))
+        return cls(source, format, label_column, listed(columns))
 
     @cached_property
     def _head(self) -> Head:
@@ -143,15 +143,17 @@ class Target:
     plot: str | None
 
     @classmethod
-    def of(cls, data: str, output: str | None, format: str | None, plot: str | None = None) -> Target:
-        """The target that the options name.
+    def of(
+        cls, data: str, output: str | None, format: str | None, input_format: str | None, plot: str | None = None
+    ) -> Target:
+        """The target that the options name. Without ``--input-format``, ``--format`` is also that of stdin.
 
         Raises:
             UsageError: a format that cannot be written. AaeError: a place that cannot be written to.
         """
         from ..output.writers import check_output, output_format
 
-        kind = output_format(output, format, pipe_input=data == "-", default="csv")
+        kind = output_format(output, format, pipe_input=data == "-" and input_format is None, default="csv")
         for written in (output, plot):
             refuse_overwriting(written, data)
         check_output(output)

@@ -116,7 +116,8 @@ def command(
         target = output or str(_free(Path(f"samples.{kind}")))
         from ..output.writers import write
 
-        write(content(model, samples, kind), target, kind)
+        chosen_content = bool(labels or clusters or style_grid or style_from)
+        write(content(model, samples, kind, labelled=chosen_content or not image), target, kind)
         if output is None:
             print(target)
         elif output != "-":
@@ -154,8 +155,12 @@ def _free(path: Path) -> Path:
     return free
 
 
-def content(model: Autoencoder, samples: Samples, kind: str) -> bytes:
-    """Samples in a format: a picture, arrays in the form that the readers take back, or a table."""
+def content(model: Autoencoder, samples: Samples, kind: str, labelled: bool) -> bytes:
+    """Samples in a format: a picture, arrays in the form that the readers take back, or a table.
+
+    Args:
+        labelled: write the label of each sample in a table; of images drawn at random, the pixels alone.
+    """
     from ..output.pictures import image_grid
     from ..output.writers import table_bytes
 
@@ -164,9 +169,10 @@ def content(model: Autoencoder, samples: Samples, kind: str) -> bytes:
     labels = None if samples.labels is None else [model.classes[i] if i >= 0 else "" for i in samples.labels]
     if kind == "npz":
         return _npz(model, samples, labels)
-    table: dict[str, Any] = {} if labels is None else {"label": labels}
+    name = model.config.data.label_column or "label"
+    table: dict[str, Any] = {name: labels} if labelled and labels is not None else {}
     names = model.schema.columns or [f"x{i}" for i in range(samples.x.shape[1])]
-    return table_bytes(table | {name: samples.x[:, i] for i, name in enumerate(names)}, kind)
+    return table_bytes(table | {each: samples.x[:, i] for i, each in enumerate(names)}, kind)
 
 
 def _npz(model: Autoencoder, samples: Samples, labels: list[str] | None) -> bytes:

@@ -14,7 +14,7 @@ from .options import (
     Debug,
     Device,
     DeviceOption,
-    InputFormat,
+    InputFormatOnly,
     Json,
     LabelColumn,
     Precision,
@@ -81,7 +81,7 @@ def command(
     ] = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
-    format: InputFormat = None,
+    input_format: InputFormatOnly = None,
     resume: Annotated[bool, option("Output", "--resume", help="Continue an unfinished run.")] = False,
     force: Annotated[bool, option("Output", "--force", help="Replace what is in -o DIR.")] = False,
     dry_run: Annotated[
@@ -127,7 +127,7 @@ def command(
             device=device.value,
             resume=resume,
             force=force,
-            format=format,
+            format=input_format,
             reporter=reporter(quiet, verbose),
         )
         if dry_run:

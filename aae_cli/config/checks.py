@@ -66,6 +66,6 @@ def contradictions(c: Config) -> Iterator[str]:
         if getattr(phases, name) is not None and y is None:
             yield f"phases.{name} needs code.y"
     if y is not None and y.overcluster > 1 and (phases.consistency is None or phases.information is None):
-        yield "code.y.overcluster needs phases.consistency (second views show which clusters to merge) and phases.information"
+        yield "code.y.overcluster needs phases.consistency (views show which clusters to merge) and phases.information"
     if y is not None and y.classes == "auto" and not c.uses_labels and not map_without_labels(c):
         yield "code.y.classes=auto needs data.labels; give the number of clusters (-k N)"

@@ -22,6 +22,16 @@ from warm import ONE_THREAD, Warm
 FOUND = shutil.which("aae", path=Path(sys.executable).parent) or shutil.which("aae")
 AAE = [FOUND] if FOUND else [sys.executable, "-m", "aae_cli"]
 
+# ``aae`` whose fits, trainings that embed and cluster begin by themselves, are short ones of narrow nets.
+SHORT_FITS = """
+import functools
+from aae_cli.training import api
+settings = ["train.min_steps=300", "encoder.hidden=[64]", "decoder.hidden=[64]"]
+api.train = functools.partial(api.train, settings=settings)
+from aae_cli.cli import main
+main()
+"""
+
 
 def small(*parts: str, width: int = 32) -> list[str]:
     """``--set`` flags for one narrow hidden layer in the encoder, the decoder and the discriminators named."""
@@ -82,7 +92,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(warm: Warm, cache: Path) -> Callable[..., Result]:
-    """``run(args, cwd)``: one command in a fork of a warm process."""
+    """``run(args, cwd)``: one command, or Python code such as SHORT_FITS, in a fork of a warm process."""
 
     def command(
         args: Sequence[str | Path],
@@ -91,10 +101,11 @@ def run(warm: Warm, cache: Path) -> Callable[..., Result]:
         stdout: str | None = None,
         stderr: str | None = None,
         seconds: int = 60,
+        code: str = "",
         **env: str,
     ) -> Result:
         content = stdin.encode() if isinstance(stdin, str) else stdin
-        warm.start(args, cwd, environment(cache, **env), "", content, stdout, stderr, seconds)
+        warm.start(args, cwd, environment(cache, **env), code, content, stdout, stderr, seconds)
         code = warm.wait()
         raw = warm.paths["stdout"].read_bytes()
         err = warm.paths["stderr"].read_text(errors="replace")

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import AAE, environment, small
+from conftest import AAE, SHORT_FITS, environment, small
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -53,12 +53,15 @@ def test_sample_label_style_grid_as_typed(user, shell):
     assert "runs/clustering" in done.err, "which checkpoint was picked is said on stderr"
 
 
-def test_embed_file_and_stdin_as_typed(user, shell):
+def test_embed_file_and_stdin_as_typed(user, shell, tmp_path):
     """With no 2-D run, embed fits dim-reduction on DATA itself, says so and keeps the run, which the next line finds."""
     random = np.random.default_rng(0)
     x = np.concatenate([random.normal(c, 0.3, (15, 3)) for c in (0.0, 3.0)]).astype(np.float32)
     np.savez(user / "data.npz", x=x)
-    done = shell("aae embed data.npz -o 2d.csv", user).ok()
+    (tmp_path / "short.py").write_text(SHORT_FITS)
+    (tmp_path / "aae").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path}/short.py" "$@"\n')
+    (tmp_path / "aae").chmod(0o755)
+    done = shell("aae embed data.npz -o 2d.csv", user, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}").ok()
     assert done.out == ""
     assert "dim-reduction" in done.err
     assert "runs/dim-reduction" in done.err

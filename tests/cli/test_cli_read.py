@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from conftest import digits_of, small
+from conftest import SHORT_FITS, digits_of, small
 from PIL import Image
 
 
@@ -110,29 +110,53 @@ def test_columns_in_another_order_are_found_by_name(run, iris, iris_csv, tmp_pat
 
 def test_classify(run, semi, tmp_path):
     done = run(["classify", "mnist-mini:test", "-c", semi], tmp_path).ok()
-    assert done.out.splitlines()[0] == "label"
-    assert len(done.out.splitlines()) == 1001
+    assert done.header == ["id", "label", "prediction", "confidence"]
     truth = run(["embed", "mnist-mini:test", "-c", semi], tmp_path).ok()
-    right = np.mean([a["label"] == b["label"] for a, b in zip(done.rows, truth.rows, strict=True)])
+    assert [(row["id"], row["label"]) for row in done.rows] == [(row["id"], row["label"]) for row in truth.rows]
+    right = np.mean([row["label"] == row["prediction"] for row in done.rows])
     assert right > 0.2, "rows are in order: far more right than by chance"
 
     proba = run(["classify", "mnist-mini:test", "-c", semi, "--proba"], tmp_path).ok()
-    assert proba.header == [str(i) for i in range(10)]
-    p = np.array([[float(row[name]) for name in proba.header] for row in proba.rows])
+    classes = [str(i) for i in range(10)]
+    assert proba.header == ["id", "label", "prediction", "confidence", *classes]
+    p = np.array([[float(row[name]) for name in classes] for row in proba.rows])
     assert np.allclose(p.sum(1), 1, atol=1e-5)
-    assert [proba.header[i] for i in p.argmax(1)] == [row["label"] for row in done.rows]
-    assert max(digits_of(cell) for row in proba.rows for cell in row.values()) == 7
+    assert [classes[i] for i in p.argmax(1)] == [row["prediction"] for row in done.rows]
+    assert p.max(1) == pytest.approx([float(row["confidence"]) for row in done.rows])
+    assert max(digits_of(row[name]) for row in proba.rows for name in classes) == 7
+
+
+def test_classify_rows_without_ids_and_labels(run, semi, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 28, 28), np.uint8))
+    bare = run(["classify", "x.npy", "-c", semi], tmp_path).ok()
+    assert bare.header == ["label"]
+    assert len(bare.rows) == 3
+    run(["classify", "x.npy", "-c", semi, "-o", "p.parquet"], tmp_path).ok()
+    assert pl.read_parquet(tmp_path / "p.parquet").columns == ["id", "prediction", "confidence"]
+
+
+def test_formats_of_input_and_output_are_apart(run, semi, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 28, 28), np.uint8))
+    raw = (tmp_path / "x.npy").read_bytes()
+    args = ["classify", "-", "-c", semi, "--input-format", "npy", "--format", "json"]
+    assert len(json.loads(run(args, tmp_path, stdin=raw).ok().out)) == 3
+    (tmp_path / "x.data").write_bytes(raw)
+    assert len(run(["classify", "x.data", "-c", semi, "--input-format", "npy"], tmp_path).ok().rows) == 3
+    run(["classify", "-", "-c", semi, "--input-format", "npy", "--format", "idx"], tmp_path, stdin=raw).refused(
+        2, "idx"
+    )
 
 
 def test_classify_by_named_clusters(run, iris, iris_csv, tmp_path):
     done = run(["classify", iris_csv, "-c", iris], tmp_path).ok()
     assert len(done.rows) == 150
-    labels = [row["label"] for row in done.rows]
+    labels = [row["prediction"] for row in done.rows]
     assert set(labels) <= {"setosa", "versicolor", "virginica"}
     truth = np.repeat(["setosa", "versicolor", "virginica"], 50)
     assert np.mean(np.array(labels) == truth) > 0.5
     proba = run(["classify", iris_csv, "-c", iris, "--proba"], tmp_path).ok()
-    assert proba.header == ["setosa", "versicolor", "virginica"]
+    names = ["setosa", "versicolor", "virginica"]
+    assert proba.header == ["id", "label", "prediction", "confidence", *names]
 
 
 def test_one_row_and_many_chunks(run, quick, tmp_path):
@@ -180,9 +204,8 @@ def test_output_forms(run, iris, iris_csv, tmp_path):
 def test_evaluate(run, quick, semi, tmp_path):
     done = run(["evaluate", "mnist-mini:test", "-c", semi, "--json"], tmp_path).ok()
     measured = json.loads(done.out)
-    labels = run(["classify", "mnist-mini:test", "-c", semi], tmp_path).ok().rows
-    truth = run(["embed", "mnist-mini:test", "-c", semi], tmp_path).ok().rows
-    error = 100 * np.mean([a["label"] != b["label"] for a, b in zip(labels, truth, strict=True)])
+    rows = run(["classify", "mnist-mini:test", "-c", semi], tmp_path).ok().rows
+    error = 100 * np.mean([row["label"] != row["prediction"] for row in rows])
     assert measured["classification-error"] == pytest.approx(error, abs=1e-4)
     one = run(["evaluate", "-c", quick, "--metric", "nmi", "--metric", "reconstruction-error"], tmp_path).ok()
     assert "nmi" in one.out
@@ -322,7 +345,7 @@ def test_cluster_fits_on_stdin_and_keeps_the_run(run, tmp_path):
     random = np.random.default_rng(0)
     x = np.concatenate([random.normal(c, 0.2, (12, 2)) for c in (0.0, 4.0)])
     content = "a,b\n" + "".join(f"{a},{b}\n" for a, b in x)
-    done = run(["cluster", "-", "-k", "2"], tmp_path, stdin=content).ok()
+    done = run(["cluster", "-", "-k", "2"], tmp_path, stdin=content, code=SHORT_FITS).ok()
     assert "fitting clustering" in done.err
     assert "runs/clustering" in done.err
     assert (tmp_path / "runs/clustering/model.safetensors").is_file()

@@ -136,7 +136,7 @@ def test_table_samples_have_the_columns_and_units_of_the_file(run, iris, tmp_pat
     done = run(["sample", "-c", iris, "-n", "300", "-o", "s.csv"], tmp_path).ok()
     assert done.out == ""
     frame = pl.read_csv(tmp_path / "s.csv")
-    assert [c for c in frame.columns if c != "label"] == [
+    assert [c for c in frame.columns if c != "species"] == [
         "sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)", "petals",
     ]  # fmt: skip
     assert 4.5 < frame["sepal length (cm)"].mean() < 7.5
@@ -145,7 +145,7 @@ def test_table_samples_have_the_columns_and_units_of_the_file(run, iris, tmp_pat
     cells = (tmp_path / "s.csv").read_text().splitlines()[1].split(",")
     name = frame.columns.index("sepal length (cm)")
     assert digits_of(cells[name]) <= 7
-    assert set(frame["label"]) <= {"setosa", "versicolor", "virginica", None, ""}
+    assert set(frame["species"]) <= {"setosa", "versicolor", "virginica", None, ""}
 
 
 def test_table_without_o_writes_a_file_and_prints_its_path(run, iris, tmp_path):
@@ -160,7 +160,7 @@ def test_table_without_o_writes_a_file_and_prints_its_path(run, iris, tmp_path):
 def test_sample_pipes_into_classify_and_back_as_tables(run, iris, tmp_path):
     rows = run(["sample", "-c", iris, "-n", "50", "-o", "-", "--format", "csv"], tmp_path).ok()
     done = run(["classify", "-", "-c", iris], tmp_path, stdin=rows.raw).ok()
-    assert done.header == ["label"]
+    assert done.header == ["id", "label", "prediction", "confidence"]
     assert len(done.rows) == 50
 
 

@@ -98,16 +98,20 @@ def test_memory_is_bounded(cache, tmp_path):
     array = np.lib.format.open_memmap(path, "w+", np.float32, (40_000_000, 3))  # 480 MB, a hole on most disks
     del array
     process = start(cache, "classify", str(path), "-c", str(CHECKPOINT), "-q")
-    early = late = 0.0
-    end = time.monotonic() + 15
+    early = settled = late = 0.0
+    rows, end = 0, time.monotonic() + 120
     assert process.stdout.readline()
-    while (chunk := os.read(process.stdout.fileno(), 1 << 20)) and time.monotonic() < end:
+    while (chunk := os.read(process.stdout.fileno(), 1 << 20)) and rows < 12_000_000 and time.monotonic() < end:
+        rows += chunk.count(b"\n")
         late = high_water(process.pid)
         early = early or late
+        if rows < 2_000_000:
+            settled = late
     process.kill()
     process.wait()
     assert chunk  # it was still at work
     assert late - early < 300, f"grew from {early} to {late} MB"
+    assert late - settled < 100, f"grew from {settled} MB at 2 million rows to {late} MB at {rows} rows"
 
 
 def high_water(process: int) -> float:

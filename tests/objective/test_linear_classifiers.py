@@ -11,6 +11,8 @@ from aae_cli.nn.encoder import Codes
 from aae_cli.objective.linear_classifiers import LinearClassifiers, class_proportions
 from aae_cli.objective.terms import Batch, Consistency, Forward, SemiSupervised
 
+NARROW = [f"{body}.hidden=[64]" for body in ("encoder", "decoder", "adversaries.y", "adversaries.z")]
+
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_it_says_what_logistic_regression_says(classes):
@@ -93,7 +95,7 @@ def test_rare_classes_of_a_table_stay_rare(tmp_path):
     schema = Schema("table", (3,), classes=("usual", "rare"), columns=("a", "b", "c"))
     right, share = {}, {}
     for sizes in ("found", "equal"):
-        settings = ["train.restarts=1", "train.min_steps=200", f"code.y.sizes={sizes}"]
+        settings = ["train.restarts=1", "train.min_steps=200", f"code.y.sizes={sizes}", *NARROW]
         flags = {"data.labels": 120, "data.validation": 0}
         run = train("semi-supervised", Data(x.numpy(), schema, labels.numpy()), tmp_path / sizes, settings, flags=flags)
         said = load(run.folder).classify(x.numpy()).argmax(1)
@@ -122,7 +124,7 @@ def test_few_labels_of_a_table_without_clusters_tell_more_with_it(tmp_path):
     schema = Schema("table", (10,), classes=("below", "above"), columns=tuple("abcdefghij"))
     right = {}
     for share in ("0.9", "0"):
-        settings = [f"phases.semi_supervised.linear={share}", "train.restarts=1", "train.min_steps=200"]
+        settings = [f"phases.semi_supervised.linear={share}", "train.restarts=1", "train.min_steps=200", *NARROW]
         flags = {"data.labels": 24, "data.validation": 0}
         run = train("semi-supervised", Data(x, schema, y), tmp_path / share, settings, flags=flags)
         right[share] = float((load(run.folder).classify(x).argmax(1) == y).mean())

@@ -28,11 +28,10 @@ def test_restarts_that_teach_each_other_see_the_same_rows_and_agree(tmp_path, mo
     assert bool(same > 0.8) is ensemble  # by the clusters' numbers, which restarts apart give as they like
 
 
-def test_merging_keeps_every_cluster_and_finds_the_groups(tmp_path):
-    run = fit("clustering", blobs(), tmp_path / "run", "code.y.classes=3", "train.epochs=200", "data.validation=0")
-    model = load(run.folder, "cpu")
+def test_merging_keeps_every_cluster_and_finds_the_groups(table):
+    model = load(table.folder, "cpu")
     assert model.model.encoder.groups.shape == (1, 30)
-    assert model.config.train.epochs == 200 and model.config.code.y.classes == 3
+    assert model.config.train.epochs == 100 and model.config.code.y.classes == 3
     assert sorted(model.model.encoder.groups.unique().tolist()) == [0, 1, 2]
     assert model.y(blobs().x).shape == (300, 3)
     measured = evaluate(model, blobs(90, seed=5), ["ari"])
@@ -40,7 +39,7 @@ def test_merging_keeps_every_cluster_and_finds_the_groups(tmp_path):
 
 
 def test_labels_name_merged_clusters(tmp_path):
-    settings = ["data.labels=6", "train.epochs=200", "data.validation=0", "code.y.overcluster=3"]
+    settings = ["data.labels=6", "train.epochs=100", "data.validation=0", "code.y.overcluster=3"]
     run = fit("semi-supervised", blobs(), tmp_path / "run", *settings)
     measured = evaluate(load(run.folder, "cpu"), blobs(90, seed=5), ["classification-error"])
     assert measured["classification-error"] < 10
