@@ -155,7 +155,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], name: str, header: str)
             save_file(plain, temporary, metadata={name: header})
         except SafetensorError as error:  # such as a full disk
             reason = str(error).rpartition("I/O error: ")[2]
-            raise AaeError(f"cannot write {path}: {reason}", "choose another folder with -o") from None
+            raise AaeError(f"cannot write {path}: {reason}", "choose another path with -o") from None
 
 
 def tensor_specs(path: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype | None]]:

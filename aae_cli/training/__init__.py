@@ -1,1 +1,1 @@
-"""How a training goes: what is planned, its stages, its folder, and the choice of the model that is kept."""
+"""Training: its plan and stages, the loop, the run folder, and the choice of the model to keep."""

@@ -1,4 +1,4 @@
-"""Training as the command line and Python call it."""
+"""The training functions that the command line and Python call."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from .splits import Splits, read_splits, split
 
 @dataclass(frozen=True)
 class Options:
-    """How a config is trained.
+    """Options of a training, beside its config.
 
     Attributes:
-        title: the preset's name, which run folders take.
-        data: rows in memory, in place of those that the config names.
-        output: the run folder; None makes ``runs/<title>``.
-        given: dotted keys of the config that a person set.
+        title: name of the preset, used to name run folders.
+        data: rows in memory, in place of the config's source.
+        output: the run folder; None for a new ``runs/<title>``.
+        given: dotted config keys that the user set.
         device: auto, cpu, cuda or mps.
-        seeds: one model each, trained together; None for the config's own seed.
-        metrics: to measure at the end; None for what fits the variant.
-        resume: continue an unfinished run in ``output`` (or the newest of this title).
-        force: replace what is in ``output``.
-        format: of stdin, where the config's source is ``-``.
+        seeds: seeds to train one model each for, all together; None for the config's seed.
+        metrics: metrics to measure at the end; None for the defaults of the variant.
+        resume: continue an unfinished run in ``output``, or else the newest one of this title.
+        force: replace the contents of ``output``.
+        format: format of stdin, if the config's source is ``-``.
+        reporter: receiver of notes and progress.
     """
 
     title: str = "run"
@@ -71,17 +72,27 @@ def train(
     """Train and save a model.
 
     Args:
-        preset: a shipped preset's name, a YAML file, or a mapping.
-        data: a source as on the command line, or rows in memory; None for the preset's own.
-        output: the run folder; None makes ``runs/<preset>``.
-        settings: ``a.b=value`` texts. flags: dotted keys → values, over the settings.
-        resume: go on with an unfinished run in ``output`` (or the newest of this preset).
-        force: replace what is in ``output``.
-        all_rows: hold nothing out (embedding or clustering the very data that is fitted).
-        format: of stdin, where ``data`` is ``-``.
+        preset: name of a shipped preset, path of a YAML file, or a mapping.
+        data: a source as on the command line, or rows in memory; None for the preset's source.
+        output: the run folder; None for a new ``runs/<preset>``.
+        settings: config values as ``a.b=value``.
+        flags: config values by dotted key, which take precedence over ``settings``.
+        device: auto, cpu, cuda or mps.
+        resume: continue an unfinished run in ``output``, or else the newest one of this preset.
+        force: replace the contents of ``output``.
+        all_rows: train on all rows instead of holding some out, to embed or cluster these rows.
+        reporter: receiver of notes and progress; None for silence.
+        format: format of stdin, if ``data`` is ``-``.
+
+    Returns:
+        the finished run.
 
     Raises:
-        UsageError: a wrong config or folder. DataError, CheckpointError, TrainingError, Interrupted: as they say.
+        UsageError: an invalid config, or an unusable run folder.
+        DataError: data that cannot be read or that does not suit the preset.
+        CheckpointError: a damaged state in a run to resume.
+        TrainingError: a loss is no longer finite.
+        Interrupted: SIGINT or SIGTERM was received; the state was saved.
     """
     config, options = _resolved(preset, data, settings, flags, all_rows)
     (run,) = train_config(
@@ -113,16 +124,17 @@ def train_seeds(
     metrics: Sequence[str] | None = None,
     reporter: Reporter | None = None,
 ) -> list[Run]:
-    """Train one model a seed, all at once as a batch of models, to report means and spreads.
+    """Train one model per seed, all at once as a batch of models, for example to report means and deviations.
 
-    Each seed has its own weights, data order, labelled rows and restarts; rows held out of training are the same for all.
-    Other arguments and errors are those of :func:`train`.
+    Each seed has its own weights, data order, labelled rows and restarts. The rows held out of training are the same
+    for all. Other arguments and errors are those of :func:`train`.
 
     Args:
-        metrics: what to measure at the end, as in :func:`aae_cli.evaluation.evaluate`; None for what fits the variant.
+        seeds: at least one, all different.
+        metrics: metrics to measure at the end, as for :func:`aae_cli.evaluate`; None for the defaults of the variant.
 
     Returns:
-        one run a seed; their checkpoints lie in ``output``/seed-0 and so on.
+        one run per seed. With several seeds, their checkpoints are in ``output``/seed-<seed>.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise UsageError(f"seeds {list(seeds)}: give at least one, each once")
@@ -149,7 +161,7 @@ def _resolved(
     flags: Mapping[str, Any] | None,
     all_rows: bool = False,
 ) -> tuple[Config, Options]:
-    """The config that is asked for, and options that say so."""
+    """Resolve the config, and collect the options that follow from these arguments."""
     flags = dict(flags or {})
     if isinstance(data, str):
         flags["data.source"] = data
@@ -164,7 +176,7 @@ def _resolved(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that is planned and not begun: ``notes`` are lines for its records, ``plan.adapted``'s included."""
+    """A planned training. ``notes`` are for its log and model card, and include those of ``plan.adapted``."""
 
     splits: Splits
     plan: Plan
@@ -172,7 +184,7 @@ class Prepared:
 
 
 def prepare(config: Config, options: Options) -> Prepared:
-    """Read the rows and decide everything before the first step; a dry run ends here."""
+    """Read the rows and plan the training. A dry run ends here."""
     reporter = options.reporter
     if options.data is not None:
         splits, notes = split(options.data, config.data.validation, config.train.seed), options.data.notes
@@ -187,18 +199,18 @@ def prepare(config: Config, options: Options) -> Prepared:
 
 
 def train_config(config: Config, options: Options) -> list[Run]:
-    """Train a config and save a model a seed. Errors are those of :func:`train`."""
+    """Train a config and save one model per seed. Errors are those of :func:`train`."""
     main = started_by_torchrun()[0] == 0
     if not main:
         options = replace(options, reporter=Reporter())
-    # Of several processes one writes; the others only read the state of a run that is resumed.
+    # Only the main process writes. The others need the folder to read the state of a run to resume.
     path = (
         choose_folder(options.title, options.output, options.resume, options.force) if main or options.resume else None
     )
     prepared = prepare(config, options)
     plan = prepared.plan
     selection = Selection(options.title, plan, prepared.splits, prepared.notes, options.metrics, options.reporter)
-    torch.set_flush_denormal(True)  # moments of weights that no longer learn would cost a CPU twice the time
+    torch.set_flush_denormal(True)  # optimiser moments of unused weights become denormal, which halves CPU speed
     try:
         with (
             joined(plan.device) as world,

@@ -1,4 +1,4 @@
-"""Training rows, whole in memory on the training device, dealt out as batches without any per-row Python."""
+"""Mini-batches, indexed from one tensor of all training rows without per-row Python."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from ..objective.views import View
 
 
 class Batches:
-    """Batches for R models, each with a data order of its own that follows from its seed and the epoch alone.
+    """Mini-batches for R models. The data order of each depends only on its seed and the epoch.
 
     Args:
-        x: (N, D) uint8 or float32, in the file's units, on the device that trains.
+        x: (N, D) uint8 or float32, in the file's units, on the training device.
         labels: (N,) int64 on the same device, −1 for unlabelled.
-        labelled: for each model, the row numbers whose labels it may see.
-        batch_size: rows in a batch; an epoch has N // batch_size batches.
-        labelled_size: rows of the semi-supervised phase in a batch, 0 for none.
-        view: makes second views; ``augment_labelled`` passes the labelled rows through it as well.
-        want_view: whether batches carry a second view of x.
-        augment_rows: whether x itself is a view.
-        seeds: one a model.
-        world: processes that share each batch; the sizes above are of the whole batch.
-        index: (N,) which rows of x are meant, where x is mapped from a file and holds others too; None for all.
+        labelled: for each model, the numbers of the rows whose labels may be used; equally many for all.
+        scaling: conversion to the networks' units.
+        batch_size: rows per batch; an epoch has N // batch_size batches, at least one.
+        seeds: one per model.
+        labelled_size: labelled rows per batch for the semi-supervised phase, 0 for none.
+        view: map from rows to second views.
+        want_view: whether batches contain a second view of x.
+        augment_labelled: whether the labelled rows are replaced by views of them.
+        augment_rows: whether x itself is replaced by a view.
+        world: processes that share each batch; the sizes above are those of the whole batch.
+        index: (N,) numbers of the training rows in x, if x is a memory-mapped file with other rows too; None for all.
 
     Attributes:
-        linear: x (R, B, D) → probabilities (R, B, K) that batches carry along, where it is set.
-        logit_adjustment: (R, 1, K) that batches carry along as it is.
+        linear: map from x (R, B, D) to class probabilities (R, B, K), which batches then contain; None if not used.
+        logit_adjustment: (R, 1, K) tensor to add to batches; None if not used.
     """
 
     linear: Callable[[Tensor], Tensor] | None = None
@@ -59,7 +61,7 @@ class Batches:
         self.x, self.scaling, self.batch_size, self.seeds = x, scaling, batch_size, list(seeds)
         self.view, self.labelled_size = view, labelled_size
         wanted = {"view": want_view, "x": augment_rows, "labelled": augment_labelled and labelled_size > 0}
-        # Part of a batch that is a view → the rows that it is a view of.
+        # Parts of a batch that are views → the rows that they are views of.
         self.viewed = {name: "x" if name == "view" else name for name, here in wanted.items() if here}
         self.world, self.index, self.count = world, index, len(x) if index is None else len(index)
         self.steps_per_epoch = max(1, self.count // batch_size)
@@ -73,7 +75,7 @@ class Batches:
         self._epoch, self._order = -1, torch.empty(0)
 
     def order(self, epoch: int) -> Tensor:
-        """(R, N) row numbers in the order of one epoch."""
+        """Data order of one epoch: (R, N) row numbers."""
         if epoch != self._epoch:
             orders = []
             for seed in self.seeds:
@@ -83,28 +85,28 @@ class Batches:
         return self._order
 
     def rows(self, step: int) -> Tensor:
-        """(R, B) row numbers of one step, counted from 0 over the whole training: this process's share of them."""
+        """Row numbers of this process's share of a batch: (R, B). Steps count from 0 over all epochs."""
         epoch, position = divmod(step, self.steps_per_epoch)
         rows = self.order(epoch)[:, position * self.batch_size : (position + 1) * self.batch_size]
         return rows.tensor_split(self.world.size, 1)[self.world.rank]
 
     def raw(self, rows: Tensor) -> Tensor:
-        """Rows by number, in the file's units."""
+        """Rows by number, in the file's units: (…) int64 → (…, D)."""
         return self.x[rows if self.index is None else self.index[rows]]
 
     def every(self, at_once: int = 1000) -> Iterator[Tensor]:
-        """All rows in the order of their numbers, (B, D) at a time, in the networks' units."""
+        """Yield all rows in the order of their numbers, as chunks (B, D) in the networks' units."""
         for some in torch.arange(self.count, device=self.x.device).split(at_once):
             yield self.scaling(self.raw(some))
 
     def labelled_sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """At most so many labelled rows of each model, (R, L, D) in the networks' units, and their labels, (R, L)."""
+        """Up to ``count`` labelled rows of each model, (R, L, D) in the networks' units, and their labels, (R, L)."""
         chosen = np.linspace(0, self.labelled.shape[1] - 1, min(count, self.labelled.shape[1])).astype(np.int64)
         rows = self.labelled[:, torch.from_numpy(chosen).to(self.labelled.device)]
         return self.scaling(self.raw(rows)), self.all_labels[rows]
 
     def batch(self, rows: Tensor) -> Batch:
-        """The batch of these rows. Draws random numbers where there are views, or labelled rows."""
+        """Make the batch of these rows, (R, B). Draws random numbers for views and for the choice of labelled rows."""
         wanted, targets, numbers = rows, None, {"x": rows}
         if self.labelled_size:
             shape = (len(self.seeds), self.labelled_size // self.world.size)

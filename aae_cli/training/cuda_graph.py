@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph: recorded once, then replayed without Python, kernel by kernel."""
+"""A training step as one CUDA graph: recorded once, then replayed without the cost of Python and kernel launches."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-WARM_UP = 3
+WARM_UP = 3  # steps run before recording
 
 
 class Recorder(Protocol):
-    """How a call is run before it is recorded, and recorded."""
+    """Way to warm up and record a call."""
 
-    def warm(self, call: Callable[[], None]) -> None: ...
+    def warm(self, call: Callable[[], None]) -> None:
+        """Run the call as it must be run before recording."""
+        ...
 
     def record(self, call: Callable[[], None]) -> Callable[[], None]:
-        """A function that does again what the call does; recording itself changes nothing."""
+        """Record the call without executing it, and return a function that executes the recording.
+
+        Raises:
+            RuntimeError: the call cannot be recorded.
+        """
         ...
 
 
 class CudaRecorder:
-    """Warms up on a stream of its own, as CUDA graphs ask for, and records the whole call."""
+    """Recorder of CUDA graphs, which warms up on a side stream as they require."""
 
     def warm(self, call: Callable[[], None]) -> None:
         stream = torch.cuda.Stream()
@@ -37,7 +43,7 @@ class CudaRecorder:
             with torch.cuda.graph(graph):
                 call()
         except RuntimeError:
-            # A recording that breaks off leaves the random generator waiting for its end: go on with a copy of it.
+            # After a failed recording the random generator still expects its end, so continue with a copy.
             generator = torch.cuda.default_generators[torch.cuda.current_device()]
             generator.graphsafe_set_state(generator.clone_state())
             raise
@@ -45,12 +51,13 @@ class CudaRecorder:
 
 
 class Replayed:
-    """A step that is recorded at its fourth call.
+    """A step that runs normally ``WARM_UP`` times, is then recorded, and from then on replayed.
 
     Args:
-        step: reads nothing but its rows and what lies at fixed places on the device, and waits for nothing.
-        recorder: what records it.
-        failed: told why, where it cannot be recorded; the step then goes on as it is.
+        step: function of the row numbers. It must read only these and tensors at fixed device addresses, and must not
+            synchronise with the host.
+        recorder: records the step.
+        failed: callback with the reason if the step cannot be recorded; it is then run normally.
     """
 
     def __init__(self, step: Callable[[Tensor], None], recorder: Recorder, failed: Callable[[str], None]) -> None:

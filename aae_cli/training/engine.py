@@ -1,4 +1,4 @@
-"""The training loop: batches in, steps of an objective, metrics out, saved and resumed. It knows nothing of the paper."""
+"""The training loop: steps, learning rates, weight averages, logging, saving and resuming, for any objective."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..distributed import ALONE, World
 from ..errors import AaeError, Interrupted, TrainingError
 from .cuda_graph import Recorder, Replayed
 
-AVERAGE_EVERY = 4  # steps: one reading of all weights in four costs a quarter, and averages hardly differ
-SYNC_EVERY = 10  # steps between the looks that processes take at each other
+AVERAGE_EVERY = 4  # steps between updates of the weight average: a quarter of the cost, nearly the same average
+SYNC_EVERY = 10  # steps between agreements of the processes on logging, saving and stopping
 
 
 class Source(Protocol):
-    """Where batches come from: ``rows`` follow from the step alone, ``batch`` from them and the default random generator."""
+    """Source of batches. ``rows`` depends only on the step, ``batch`` on the rows and torch's default generator."""
 
     steps_per_epoch: int
     batch_size: int
@@ -35,7 +35,7 @@ class Source(Protocol):
 
 
 class Steppable(Protocol):
-    """What is optimised: named optimisers, and one step that returns detached (R,) losses by name."""
+    """An objective: optimisers by name, and a training step that returns detached (R,) losses by name."""
 
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]: ...
@@ -45,11 +45,11 @@ class Steppable(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, and how learning rates go.
+    """Length of training and schedule of the learning rates.
 
     Attributes:
-        drops: epochs after which rates are divided by 10.
-        decay: share of training after which rates fall linearly to 0; 1 for never.
+        drops: epochs after which the rates are divided by 10.
+        decay: share of training after which the rates decrease linearly to 0; 1 for never.
     """
 
     epochs: int
@@ -62,7 +62,7 @@ class Schedule:
         return self.epochs * self.steps_per_epoch
 
     def factor(self, step: int) -> float:
-        """What rates are multiplied by at a step."""
+        """Factor of the learning rates at a step."""
         epoch = step // self.steps_per_epoch
         factor = 0.1 ** sum(epoch >= drop for drop in self.drops)
         progress = step / self.steps
@@ -73,7 +73,7 @@ class Schedule:
 
 @dataclass
 class Callbacks:
-    """What happens around the loop. ``log`` takes a metrics record, ``save`` the engine; ``note`` words for a person."""
+    """Callbacks of the loop: ``log`` receives a metrics record, ``save`` the engine, ``note`` a message to the user."""
 
     log: Callable[[dict[str, Any]], None] = lambda record: None
     save: Callable[[Engine], None] = lambda engine: None
@@ -81,13 +81,15 @@ class Callbacks:
 
 
 class Engine:
-    """One training.
+    """The loop of one training.
 
     Args:
-        model: whose weights are averaged (``ema``) and saved; ``other`` modules (discriminators) are part of the state.
-        log_every, save_every: seconds between log lines, and between saves.
-        world: the processes that train this model together; only the main one logs and saves.
-        recorder: records a whole step to be replayed (a CUDA graph); None runs every step as it is.
+        model: model whose weights are averaged and saved.
+        other: modules (discriminators) that only the saved state includes.
+        ema: decay of the exponential moving average of the weights; 0 for no average.
+        log_every, save_every: seconds between log records, and between saves.
+        world: the processes that train this model together.
+        recorder: records a step as a CUDA graph; None to run every step normally.
     """
 
     def __init__(
@@ -108,9 +110,9 @@ class Engine:
         self.model, self.other, self.objective, self.source = model, other, objective, source
         self.schedule, self.callbacks, self.ema = schedule, callbacks, ema
         self.log_every, self.save_every, self.world, self.recorder = log_every, save_every, world, recorder
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds = 0, 0.0  # done so far, including runs before a resume
         self.averages = {name: value.clone() for name, value in model.state_dict().items()} if ema else {}
-        # The state shares its storage with the model, so that one look at it serves every step.
+        # The tensors of state_dict share their storage with the model, so they are collected only once.
         moving = {name: value for name, value in model.state_dict().items() if ema and value.is_floating_point()}
         self._moving = [self.averages[name] for name in moving], list(moving.values())
         self.base_rates = {
@@ -121,7 +123,7 @@ class Engine:
         self._sums: Tensor | None = None
         self._finite: Tensor | None = None
         self._since_log = 0
-        # What a step needs to know beside its rows: numbers, or places on the device that a recorded step reads.
+        # Progress and learning rates: numbers, or views of one device tensor, which a recorded step reads.
         self._progress: float | Tensor = 0.0
         self._scheduled: Tensor | None = None
         self._epoch_schedule, self._epoch_key = torch.empty(0), (-1, schedule)
@@ -138,11 +140,11 @@ class Engine:
 
     @property
     def _groups(self) -> list[dict[str, Any]]:
-        """Of all optimisers' parameters, in the order of :attr:`base_rates`."""
+        """Parameter groups of all optimisers, in the order of :attr:`base_rates`."""
         return [group for optimizer in self.objective.optimizers.values() for group in optimizer.param_groups]
 
     def _not_recorded(self, reason: str) -> None:
-        self.callbacks.note(f"the step cannot be recorded as one CUDA graph ({reason}): running it kernel by kernel")
+        self.callbacks.note(f"training without a CUDA graph, which is slower: the step cannot be recorded ({reason})")
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -150,8 +152,8 @@ class Engine:
         """Train to the end of the schedule.
 
         Raises:
-            TrainingError: a loss is no longer finite in any model.
-            Interrupted: SIGINT or SIGTERM came; the state was saved first.
+            TrainingError: in every model, some loss is not finite.
+            Interrupted: SIGINT or SIGTERM was received; the state was saved.
         """
         self.model.train()
         steps, started = self.schedule.steps, time.perf_counter() - self.seconds
@@ -183,12 +185,12 @@ class Engine:
                 if number and not last:
                     raise Interrupted(
                         f"stopped by {signal.Signals(number).name} at step {self.step} of {steps}; its state is saved",
-                        "go on with --resume",
+                        "continue with --resume",
                         number,
                     )
 
     def _whole_step(self, rows: Tensor) -> None:
-        """Everything that a step does on the device; nothing here may wait for it."""
+        """All device work of a step. It must not synchronise with the host."""
         losses = self.objective.step(self.source.batch(rows), self._progress)
         self._accumulate(losses)
 
@@ -199,34 +201,34 @@ class Engine:
                 group["lr"] = _assign(group["lr"], rate)
             return
         epoch, position = divmod(self.step, self.schedule.steps_per_epoch)
-        if self._epoch_key != (epoch, self.schedule):  # an epoch's at a time: each step then copies on the device
+        if self._epoch_key != (epoch, self.schedule):  # uploaded once per epoch; a step then copies on the device
             first = self.step - position
             times = [self._schedule_values(step) for step in range(first, first + self.schedule.steps_per_epoch)]
             self._epoch_schedule, self._epoch_key = torch.tensor(times).to(self._scheduled), (epoch, self.schedule)
         self._scheduled.copy_(self._epoch_schedule[position])
 
     def _schedule_values(self, step: int) -> list[float]:
-        """What a step needs to know beside its rows: the share of training done, and each group's learning rate."""
+        """Share of training done at a step, and the learning rate of each parameter group."""
         factor = self.schedule.factor(step)
         return [step / self.schedule.steps, *(rate * factor for rates in self.base_rates.values() for rate in rates)]
 
     def _average(self) -> None:
-        # Early on, the average forgets faster, so that it does not start from noise.
+        """Update the weight average. Its decay is smaller at first, to forget the initial weights soon."""
         keep = min(self.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(*self._moving, 1 - keep**AVERAGE_EVERY)
 
     def restart_average(self) -> None:
-        """Begin the averages anew at the model's weights, where those were changed from outside."""
+        """Restart the weight average from the model's weights, after these were replaced."""
         for name, value in self.model.state_dict().items():
             if name in self.averages:
                 self.averages[name].copy_(value)
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """The weights to save and use: averaged ones where asked for."""
+        """The state dict to save and use: the weight average if there is one (``ema``)."""
         return self.averages if self.ema else self.model.state_dict()
 
-    # --- losses: summed on the device, read out at every log line ----------------------------------------------------
+    # --- losses: summed on the device, read at every log record -------------------------------------------------------
 
     def _accumulate(self, losses: dict[str, Tensor]) -> None:
         values = torch.stack(list(losses.values()))  # (names, R)
@@ -241,7 +243,7 @@ class Engine:
         self._finite += values.isfinite()
 
     def _require_finite(self) -> None:
-        """One look at what was counted: stop where every model has gone wrong, naming the loss that did so first."""
+        """Raise TrainingError if every model had a loss that was not finite; it names the loss that failed first."""
         if self._finite is None:
             return
         finite = self.world.sums(self._finite).cpu() // self.world.size
@@ -254,6 +256,7 @@ class Engine:
         )
 
     def _record(self, seconds: float) -> dict[str, Any]:
+        """Metrics record of the ``seconds`` since the last one; each loss is a mean over steps and finite models."""
         self._require_finite()
         assert self._sums is not None and self._finite is not None
         means = (self.world.sums(self._sums) / (self.world.size * self._since_log)).cpu().nanmean(1).tolist()
@@ -272,7 +275,7 @@ class Engine:
     # --- state --------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that decides how training goes on: tensors, and a JSON value."""
+        """State from which training can be resumed exactly: tensors, and JSON values."""
         tensors: dict[str, Tensor] = {}
         tensors |= {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"other.{name}": value for name, value in self.other.state_dict().items()}
@@ -288,7 +291,7 @@ class Engine:
         return tensors, {"step": self.step, "seconds": self.seconds}
 
     def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Take up where :meth:`state` was called. Raises AaeError where the state is of another model."""
+        """Restore a result of :meth:`state`. Raises AaeError if it belongs to a different model."""
 
         def under(prefix: str) -> dict[str, Tensor]:
             return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -309,13 +312,13 @@ class Engine:
             if "random.cuda" in tensors and torch.cuda.is_available():
                 torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
             self.step, self.seconds = int(values["step"]), float(values["seconds"])
-            self._record_steps()  # what was recorded works on tensors that are no longer used
+            self._record_steps()  # an earlier recording refers to replaced tensors
         except (KeyError, RuntimeError, ValueError) as error:
             raise AaeError(f"the saved state does not fit this training ({str(error).splitlines()[0]})") from None
 
 
 def _assign(place: float | Tensor, value: float) -> float | Tensor:
-    """The value, in the tensor where there is one."""
+    """Return the value, or a tensor ``place`` filled with it."""
     return place.fill_(value) if isinstance(place, Tensor) else value
 
 
@@ -325,7 +328,7 @@ def _rounded(value: float) -> float | None:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM are noted for the loop to act on; a second one acts at once."""
+    """Collect SIGINT and SIGTERM in a list, for the loop to act on. A second signal takes effect at once."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught

@@ -1,4 +1,4 @@
-"""A run's folder on disk: which one, its lock, its log of metrics, its state and its models."""
+"""The run folder on disk: its choice, lock, metrics log, training state and models."""
 
 from __future__ import annotations
 
@@ -34,21 +34,23 @@ SAMPLES, CARD = "samples.png", "README.md"
 
 
 def choose_folder(title: str, output: str | Path | None, resume: bool, force: bool) -> Path:
-    """Where a run is written: ``output``, else a new folder ``runs/<title>``, else the one to resume.
+    """Choose the folder of a run: ``output`` if given, else a new ``runs/<title>``, or the newest one to resume.
 
     Raises:
-        UsageError: a folder that holds something, or nothing to resume from.
+        UsageError: the folder is not empty, is a file, or there is no state to resume.
     """
     if output is None:
         return _newest_to_resume(title) if resume else new_run_folder(title)
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"-o {folder}: that is a file", "name a folder for the run")
+        raise UsageError(f"-o {folder} is a file", "give a folder for the run")
     full = folder.is_dir() and any(folder.iterdir())
     if resume and not (folder / STATE).is_file():
-        raise UsageError(f"{folder} has no {STATE} to resume from", "leave --resume out to start anew")
+        raise UsageError(f"{folder} has no {STATE} to resume from", "omit --resume to start a new run")
     if full and not (resume or force):
-        raise UsageError(f"-o {folder}: the folder is not empty", "go on with --resume, or replace it with --force")
+        raise UsageError(
+            f"-o {folder}: the folder is not empty", "continue it with --resume, or replace it with --force"
+        )
     return folder
 
 
@@ -56,12 +58,13 @@ def _newest_to_resume(title: str) -> Path:
     own = re.compile(re.escape(title) + r"(-\d+)?")
     started = [path.parent for path in Path("runs").glob(f"*/{STATE}") if own.fullmatch(path.parent.name)]
     if not started:
-        raise UsageError(f"there is no run of {title} under ./runs to resume", "name it with -o DIR")
-    # Unfinished runs before finished ones, and of those the newest.
+        raise UsageError(f"there is no run of {title} under ./runs to resume", "give its folder with -o DIR")
+    # Prefer unfinished runs to finished ones, then the newest.
     return max(started, key=lambda path: (not finished(path), (path / STATE).stat().st_mtime))
 
 
 def finished(folder: Path) -> bool:
+    """Whether a folder contains the checkpoint of a finished run."""
     try:
         return read_header(folder).finished
     except CheckpointError:
@@ -69,18 +72,21 @@ def finished(folder: Path) -> bool:
 
 
 class RunFolder:
-    """The files of one run. Every file is replaced as a whole, except the log, which grows line by line."""
+    """The files of one run. Files are replaced atomically, except for the log, to which lines are appended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.last: dict[str, Any] = {}  # the newest record of the log
+        self.last: dict[str, Any] = {}  # the last record of the log
 
     @contextmanager
     def exclusive(self, make: bool) -> Iterator[None]:
-        """Keep other trainings out of the folder, and clear away what a killed one left half-written.
+        """Lock the folder against other trainings, and delete the temporary files of a killed one.
 
         Args:
-            make: make the folder first.
+            make: create the folder first.
+
+        Raises:
+            AaeError: another training holds the lock.
         """
         if make:
             make_folder(self.path)
@@ -89,28 +95,29 @@ class RunFolder:
             yield
 
     def subfolder(self, name: str) -> RunFolder:
-        """A folder below this one, for one of several seeds."""
+        """Create a subfolder, for one of several seeds."""
         part = RunFolder(self.path / name)
         make_folder(part.path)
         return part
 
     def clear(self) -> None:
-        """Remove an earlier run's state, model and log."""
+        """Delete the state, model and log of an earlier run."""
         for name in (STATE, MODEL, METRICS):
             (self.path / name).unlink(missing_ok=True)
 
     def write_config(self, config: Config) -> None:
+        """Write config.yaml."""
         write_whole(self.path / CONFIG, to_yaml(config))
 
     # --- the log ------------------------------------------------------------------------------------------------------
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Add a record to metrics.jsonl."""
+        """Append a record to metrics.jsonl. Raises AaeError if it cannot be written."""
         self._append(record)
         self.last = dict(record)
 
     def log_final(self, more: Mapping[str, Any]) -> None:
-        """Close the log with the newest record and what was measured at the end."""
+        """Append the final record: the last one, with additional entries."""
         self._append({**self.last, **more})
 
     def _append(self, record: Mapping[str, Any]) -> None:
@@ -122,10 +129,10 @@ class RunFolder:
             raise AaeError(f"cannot write {self.path / METRICS}: {error.strerror}") from None
 
     def rewind_log(self, step: int, write: bool) -> None:
-        """Forget what was logged after a step, where training goes on from there.
+        """Remove the records after a step, from which training is resumed.
 
         Args:
-            write: change the file, which one of several processes does.
+            write: whether to write the file, which only the main process does.
         """
         file, kept = self.path / METRICS, []
         for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
@@ -143,18 +150,19 @@ class RunFolder:
 
     @property
     def has_model(self) -> bool:
+        """Whether a model was saved."""
         return (self.path / MODEL).is_file()
 
     def save_state(self, tensors: dict[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Everything that decides how training goes on, with a checksum."""
+        """Save the training state: tensors, and JSON values in the header with a checksum of both."""
         header = json.dumps({**facts, "sha256": checksum(tensors, json.dumps(facts))})
         save_tensors(self.path / STATE, tensors, "aae_state", header)
 
     def load_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What :meth:`save_state` wrote.
+        """Load the tensors and JSON values of :meth:`save_state`.
 
         Raises:
-            CheckpointError: missing, or one bit of it has changed.
+            CheckpointError: the file is missing, or does not match its checksum.
         """
         file = self.path / STATE
         tensors, text = load_tensors(file, "aae_state")
@@ -166,14 +174,14 @@ class RunFolder:
             whole = False
         if not whole:
             raise CheckpointError(
-                f"{file} is damaged: its content does not match its checksum", "start anew with --force"
+                f"{file} is damaged: its content does not match its checksum", "start a new run with --force"
             )
         return tensors, facts
 
     def save_model(self, model: Autoencoder, seed: int, card: str | None = None) -> None:
-        """A model with its sheet of samples and, at the end of training, its card.
+        """Save a model with its picture of samples and, at the end of training, its model card.
 
-        The model comes last: a run counts as finished as soon as its model says so.
+        The model is written last, since its header marks the run as finished.
         """
         write_whole(self.path / SAMPLES, sample_sheet(model, seed))
         if card is not None:

@@ -1,4 +1,4 @@
-"""What is decided before the first step: device, every `auto`, labelled rows, stages; and what makes two runs the same."""
+"""The plan of a training (device, adapted config, labelled rows, stages), and the identity of a run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from ..errors import UsageError
 from .splits import Splits, choose_labelled
 
 HASHED = 2**28
-"""Bytes of the training rows, at most, that the fingerprint of the data covers."""
+"""Approximate maximum number of bytes of the training rows that the fingerprint of the data reads."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A training before it starts.
+    """Decisions taken before training starts.
 
     Attributes:
-        reason: why this device. precision: of matrix products. autocast: the context that forward passes run in.
-        labelled: seed → rows whose labels it may use; one entry a seed.
-        summary: rows, labels, epochs, steps, seeds and restarts, in words.
+        adapted: the config without ``auto``, and the reasons of its values.
+        reason: name of the device, and why it was chosen.
+        precision: description of the precision of matrix products.
+        autocast: context of the forward passes.
+        labelled: seed → numbers of the rows whose labels it may use.
+        summary: rows, labels, epochs, steps, seeds and restarts as a text.
     """
 
     adapted: Adapted
@@ -54,17 +57,22 @@ def plan_training(
     seeds: Sequence[int] | None = None,
     given: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Everything that is decided before the first step, as ``--dry-run`` shows it.
+    """Plan a training, as ``--dry-run`` shows it.
 
     Args:
-        seeds: one model each (and its restarts), trained together; None for the config's own.
-        given: dotted keys that a person set.
+        seeds: seeds to train one model each for (with its restarts), all together; None for the config's seed.
+        given: dotted config keys that the user set.
+
+    Raises:
+        UsageError: the device is not available, or the config contradicts what the data requires.
+        DataError: too few rows, classes or labels for the config.
     """
     where, reason = choose_device(device)
     rows = splits.train
     classes = len(rows.schema.classes or ())
     labels = rows.labels if rows.labels is not None else np.full(len(rows), -1)
-    wanted = config.data.labels if (labels >= 0).any() and classes > 1 else "none"  # adapt reports what is missing
+    # adapt reports missing labels
+    wanted = config.data.labels if (labels >= 0).any() and classes > 1 else "none"
     labelled = {seed: choose_labelled(labels, wanted, classes, seed) for seed in seeds or [config.train.seed]}
     used = len(next(iter(labelled.values())))
     adapted = adapt(config, Facts.of(rows.schema, len(rows), used), given)
@@ -80,16 +88,18 @@ def plan_training(
 
 
 def steps_per_epoch(rows: int, config: Config) -> int:
+    """Number of whole batches in the training rows, at least 1."""
     return max(1, rows // config.train.batch_size)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The stages of a training, one after the other, and how far it has come.
+    """The stages of a training, in order.
 
     Attributes:
-        config: of the whole training. stages: the config of each.
-        first: epochs of the first of two stages, 0 where there is one.
+        config: config of the whole training.
+        stages: config of each stage.
+        first: epochs of the first of two stages; 0 for a single stage.
     """
 
     config: Config
@@ -99,11 +109,12 @@ class Timeline:
 
     @classmethod
     def of(cls, config: Config, rows: int, first: int | None = None) -> Timeline:
-        """With ``code.y.overcluster``, fine clusters (section 6) are trained first, then the merged ones.
+        """Divide a training into stages: with ``code.y.overcluster``, fine clusters first, then merged ones.
 
         Args:
-            config: adapted.
-            first: epochs of the first stage, where that is settled; None takes ``train.merge_at`` of them all.
+            config: an adapted config.
+            rows: number of training rows.
+            first: epochs of the first stage, for a resumed run; None for a share ``train.merge_at`` of all epochs.
         """
         y, epochs = config.code.y, config.train.epochs
         per_epoch = steps_per_epoch(rows, config)
@@ -126,21 +137,24 @@ class Timeline:
 
     @property
     def steps(self) -> int:
+        """Number of steps of all stages."""
         return sum(stage.train.epochs for stage in self.stages) * self.steps_per_epoch
 
     def epochs_before(self, stage: int) -> int:
+        """Number of epochs of all earlier stages."""
         return sum(config.train.epochs for config in self.stages[:stage])
 
     def steps_before(self, stage: int) -> int:
+        """Number of steps of all earlier stages."""
         return self.epochs_before(stage) * self.steps_per_epoch
 
     def checkpoint_config(self, stage: int) -> Config:
-        """What a checkpoint of a stage carries: the whole training's config in the last one, the stage's own before."""
+        """Config to save in a checkpoint: that of the whole training in the last stage, else that of the stage."""
         return self.config if stage + 1 == len(self.stages) else self.stages[stage]
 
 
 def require_divisible_batches(config: Config, world: World) -> None:
-    """Each process takes an equal share of every batch. Raises UsageError."""
+    """Raise UsageError unless every batch can be divided equally among the processes."""
     semi = config.phases.semi_supervised
     sizes = {"train.batch_size": config.train.batch_size}
     if semi is not None:
@@ -151,33 +165,33 @@ def require_divisible_batches(config: Config, world: World) -> None:
             raise UsageError(f"{key}={size} cannot be shared by {world.size} processes", f"--set {key}={whole}")
 
 
-# --- what makes two runs the same --------------------------------------------------------------------------------------
+# --- the identity of a run --------------------------------------------------------------------------------------------
 
 
 def identity(plan: Plan, rows: Data) -> dict[str, Any]:
-    """What a resumed run must have in common with the one that it continues."""
+    """Values that a resumed run must have in common with the original one: config, data and seeds."""
     config = plan.config.model_dump(mode="json", exclude={"about"})
     same = {"config": config, "rows": len(rows), "features": rows.schema.size, "data": fingerprint(rows)}
     return {**same, "seeds": list(plan.labelled)} if len(plan.labelled) > 1 else same
 
 
 def fingerprint(rows: Data) -> str:
-    """A checksum of rows and labels; of very large data, of rows at even distances."""
+    """Checksum of the labels and the rows; of evenly spaced rows if there are more than ``HASHED`` bytes."""
     every = max(1, rows.x.shape[1] * rows.x.dtype.itemsize * len(rows) // HASHED)
     number = zlib.crc32(np.ascontiguousarray(rows.x[::every]).data)
     return f"{number if rows.labels is None else zlib.crc32(np.ascontiguousarray(rows.labels).data, number):08x}"
 
 
 def require_same(old: Mapping[str, Any], new: Mapping[str, Any], name: object) -> None:
-    """UsageError that names the first key in which two identities differ; the epochs may differ."""
+    """Raise UsageError if two identities differ in more than the epochs. It names the first key that differs."""
     difference = first_difference(old, new)
     if difference is not None:
         key, was, now = difference
-        raise UsageError(f"{name} was started with {key}={was}, not {now}", "only --epochs may change on --resume")
+        raise UsageError(f"{name} was started with {key}={was}, not {now}", "only --epochs may change with --resume")
 
 
 def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """The first key in which two nested values differ, with both values."""
+    """Find the first key in which two nested values differ: key, old value, new value. The epochs may differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             found = first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)

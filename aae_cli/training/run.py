@@ -1,4 +1,4 @@
-"""One training, from its plan to its runs."""
+"""The run of a training: its stages in order, with saving and resuming."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ from .stages import Stage, Stages
 
 
 def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> list[Run]:
-    """Train stage after stage, save on the way, then keep, measure and write one model a seed.
+    """Train all stages, saving regularly, then select, measure and write one model per seed.
 
     Args:
-        selection: the plan, the rows, and what is done with the trained models.
-        resume: continue with the state that the folder holds.
+        selection: the plan, the rows, and the selection among the trained models.
+        folder: the run folder.
+        world: the processes of the training.
+        resume: continue from the state in the folder.
 
     Returns:
-        one run a seed; without metrics in all but the main one of several processes.
+        one run per seed; without metrics in processes other than the main one.
 
     Raises:
-        UsageError: a state of another training. CheckpointError: a damaged one. TrainingError, Interrupted: as they say.
+        UsageError: the state belongs to a different training, or the run is complete.
+        CheckpointError: the state is missing or damaged.
+        TrainingError: a loss is no longer finite.
+        Interrupted: SIGINT or SIGTERM was received; the state was saved.
     """
     started, plan, rows, reporter = time.perf_counter(), selection.plan, selection.splits.train, selection.reporter
     timeline = Timeline.of(plan.config, len(rows))
     writer = RunWriter(selection, folder, timeline, identity(plan, rows), world)
     stages = Stages(plan, timeline, rows, world, reporter)
-    stage = None if resume else stages.build(0, writer.callbacks(0))  # before a folder is made: this can fail
+    stage = None if resume else stages.build(0, writer.callbacks(0))  # before the folder is created, as this can fail
     with folder.exclusive(make=not resume) if world.main else nullcontext():
         if stage is None:
             writer, stage = _resumed(writer, stages)
@@ -44,7 +49,7 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
 
         reporter.start(writer.selection.title, stages.timeline.steps, writer.done(stage.number, stage.engine))
         try:
-            stage.engine.run()  # ends at once where it was stopped after the last step, while measuring
+            stage.engine.run()  # returns at once if the run was interrupted after the last step, during the measurement
             while stage.number + 1 < len(stages.timeline.stages):
                 stage = stages.merge(stage, writer.callbacks(stage.number + 1))
                 stage.engine.run()
@@ -62,12 +67,12 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
 
 
 def _resumed(writer: RunWriter, stages: Stages) -> tuple[RunWriter, Stage]:
-    """The stage that a folder's state was saved in, at the step where it was saved."""
+    """Restore the stage and step at which the state of a folder was saved."""
     folder, plan = writer.folder, writer.selection.plan
     tensors, facts = folder.load_state()
     require_same(facts["identity"], writer.identity, folder.path)
     first, number = int(facts.get("first_epochs", 0)), int(facts.get("stage", 0))
-    if number or not first:  # clusters are merged already, or never: further epochs are added to the last stage
+    if number or not first:  # clusters were merged, or never will be: more epochs extend the last stage
         stages.timeline = Timeline.of(plan.config, len(stages.rows), first)
     title = str(facts.get("title", writer.selection.title))
     writer = replace(writer, selection=replace(writer.selection, title=title), timeline=stages.timeline)
@@ -77,17 +82,17 @@ def _resumed(writer: RunWriter, stages: Stages) -> tuple[RunWriter, Stage]:
     done, steps = writer.done(number, stage.engine), stages.timeline.steps
     folder.rewind_log(done, write=writer.world.main)
     if done >= steps and finished(folder.path):
-        raise UsageError(f"{folder.path} has run its {steps} steps", "give more with --epochs N")
+        raise UsageError(f"{folder.path} has completed its {steps} steps", "train longer with --epochs N")
     writer.selection.reporter.say(f"resuming {folder.path} at step {done} of {steps}")
     return writer, stage
 
 
 @dataclass(frozen=True)
 class RunWriter:
-    """What is written of a training: the log and the state on the way, the models at the end.
+    """Writer of the log and the state during a training, and of the models at its end.
 
     Attributes:
-        identity: what a resumed run must have in common with this one.
+        identity: values that a resumed run must have in common with this one.
     """
 
     selection: Selection
@@ -97,11 +102,11 @@ class RunWriter:
     world: World
 
     def done(self, stage: int, engine: Engine) -> int:
-        """Steps done, those of earlier stages included."""
+        """Number of steps done, including earlier stages."""
         return engine.step + self.timeline.steps_before(stage)
 
     def callbacks(self, stage: int) -> Callbacks:
-        """What a stage's engine calls; of several processes, one writes and speaks."""
+        """Callbacks for the engine of a stage. Only those of the main process do anything."""
         if not self.world.main:
             return Callbacks()
 
@@ -120,6 +125,7 @@ class RunWriter:
         return {"notes": list(self.selection.notes)} if self.selection.notes else {}
 
     def _save(self, stage: int, engine: Engine) -> None:
+        """Save the state and, before the last step, the first model as an unfinished checkpoint."""
         tensors, values = engine.state()
         where = {"stage": stage, "first_epochs": self.timeline.first}
         facts = {**values, **where, "title": self.selection.title, "identity": self.identity}
@@ -129,7 +135,7 @@ class RunWriter:
             self.folder.save_model(model, self.timeline.config.train.seed)
 
     def finish(self, stage: Stage, stages: Stages, seed: int) -> Run:
-        """Keep one of a seed's restarts, measure it, and write its checkpoint and the end of the log."""
+        """Select one of a seed's restarts, measure it, and write its checkpoint and the final record of the log."""
         selection, engine, seeds = self.selection, stage.engine, list(self.selection.plan.labelled)
         restarts, place, folder = int(self.timeline.config.train.restarts), seeds.index(seed), self.folder
         if len(seeds) > 1:

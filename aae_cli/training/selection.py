@@ -1,4 +1,4 @@
-"""From trained weights to runs: each model named, the best of a seed's restarts kept, measured and written."""
+"""Selection of the best restart of each seed, naming of its clusters, measurement, and writing of its checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .plan import Plan
 from .splits import SCORE_ROWS, Splits, evenly_spaced
 
 MIN_MEASURED_ROWS = 4
-"""Held-out rows that are too few to measure on are fewer than this."""
+"""Minimum number of held-out rows for a measurement."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Run:
 
     Attributes:
         folder: the run folder, which is the checkpoint.
-        metrics: measured on held-out rows.
-        scores: the label-free score of each restart, higher is better; empty for one model.
-        seed: what it started from.
-        seconds: of training, of all seeds that were trained together.
+        metrics: values measured on held-out rows; empty if there were too few.
+        scores: label-free score of each restart, higher is better; empty for a single model.
+        seed: the random seed.
+        seconds: training time, of all seeds that were trained together.
     """
 
     folder: Path
@@ -53,10 +53,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is needed to turn the weights of several models into checkpoints.
+    """Conversion of the weights of several models into checkpoints.
 
     Attributes:
-        title: the preset's name. notes: lines for the run's records. metrics: to measure; None for what fits the variant.
+        title: name of the preset.
+        notes: remarks for the log and the model card.
+        metrics: metrics to measure; None for the defaults of the variant.
     """
 
     title: str
@@ -67,23 +69,25 @@ class Selection:
     reporter: Reporter
 
     def candidate(self, weights: Mapping[str, Tensor], index: int, config: Config) -> Autoencoder:
-        """One of several models as it would be loaded, with its categories named.
+        """One of several models as loading its checkpoint would give it, with its categories named.
 
         Args:
-            weights: of all models. config: what the checkpoint carries.
+            weights: weights of all models.
+            index: number of the model.
+            config: config to save in the checkpoint.
         """
         schema = self.splits.train.schema
-        with torch.random.fork_rng(devices=[]):  # saving must leave the training's random numbers alone
+        with torch.random.fork_rng(devices=[]):  # saving must not change the random numbers of the training
             model = build_model(config, schema)
         model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
         loaded = Autoencoder(model, Header(self.title, config, schema), self.plan.device)
         return self._named(loaded) if model.classes else loaded
 
     def _named(self, model: Autoencoder) -> Autoencoder:
-        """A model with y that knows the class of each category and the size of each cluster."""
-        # Rows that name clusters are not those that the error is measured on.
-        apart = self.splits.test is not None and self.splits.validation is not None
-        rows = evenly_spaced((self.splits.validation if apart else None) or self.splits.train, 10 * SCORE_ROWS)
+        """Add the class and the size of each category to the header of a model with y."""
+        # Rows that name clusters must not be rows on which the error is measured.
+        separate = self.splits.test is not None and self.splits.validation is not None
+        rows = evenly_spaced((self.splits.validation if separate else None) or self.splits.train, 10 * SCORE_ROWS)
         y, classes = model.y(rows.x), model.schema.classes or ()
         names: tuple[int, ...] | None = None
         if model.config.phases.semi_supervised is not None:
@@ -103,11 +107,11 @@ class Selection:
         steps: int,
         seconds: float,
     ) -> Run:
-        """Keep the best of a seed's models, measure it and write its checkpoint; the log is closed by the caller.
+        """Select the best of a seed's models, measure it and write its checkpoint.
 
         Args:
-            neighbours: of a table's rows, for the views that restarts are scored through.
-            steps, seconds: of the training.
+            neighbours: search for neighbours of a table's rows, for the second views of the score.
+            steps, seconds: length of the training, for the model card.
         """
         scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
         model = candidates[best_index(scores)] if scores else candidates[0]
@@ -136,8 +140,8 @@ class Selection:
     def _scores(self, candidates: Sequence[Autoencoder], neighbours: Neighbours | None) -> tuple[float, ...]:
         """A label-free score of each restart on rows held out of training; higher is better.
 
-        With categories: the information that they carry through a second view, as a share of log K, and how far they agree
-        with those of the other restarts (mean normalised mutual information). Without: −reconstruction error.
+        With categories: their information in a second view, as a share of log K, plus their mean normalised mutual
+        information with the categories of the other restarts. Without: the negative reconstruction error.
         """
         data = evenly_spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
         classes = candidates[0].model.classes
@@ -152,6 +156,7 @@ class Selection:
         return tuple(scores)
 
     def _measured(self, model: Autoencoder, seed: int) -> dict[str, float]:
+        """Metrics on the held-out rows; empty if these are fewer than MIN_MEASURED_ROWS."""
         held_out = self.splits.held_out
         if held_out is None or len(held_out[0]) < MIN_MEASURED_ROWS:
             return {}
@@ -162,6 +167,7 @@ class Selection:
         return {name: round(value, 6) for name, value in measured.items()}
 
     def _card(self, folder: Path, facts: Mapping[str, Any], measured: Mapping[str, float]) -> str:
+        """Text of the model card."""
         about = self.plan.config.about
         rows = {name: value for name, value in facts.items() if name not in ("metrics", "notes", "scores")}
         rows["section of arXiv:1511.05644"] = about.section or "–"
@@ -170,22 +176,23 @@ class Selection:
 
 
 def best_index(scores: Sequence[float]) -> int:
-    """The place of the highest finite score."""
+    """Index of the highest finite score."""
     return max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)
 
 
 def _prepared(model: Autoencoder, data: Data) -> Tensor:
+    """Rows in the networks' units, on the device: (1, N, D)."""
     return model.model.scaling(torch.from_numpy(data.x).to(model.device))[None]
 
 
 def _reconstruction_score(model: Autoencoder, data: Data) -> float:
-    """−‖x − x̂‖², summed over features, in the networks' units."""
+    """−‖x − x̂‖², summed over features and averaged over rows, in the networks' units."""
     x_hat = torch.from_numpy(model.reconstruct(data.x, data.labels)).to(model.device)
     return -float((model.model.scaling(x_hat)[None] - _prepared(model, data)).square().sum(-1).mean())
 
 
 def _view_information(model: Autoencoder, data: Data, config: Config, neighbours: Neighbours | None) -> float:
-    """What categories tell through a second view, H(mean y) − CE(q(y|x), q(y|view)), in nats."""
+    """Information of the categories in a second view, H(mean y) − CE(q(y|x), q(y|view)), in nats."""
     x = _prepared(model, data)
     view = make_view(config, model.schema, model.model, neighbours)
     with torch.inference_mode(), torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Which rows are trained on, which are held out, and whose labels may be used."""
+"""Division of the rows into training, validation and test rows, and choice of the labels to use."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from ..output.reporter import Reporter
 
 
 def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: int) -> np.ndarray:
-    """Rows whose labels may be used, spread evenly over the classes (section 5).
+    """Choose the rows whose labels may be used, spread evenly over the classes (section 5).
 
     Args:
         labels: (N,) int64, −1 for unlabelled.
         wanted: none, all, a count, or a share such as 20%.
+        classes: C, the number of classes.
 
     Returns:
-        sorted row numbers. Where a class has too few, its rest is spread over the others.
+        sorted row numbers. If a class has too few labelled rows, the others get more.
 
     Raises:
-        DataError: fewer labels are asked for than there are classes.
+        DataError: fewer labels are requested than there are classes.
     """
     labelled = np.flatnonzero(labels >= 0)
     if wanted == "none":
@@ -41,25 +42,25 @@ def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: i
     if count >= len(labelled):
         return labelled
     if count < classes:
-        raise DataError(f"{count} labels for {classes} classes", f"use at least one a class: --labels {classes}")
+        raise DataError(f"{count} labels for {classes} classes", f"use at least one per class: --labels {classes}")
     random = np.random.default_rng(seed)
     queues = [random.permutation(labelled[labels[labelled] == c]).tolist() for c in range(classes)]
     chosen: list[int] = []
-    while len(chosen) < count:  # deal one a class and round, in a random order of classes
+    while len(chosen) < count:  # in each round, take one row of each class, in a random order of classes
         for c in random.permutation(classes):
             if queues[c] and len(chosen) < count:
                 chosen.append(queues[c].pop())
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
-SCORE_ROWS = 4000
+SCORE_ROWS = 4000  # maximum number of rows on which restarts are scored and linear classifiers fitted
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Rows to train on, rows held out of training (to name clusters, choose among restarts, fit σ), and test rows.
+    """Training rows, validation rows (held out to name clusters, choose among restarts and fit σ), and test rows.
 
-    ``test`` is None for data without a test part: the held-out validation rows then serve, or, of too few, none.
+    ``test`` is None for data without a test part. Metrics are then measured on the validation rows, if there are any.
     """
 
     train: Data
@@ -68,7 +69,7 @@ class Splits:
 
     @property
     def held_out(self) -> tuple[Data, str] | None:
-        """The rows to report on, and what to call them."""
+        """The rows to measure on, and their description; None if no rows were held out."""
         if self.test is not None:
             return self.test, f"{len(self.test)} test rows"
         if self.validation is not None:
@@ -77,14 +78,18 @@ class Splits:
 
 
 def split(data: Data, share: float, seed: int, test: Data | None = None) -> Splits:
-    """Hold rows out of training.
+    """Hold validation rows out of training.
 
     Args:
-        share: of the rows if below 1, else a count.
+        share: share of the rows if below 1, else number of rows.
+        test: test rows, which are passed on.
+
+    Raises:
+        UsageError: no rows are left to train on.
     """
     count = round(share * len(data)) if share < 1 else int(share)
     if count >= len(data):
-        raise UsageError(f"data.validation={share:g} leaves none of {len(data)} rows to train on")
+        raise UsageError(f"data.validation={share:g} leaves none of the {len(data)} rows for training")
     if count < 1:
         return Splits(data, None, test)
     order = np.random.default_rng(seed).permutation(len(data))
@@ -94,13 +99,16 @@ def split(data: Data, share: float, seed: int, test: Data | None = None) -> Spli
 def read_splits(
     config: Config, reporter: Reporter, format: str | None = None
 ) -> tuple[Config, Splits, tuple[str, ...]]:
-    """The splits that a config names; offline, ``mnist`` falls back to ``mnist-mini``, loudly.
+    """Read the data of a config and split it. If ``mnist`` is not available, ``mnist-mini`` is read, with a warning.
 
     Args:
-        format: of stdin.
+        format: format of stdin, if the source is ``-``.
 
     Returns:
-        the config with the source that was really read, the splits, and notes for the run's records.
+        the config with the source that was read, the splits, and notes for the log and the model card.
+
+    Raises:
+        DataError, UsageError: the data cannot be read or split.
     """
     source, notes, c = config.data.source, [], config.data
     format = format if source == "-" else None
@@ -126,20 +134,20 @@ def read_splits(
 
 
 def evenly_spaced(rows: Data, count: int) -> Data:
-    """At most so many rows, at even distances."""
+    """Up to ``count`` evenly spaced rows."""
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), count)).astype(np.int64)]
     return replace(some, x=np.ascontiguousarray(some.x[:]))
 
 
 def held_out_rows(header: Header) -> Splits:
-    """The splits that a checkpoint was trained on, read again from its source.
+    """Read the splits on which a checkpoint was trained, from its original source.
 
     Raises:
-        CheckpointError: the source cannot be read twice (a pipe, or rows in memory).
+        CheckpointError: the source is not available (a pipe, rows in memory, or a missing file).
     """
     source = header.config.data.source
     if source == "-" or (named_test(source) is None and not os.path.exists(source.partition("[")[0])):
         raise CheckpointError(
-            f"the data that this model was trained on ({source}) is not here", "give DATA to evaluate on"
+            f"the training data of this model ({source}) is not available", "give DATA to evaluate on"
         )
     return read_splits(header.config, Reporter())[1]

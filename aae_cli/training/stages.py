@@ -1,4 +1,4 @@
-"""The stages of a training: how one is built, and how fine clusters are merged into the categories of the next."""
+"""The stages of a training: building a stage, and merging its fine clusters into the categories of the next."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from .plan import Plan, Timeline
 from .splits import SCORE_ROWS, evenly_spaced
 
 RESTART_STRIDE = 7919
-"""Between the seeds of restarts, so that the restarts of neighbouring seeds share none."""
+"""Step between the seeds of restarts. With a step of 1, neighbouring seeds would share restarts."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage under way. ``number`` counts from 0."""
+    """A stage of a training. Stages are numbered from 0."""
 
     number: int
     config: Config
@@ -57,20 +57,20 @@ class Stage:
 
 
 class Stages:
-    """Builds the stages of one training.
+    """Builder of the stages of one training.
 
     Args:
-        rows: to train on.
-        reporter: told what takes long, and what was merged.
+        rows: the training rows.
+        reporter: receiver of notes on long operations and on merged clusters.
     """
 
     def __init__(self, plan: Plan, timeline: Timeline, rows: Data, world: World, reporter: Reporter) -> None:
         self.plan, self.timeline, self.rows, self.world, self.reporter = plan, timeline, rows, world, reporter
         self.schema = rows.schema
-        self.neighbours: Neighbours | None = None  # found once, for all stages
+        self.neighbours: Neighbours | None = None  # built once, for all stages
 
     def build(self, number: int, callbacks: Callbacks) -> Stage:
-        """A stage before its first step: an untrained model, what it optimises, its batches and its engine."""
+        """Build a stage before its first step: untrained models, their objective, batches and engine."""
         config, device = self.timeline.stages[number], self.plan.device
         torch.manual_seed(config.train.seed + number)
         x, index = _tensor(self.rows)
@@ -109,7 +109,7 @@ class Stages:
             [own for own in plan.labelled.values() for _ in range(restarts)],
             model.scaling,
             batch_size=config.train.batch_size,
-            # Models that share their consistency targets see the same rows.
+            # Models of an ensemble, which share their consistency targets, are trained on the same rows.
             seeds=[seeds[i - i % ensemble] for i in range(len(seeds))],
             labelled_size=int(semi.batch_size) if semi else 0,
             view=view,
@@ -124,15 +124,15 @@ class Stages:
         return batches
 
     def _cache_neighbours(self, neighbours: Neighbours, batches: Batches) -> None:
-        """Find the neighbours of all training rows, unless these are too many."""
+        """Cache the neighbours of all training rows, unless there are more than CACHED_ROWS."""
         if (count := batches.count) > CACHED_ROWS:
             return
         if count > 10 * NEIGHBOUR_ROWS:
-            self.reporter.say(f"looking for the neighbours of {count} rows, once")
+            self.reporter.say(f"finding the neighbours of {count} rows, once for the whole training")
         neighbours.cache(batches.every(), count)
 
     def _add_linear(self, config: Config, model: AAE, batches: Batches) -> None:
-        """Fit the linear classifiers of the labelled rows, where the consistency target has a share of them."""
+        """Fit linear classifiers on the labelled rows, if they supply a part of the consistency target."""
         semi = config.phases.semi_supervised
         if semi is None or not semi.linear:
             return
@@ -145,13 +145,13 @@ class Stages:
         batches.linear = linear
 
     def _some(self, count: int) -> Tensor:
-        """At most so many training rows, at even distances (files are often sorted), in the file's units, on the device."""
+        """Up to ``count`` evenly spaced training rows (files are often sorted): (M, D) unscaled, on the device."""
         return torch.from_numpy(evenly_spaced(self.rows, count).x).to(self.plan.device)
 
     # --- from fine clusters to categories -----------------------------------------------------------------------------
 
     def merge(self, before: Stage, callbacks: Callbacks) -> Stage:
-        """The next stage, with the encoder that this one ends with, its clusters merged."""
+        """Build the next stage, with the trained encoder of this one and its clusters merged."""
         before.model.load_state_dict(before.engine.weights)
         after = self.build(before.number + 1, callbacks)
         encoder, found = after.model.encoder, self._merged(before, after)
@@ -165,7 +165,7 @@ class Stages:
         return after
 
     def _merged(self, before: Stage, after: Stage) -> dict[str, Tensor]:
-        """The group of each fine cluster, (R, F) int64, and the shares of the groups, (R, K), where sizes are found."""
+        """Merge fine clusters: ``groups`` (R, F) int64, and their proportions ``share`` (R, K) if to be estimated."""
         config, classes, ensemble = self.timeline.config, after.model.classes, ensemble_size(self.timeline.config)
         labelled = config.phases.semi_supervised is not None
         if ensemble > 1 and not labelled:
@@ -185,7 +185,7 @@ class Stages:
         return merged
 
     def _coupling(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:
-        """:func:`coupling` through the views of the first stage; the training's random numbers stay as they were."""
+        """:func:`coupling` with the views of the first stage, without using random numbers of the training."""
         before = self.timeline.stages[0]
         with torch.random.fork_rng(devices=[self.plan.device] if self.plan.device.type == "cuda" else []):
             torch.manual_seed(before.train.seed)
@@ -195,7 +195,7 @@ class Stages:
 
 @torch.no_grad()
 def _labelled_codes(model: AAE, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
-    """q(y|x) of some labelled rows of each model, (R, L, K), and their labels, (R, L)."""
+    """q(y|x) of up to SCORE_ROWS labelled rows of each model, (R, L, K), and their labels, (R, L)."""
     x, labels = batches.labelled_sample(SCORE_ROWS)
     model.eval()
     y = model.encode(x).part("y")
@@ -204,13 +204,13 @@ def _labelled_codes(model: AAE, batches: Batches) -> tuple[np.ndarray, np.ndarra
 
 
 def proportions_from_linear(config: Config) -> bool:
-    """Whether the class proportions of an adapted config come from a linear classifier on the labelled rows."""
+    """Whether an adapted config estimates its class proportions with a linear classifier on the labelled rows."""
     y, semi = config.code.y, config.phases.semi_supervised
     return y is not None and y.sizes == "found" and semi is not None and bool(semi.linear)
 
 
 def _tensor(rows: Data) -> tuple[Tensor, Tensor | None]:
-    """Rows as a tensor, without a copy where they are mapped; then with the numbers of the rows that are meant, or None."""
+    """Convert rows to a tensor. For a memory-mapped file: the whole file, not copied, and the row numbers to use."""
     if isinstance(rows.x, Mapped):
         return torch.from_numpy(np.asarray(rows.x.base)), torch.from_numpy(rows.x.index)
     return torch.from_numpy(np.ascontiguousarray(rows.x)), None
