@@ -35,6 +35,10 @@ _HOMES = {
 __all__ = ["AaeError", "Autoencoder", "Data", "Run", "__version__", "evaluate", "load", "read", "train", "train_seeds"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import on first use: ``aae --help`` must not wait for torch."""
     if name in _HOMES:

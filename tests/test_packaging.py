@@ -79,3 +79,8 @@ def test_the_top_level_holds_nothing_else():
         pytest.skip("not a git checkout")
     visible = {name for name in tracked.stdout.split() if not name.startswith(".")}
     assert visible == {"pyproject.toml", "README.md", "aae_cli", "presets", "tests", "examples", "CHANGELOG.md"}
+
+
+def test_the_public_names_are_listed_without_being_imported():
+    code = "import sys, aae_cli; assert set(aae_cli.__all__) <= set(dir(aae_cli)); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -98,17 +98,16 @@ def command(
         from ..model.load import load
 
         model = load(path, device.value)
-        chosen = [class_index(model, name) for name in labels]
         if clusters and max(clusters) >= model.model.classes:
             raise UsageError(f"--cluster {max(clusters)}: the model has {model.model.classes} clusters, counted from 0")
         generator = torch.Generator().manual_seed(seed)
         if style_from is not None:
             style = read_row(style_from, like=model.schema)
-            samples = model.style_grid(labels=chosen, clusters=clusters, style=style.x)
+            samples = model.style_grid(labels=labels, clusters=clusters, style=style.x)
         elif style_grid:
-            samples = model.style_grid(n or 10, chosen, clusters, generator=generator)
+            samples = model.style_grid(n or 10, labels, clusters, generator=generator)
         else:
-            samples = model.sample(n or 100, chosen, clusters, generator=generator)
+            samples = model.sample(n or 100, labels, clusters, generator=generator)
         image = model.schema.kind == "image"
         kind = output_format(output, format, allowed=FORMATS, default="png" if image else "csv")
         if kind == "png" and not image:
@@ -132,18 +131,6 @@ def task(labels: list[str], clusters: list[int], style: bool) -> str:
     """What is asked of a checkpoint, as a verb with its object."""
     what = f"sample the label {labels[0]}" if labels else f"sample the cluster {clusters[0]}" if clusters else "sample"
     return f"{what} with its style apart" if style else what
-
-
-def class_index(model: Autoencoder, label: str) -> int:
-    """A class by its name.
-
-    Raises:
-        UsageError: the model has no such class.
-    """
-    if label in model.classes:
-        return model.classes.index(label)
-    known = ", ".join(model.classes[:20])
-    raise UsageError(f"--label {label}: no such class", f"the model's classes are {known}" if known else None)
 
 
 def _free(path: Path) -> Path:

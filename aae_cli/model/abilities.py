@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, UsageError
 from .checkpoint import Header
 
 if TYPE_CHECKING:  # not imported at run time, as reading a header must stay fast
@@ -188,18 +188,30 @@ class Abilities:
             return False
         return not style_grid or self.style
 
-    def categories_of(self, label: int) -> list[int]:
-        """Categories of a class, the largest first.
+    def class_index(self, label: int | str) -> int:
+        """The place of a class, given by its name or by its place. Raises UsageError for a class that is not there."""
+        classes = self.header.schema.classes or ()
+        if isinstance(label, str) and label in classes:
+            return classes.index(label)
+        if not isinstance(label, str) and 0 <= label < len(classes):
+            return int(label)
+        known = f"the model's classes are {', '.join(classes[:20])}" if classes else None
+        raise UsageError(f"there is no class {label!r}", known)
+
+    def categories_of(self, label: int | str) -> list[int]:
+        """Categories of a class, given by its name or by its place, the largest first.
 
         Raises:
+            UsageError: the model has no such class.
             CheckpointError: the model has no class labels, or no cluster is named after this class.
         """
-        found = self.content.categories_of(label)
+        index = self.class_index(label)
+        found = self.content.categories_of(index)
         if found is None:
             hint = "train --preset supervised, semi-supervised or mixture-labels"
             hint += ", or use --cluster" if self.clusters else ""
             raise CheckpointError(f"a {self.header.title} model has no class labels", hint)
         if not found:
-            name = (self.header.schema.classes or ())[label]
+            name = (self.header.schema.classes or ())[index]
             raise CheckpointError(f"this model has no cluster for the label {name!r}")
         return found

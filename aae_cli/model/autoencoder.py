@@ -227,26 +227,30 @@ class Autoencoder:
     def sample(
         self,
         n: int,
-        labels: Sequence[int] = (),
+        labels: Sequence[int | str] = (),
         clusters: Sequence[int] = (),
         generator: torch.Generator | None = None,
+        *,
+        label: int | str | None = None,
     ) -> Samples:
         """Decode n samples of the prior, or of the given clusters and labels in turn.
 
         Args:
-            labels: indices into ``classes``. A label of several clusters is sampled from each of them in turn.
+            labels: class names, or indices into ``classes``. A label of several clusters is sampled from each in turn.
+            label: a single one of these.
             clusters: categories of y.
             generator: source of random numbers; None for torch's default one.
 
         Raises:
+            UsageError: a label that is no class of the model.
             CheckpointError: the model has no class labels, or no cluster for one of ``labels``.
         """
-        return self._sampler.sample(n, labels, clusters, generator)
+        return self._sampler.sample(n, [*labels, *([] if label is None else [label])], clusters, generator)
 
     def style_grid(
         self,
         rows: int = 10,
-        labels: Sequence[int] = (),
+        labels: Sequence[int | str] = (),
         clusters: Sequence[int] = (),
         style: np.ndarray | None = None,
         generator: torch.Generator | None = None,
@@ -257,7 +261,7 @@ class Autoencoder:
 
         Args:
             rows: number of styles, or side of the lattice.
-            labels: indices into ``classes``, for the columns; without labels and clusters, all categories.
+            labels: class names, or indices into ``classes``, for the columns; without labels and clusters, all categories.
             clusters: categories of y, for the columns.
             style: (S, D) rows whose styles are used instead of samples of p(z).
             generator: source of random numbers; None for torch's default one.

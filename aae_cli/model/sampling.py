@@ -47,7 +47,7 @@ class Sampler:
     encode: Callable[[np.ndarray], np.ndarray]
 
     def sample(
-        self, n: int, labels: Sequence[int], clusters: Sequence[int], generator: torch.Generator | None
+        self, n: int, labels: Sequence[int | str], clusters: Sequence[int], generator: torch.Generator | None
     ) -> Samples:
         """See :meth:`Autoencoder.sample`."""
         content = self.abilities.content
@@ -66,7 +66,7 @@ class Sampler:
     def style_grid(
         self,
         rows: int,
-        labels: Sequence[int],
+        labels: Sequence[int | str],
         clusters: Sequence[int],
         style: np.ndarray | None,
         generator: torch.Generator | None,

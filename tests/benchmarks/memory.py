@@ -75,12 +75,13 @@ def main() -> None:
             for _ in range(max(1, int(arguments.gigabytes * 1e9 / 8 / len(block)))):
                 file.write(block)
         for command in ("embed", "cluster", "classify"):
-            least = measured([command, str(folder / "few.npy"), "-c", model])[0]
+            whole_code = ["--dims", "all"] if command == "embed" else []  # a projection would keep all codes
+            least = measured([command, str(folder / "few.npy"), "-c", model, *whole_code])[0]
             for what, given, feed in (
                 (f"{arguments.gigabytes:g} GB .npy", str(folder / "big.npy"), None),
                 (f"{table.stat().st_size / 1e9:.2g} GB CSV through a pipe", "-", table),
             ):
-                peak, first, whole, lines = measured([command, given, "-c", model], feed)
+                peak, first, whole, lines = measured([command, given, "-c", model, *whole_code], feed)
                 print(
                     f"{command}, {what}: peak {peak - least:+.0f} MB above {least:.0f} MB; first line after {first:.1f} s, "
                     f"{lines - 1:,} rows after {whole:.0f} s",

@@ -7,6 +7,7 @@ from fitting import blobs, fit
 
 from aae_cli import load, read
 from aae_cli.data.types import Data, Schema
+from aae_cli.errors import UsageError
 
 
 def test_samples_are_in_the_files_units_and_repeat_with_the_seed(semi):
@@ -71,3 +72,17 @@ def test_constant_and_huge_columns_do_no_harm(tmp_path):
     samples = load(run.folder, "cpu").sample(10).x
     assert np.isfinite(samples).all()
     assert (samples[:, 4] == 7).all()
+
+
+def test_classes_are_named_or_counted(semi):
+    model = load(semi.folder, "cpu")
+
+    def drawn(**options):
+        return model.sample(4, generator=torch.Generator().manual_seed(1), **options).x
+
+    assert np.array_equal(drawn(label="7"), drawn(labels=[7]))
+    assert np.array_equal(drawn(labels=["3", 7]), drawn(labels=[3, 7]))
+    assert not np.array_equal(drawn(label="7"), drawn(label="3"))
+    for wrong in ("seven", 10, -1):
+        with pytest.raises(UsageError, match="there is no class"):
+            model.sample(4, label=wrong)
