@@ -36,7 +36,7 @@ class Autoencoder:
         self.config, self.schema, self.abilities = header.config, header.schema, Abilities(header)
         self.content = self.abilities.content
 
-    # --- what it is ---------------------------------------------------------------------------------------------------
+    # --- properties ---------------------------------------------------------------------------------------------------
 
     @property
     def classes(self) -> tuple[str, ...]:

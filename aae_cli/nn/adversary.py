@@ -16,8 +16,8 @@ from ..distributed import ALONE
 from .layers import MLP
 from .priors import Prior
 
-# Lower bound on the slope of the discriminator's loss in its logit l. The generator's gradient is computed from the
-# discriminator's by division by this slope, and σ(l) underflows below l = −88.
+# Lower bound on the slope of the discriminator's loss in its logit l. Dividing by this slope converts the
+# discriminator's gradient to the generator's, and without the bound it underflows below l = −88.
 SLOPE_FLOOR = 1e-5
 
 

@@ -78,6 +78,7 @@ class BatchNorm(nn.Module):
         return normalised.view(batch, models, features).transpose(0, 1)
 
     def _over_processes(self, x: Tensor) -> Tensor:
+        """Normalise in training with statistics over all processes."""
         centred = x - self.running_mean.unsqueeze(1)  # close to 0, which avoids cancellation in the variance
         mean, square = self.world.mean(torch.stack([centred.mean(1), centred.square().mean(1)])).unbind()
         var = (square - mean.square()).clamp(min=0)

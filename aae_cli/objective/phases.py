@@ -104,6 +104,7 @@ class Objective:
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Optimisers by name of their phase."""
         return {phase.name: phase.optimizer for phase in self.phases}
 
     def step(self, batch: Batch, progress: float | Tensor) -> Named:
