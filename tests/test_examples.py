@@ -34,7 +34,8 @@ def forked(warm):
     return run
 
 
-AGAIN = """
+# A script, whose path is the first word.
+SCRIPT = """
 import os, runpy, sys
 sys.argv[0] = sys.argv.pop(1)
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
@@ -42,8 +43,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_clusters_runs(tmp_path):
-    assert script("clusters.py", "--epochs", "2", "-o", str(tmp_path / "run"), cwd=tmp_path).stdout.strip()
+def test_clusters_runs(forked, tmp_path):
+    words = [ROOT / "examples" / "clusters.py", "--epochs", "2", "-o", tmp_path / "run"]
+    assert forked(SCRIPT, *words, cwd=tmp_path).stdout.strip()
     assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
@@ -59,17 +61,17 @@ def test_reproduce_runs_each_row_once_and_figures_draw_from_it(forked, tmp_path)
     assert [line["row"] for line in lines] == ["labels-100", "prior-gaussian"]
     assert [seed["seed"] for seed in lines[0]["seeds"]] == [0, 1]
     assert lines[0]["seeds"][0]["classification-error"] != lines[0]["seeds"][1]["classification-error"]
-    second = forked(AGAIN, reproduce, *words, cwd=tmp_path)
+    second = forked(SCRIPT, reproduce, *words, cwd=tmp_path)
     assert second.stdout == "" and second.stderr.count("done before") == 2
     assert "| 100 labels, error % | 1.90 ± 0.10 |" in (tmp_path / "RESULTS.md").read_text()
 
     document = tmp_path / "document.md"
     document.write_text("before\n<!-- results -->\nstale\n<!-- end of results -->\nafter\n")
-    forked(AGAIN, reproduce, "--results", "results.jsonl", "--document", str(document), "--refresh", cwd=tmp_path)
+    forked(SCRIPT, reproduce, "--results", "results.jsonl", "--document", str(document), "--refresh", cwd=tmp_path)
     text = document.read_text()
     assert "stale" not in text and "| 100 labels" in text and text.startswith("before") and text.endswith("after\n")
     assert text.count("<!-- results -->") == text.count("<!-- end of results -->") == 1
-    forked(AGAIN, reproduce, "--results", "results.jsonl", "--document", str(document), "--refresh", cwd=tmp_path)
+    forked(SCRIPT, reproduce, "--results", "results.jsonl", "--document", str(document), "--refresh", cwd=tmp_path)
     assert document.read_text() == text
 
     drawn = script("figures.py", "runs", "-o", "pictures", "--data", "mnist-mini:test", cwd=tmp_path)

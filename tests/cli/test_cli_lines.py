@@ -218,7 +218,7 @@ def lines_of(file):
     return file.read_text().splitlines() if file.is_file() else []
 
 
-def test_interrupted_twice_and_resumed_equals_uninterrupted(tmp_path, cache, run):
+def test_interrupted_twice_and_resumed_equals_uninterrupted(tmp_path, cache, run, warm):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
@@ -232,9 +232,13 @@ def test_interrupted_twice_and_resumed_equals_uninterrupted(tmp_path, cache, run
     assert "--resume" in err.strip().splitlines()[-1]
     assert state.is_file(), "the state is saved first"
 
-    resumed = start([*LONG, "--resume"], parts, cache)
-    assert any("resuming long at step" in line for line in resumed.stderr)
-    code, out, err = stop_when(resumed, lambda: True, signal.SIGTERM)
+    warm.start([*LONG, "--resume"], parts, environment(cache))
+    end = time.monotonic() + 60
+    while "resuming long at step" not in warm.paths["stderr"].read_text():
+        assert warm.running and time.monotonic() < end
+        time.sleep(0.01)
+    code = warm.stop(signal.SIGTERM)
+    out, err = (warm.paths[stream].read_text() for stream in ("stdout", "stderr"))
     assert code == 143
     assert out == ""
     assert "Traceback" not in err

@@ -156,26 +156,29 @@ def test_other_data_seed_or_settings_are_refused_by_key(data, tmp_path):
     assert train("clustering", str(data), run, more, device="cpu", resume=True).folder == run
 
 
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    exec(PROGRAM)
+except Exception as error:
+    print(str(error)[:2000], file=sys.stderr)
+    sys.exit(1)
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a file-size limit")
-def test_a_file_size_limit_leaves_what_was_there(data, tmp_path):
+def test_a_file_size_limit_leaves_what_was_there(warm, data, tmp_path):
     run = tmp_path / "run"
     interrupted(data, run)
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    program = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
-    command = [
-        sys.executable,
-        "-c",
-        program + PROGRAM.replace("EVERY", "0.0"),
-        str(data),
-        str(run),
-        "resume",
-        *SMALL,
-        "train.epochs=3",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode
-    assert "cannot write" in done.stderr and "File too large" in done.stderr
+    code = LIMITED.replace("PROGRAM", repr(PROGRAM.replace("EVERY", "0.0")))
+    warm.start([data, run, "resume", *SMALL, "train.epochs=3"], tmp_path, os.environ, code)
+    status = warm.wait()
+    error = warm.paths["stderr"].read_text()
+    assert status
+    assert "cannot write" in error and "File too large" in error
     after = {path.name: path.read_bytes() for path in run.iterdir()}
     assert after.keys() == before.keys()
     assert all(after[name] == before[name] for name in (STATE, MODEL))
