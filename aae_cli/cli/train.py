@@ -112,16 +112,17 @@ def command(
         from ..config.presets import preset_title
         from ..config.resolve import resolve_given, to_commented_yaml
 
-        chosen = preset or "quick"
-        if resume and preset is None and output is not None:
-            chosen = str(Path(output) / "config.yaml")  # what the run was started with
+        chosen, title = preset or "quick", preset_title(preset or "quick")
+        started = Path(output or "") / "config.yaml"  # the config of the run that is continued
+        if resume and preset is None and output is not None and started.is_file():
+            chosen, title = str(started), started.parent.name
         config, given = resolve_given(chosen, set_ or [], flags)  # wrong usage is reported before torch is imported
         if preset is None and not resume and not quiet:
             to_stderr("no --preset given: using quick (`aae presets` lists the others)")
         from ..training.api import Options, prepare, train_config
 
         options = Options(
-            preset_title(chosen),
+            title,
             output=output,
             given=given,
             device=device.value,

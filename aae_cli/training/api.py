@@ -204,9 +204,11 @@ def train_config(config: Config, options: Options) -> list[Run]:
     if not main:
         options = replace(options, reporter=Reporter())
     # Only the main process writes. The others need the folder to read the state of a run to resume.
-    path = (
-        choose_folder(options.title, options.output, options.resume, options.force) if main or options.resume else None
-    )
+    path, resume = Path(os.devnull), False
+    if main or options.resume:
+        path, resume = choose_folder(options.title, options.output, options.resume, options.force)
+    if options.resume and not resume:
+        options.reporter.say(f"nothing was saved in {path} yet: starting anew")
     prepared = prepare(config, options)
     plan = prepared.plan
     selection = Selection(options.title, plan, prepared.splits, prepared.notes, options.metrics, options.reporter)
@@ -217,6 +219,6 @@ def train_config(config: Config, options: Options) -> list[Run]:
             torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
         ):
             require_divisible_batches(plan.config, world)
-            return run(selection, RunFolder(path or Path(os.devnull)), world, options.resume)
+            return run(selection, RunFolder(path), world, resume)
     finally:
         torch.set_flush_denormal(False)

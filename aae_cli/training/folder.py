@@ -33,34 +33,54 @@ from ..model.figures import sample_sheet
 SAMPLES, CARD = "samples.png", "README.md"
 
 
-def choose_folder(title: str, output: str | Path | None, resume: bool, force: bool) -> Path:
-    """Choose the folder of a run: ``output`` if given, else a new ``runs/<title>``, or the newest one to resume.
+RUN_FILES = (STATE, MODEL, METRICS, CONFIG, SAMPLES, CARD)
+
+
+def choose_folder(title: str, output: str | Path | None, resume: bool, force: bool) -> tuple[Path, bool]:
+    """Choose the folder of a run, and whether it has a state to continue from.
+
+    With ``resume``, a run that was killed before its first save starts anew in its folder, and one that was never started
+    starts: a script may repeat the same command until it succeeds.
 
     Raises:
-        UsageError: the folder is not empty, is a file, or there is no state to resume.
+        UsageError: the folder is a file, or holds something that is not to be replaced.
     """
     if output is None:
-        return _newest_to_resume(title) if resume else new_run_folder(title)
+        return _newest_to_resume(title) if resume else (new_run_folder(title), False)
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"-o {folder} is a file", "give a folder for the run")
-    full = folder.is_dir() and any(folder.iterdir())
-    if resume and not (folder / STATE).is_file():
-        raise UsageError(f"{folder} has no {STATE} to resume from", "omit --resume to start a new run")
-    if full and not (resume or force):
+    if not folder.is_dir() or not any(folder.iterdir()) or force:
+        return folder, False
+    if resume and (_has_state(folder) or _is_begun(folder)):
+        return folder, _has_state(folder)
+    if _has_state(folder) or _is_begun(folder):
         raise UsageError(
             f"-o {folder}: the folder is not empty", "continue it with --resume, or replace it with --force"
         )
-    return folder
+    raise UsageError(
+        f"-o {folder}: the folder is not empty and holds no run",
+        "choose another one, or write the run beside what is there with --force",
+    )
 
 
-def _newest_to_resume(title: str) -> Path:
+def _has_state(folder: Path) -> bool:
+    return (folder / STATE).is_file()
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a folder holds nothing but files of a run."""
+    return all(path.name in RUN_FILES or path.name.startswith(".") for path in folder.iterdir())
+
+
+def _newest_to_resume(title: str) -> tuple[Path, bool]:
     own = re.compile(re.escape(title) + r"(-\d+)?")
-    started = [path.parent for path in Path("runs").glob(f"*/{STATE}") if own.fullmatch(path.parent.name)]
-    if not started:
-        raise UsageError(f"there is no run of {title} under ./runs to resume", "give its folder with -o DIR")
-    # Prefer unfinished runs to finished ones, then the newest.
-    return max(started, key=lambda path: (not finished(path), (path / STATE).stat().st_mtime))
+    runs = [path for path in Path("runs").glob("*/") if own.fullmatch(path.name)]
+    started = [path for path in runs if _has_state(path)]
+    if started:  # unfinished runs before finished ones, then the newest
+        return max(started, key=lambda path: (not finished(path), (path / STATE).stat().st_mtime)), True
+    begun = [path for path in runs if _is_begun(path)]
+    return (max(begun, key=lambda path: path.stat().st_mtime) if begun else new_run_folder(title)), False
 
 
 def finished(folder: Path) -> bool:
@@ -91,7 +111,7 @@ class RunFolder:
         if make:
             make_folder(self.path)
         with locked(self.path):
-            remove_leftovers(self.path, (STATE, MODEL, METRICS, CONFIG, SAMPLES, CARD))
+            remove_leftovers(self.path, RUN_FILES)
             yield
 
     def subfolder(self, name: str) -> RunFolder:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..distributed import World
-from ..errors import TrainingError, UsageError
+from ..errors import TrainingError
 from .engine import Callbacks, Engine
 from .folder import RunFolder, finished
 from .plan import Timeline, identity, require_same
-from .selection import Run, Selection
+from .selection import Run, Selection, finished_run
 from .stages import Stage, Stages
 
 
@@ -29,7 +31,7 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
         one run per seed; without metrics in processes other than the main one.
 
     Raises:
-        UsageError: the state belongs to a different training, or the run is complete.
+        UsageError: the state belongs to a different training.
         CheckpointError: the state is missing or damaged.
         TrainingError: a loss is no longer finite.
         Interrupted: SIGINT or SIGTERM was received; the state was saved.
@@ -42,6 +44,9 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
     with folder.exclusive(make=not resume) if world.main else nullcontext():
         if stage is None:
             writer, stage = _resumed(writer, stages)
+            if writer.done(stage.number, stage.engine) >= stages.timeline.steps and writer.finished:
+                reporter.say(f"{folder.path} has already finished; train longer with --epochs N")
+                return [finished_run(path, seed) for seed, path in writer.folders.items()]
         elif world.main:
             folder.clear()
         if world.main:
@@ -80,10 +85,9 @@ def _resumed(writer: RunWriter, stages: Stages) -> tuple[RunWriter, Stage]:
     stage = stages.build(number, writer.callbacks(number))
     stage.engine.load_state(tensors, facts)
     done, steps = writer.done(number, stage.engine), stages.timeline.steps
-    folder.rewind_log(done, write=writer.world.main)
-    if done >= steps and finished(folder.path):
-        raise UsageError(f"{folder.path} has completed its {steps} steps", "train longer with --epochs N")
-    writer.selection.reporter.say(f"resuming {folder.path} at step {done} of {steps}")
+    if done < steps or not writer.finished:
+        folder.rewind_log(done, write=writer.world.main)
+        writer.selection.reporter.say(f"resuming {folder.path} at step {done} of {steps}")
     return writer, stage
 
 
@@ -100,6 +104,17 @@ class RunWriter:
     timeline: Timeline
     identity: dict[str, Any]
     world: World
+
+    @property
+    def folders(self) -> dict[int, Path]:
+        """Folder of the checkpoint of each seed."""
+        seeds, path = list(self.selection.plan.labelled), self.folder.path
+        return {seed: path / f"seed-{seed}" if len(seeds) > 1 else path for seed in seeds}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every seed has its finished checkpoint."""
+        return all(finished(path) for path in self.folders.values())
 
     def done(self, stage: int, engine: Engine) -> int:
         """Number of steps done, including earlier stages."""
@@ -140,13 +155,15 @@ class RunWriter:
         restarts, place, folder = int(self.timeline.config.train.restarts), seeds.index(seed), self.folder
         if len(seeds) > 1:
             selection.reporter.say(f"seed {seed}")
-            folder = folder.subfolder(f"seed-{seed}")
+            folder = folder.subfolder(self.folders[seed].name)
             folder.write_config(self.timeline.config)
         models = range(place * restarts, (place + 1) * restarts)
         candidates = [selection.candidate(engine.weights, i, self.timeline.config) for i in models]
         steps = self.done(stage.number, engine)
-        run = selection.finish(folder, seed, candidates, stages.neighbours, steps, engine.seconds)
-        measured = {f"eval.{name}": value for name, value in run.metrics.items()}
         own = {"seed": seed} if len(seeds) > 1 else {}
-        self.folder.log_final({**measured, "final": True, **own, **self._notes})
-        return run
+
+        def log(metrics: Mapping[str, float]) -> None:
+            measured = {f"eval.{name}": value for name, value in metrics.items()}
+            self.folder.log_final({**measured, "final": True, **own, **self._notes})
+
+        return selection.finish(folder, seed, candidates, stages.neighbours, steps, engine.seconds, log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ..config.sections import Config
 from ..data.types import Data
 from ..model.autoencoder import Autoencoder
 from ..model.build import build_model
-from ..model.checkpoint import Header
+from ..model.checkpoint import Header, read_header
 from ..model.evaluation import evaluate
 from ..model.metrics import agreement, name_clusters
 from ..nn.aae import pick_model
@@ -106,12 +106,14 @@ class Selection:
         neighbours: Neighbours | None,
         steps: int,
         seconds: float,
+        log: Callable[[Mapping[str, float]], None],
     ) -> Run:
         """Select the best of a seed's models, measure it and write its checkpoint.
 
         Args:
             neighbours: search for neighbours of a table's rows, for the second views of the score.
             steps, seconds: length of the training, for the model card.
+            log: called with the measurements before the checkpoint is written, which completes the run.
         """
         scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
         model = candidates[best_index(scores)] if scores else candidates[0]
@@ -132,6 +134,7 @@ class Selection:
         }
         header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
         written = self._card(folder.path, facts, measured)
+        log(measured)
         folder.save_model(Autoencoder(model.model, header, model.device), seed, card=written)
         if held_out is not None:
             self.reporter.metrics(f"{self.title}: measured on {held_out[1]}", measured)
@@ -173,6 +176,13 @@ class Selection:
         rows["section of arXiv:1511.05644"] = about.section or "–"
         rows |= {f"note {number}": note for number, note in enumerate(self.notes, 1)}
         return card(self.title, about.summary, rows, measured, f"aae info -c {folder}")
+
+
+def finished_run(folder: Path, seed: int) -> Run:
+    """The run whose finished checkpoint a folder holds."""
+    facts = read_header(folder).training or {}
+    scores = tuple(float(score) for score in facts.get("scores", ()))
+    return Run(folder, dict(facts.get("metrics", {})), scores, seed, float(facts.get("seconds", 0.0)))
 
 
 def best_index(scores: Sequence[float]) -> int:

@@ -9,6 +9,7 @@ import yaml
 from conftest import small
 from PIL import Image
 from safetensors import safe_open
+from safetensors.numpy import load
 
 from aae_cli.config.presets import preset_names, preset_path
 
@@ -95,7 +96,7 @@ def test_o_that_is_not_empty(run, tmp_path):
     (tmp_path / "out/precious.txt").write_text("mine")
     run([*TINY, "-o", "out"], tmp_path).refused(2, "out", "not empty", "--force")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious.txt"]
-    run([*TINY, "-o", "out", "--resume"], tmp_path).refused(2, "out", "state.safetensors")
+    run([*TINY, "-o", "out", "--resume"], tmp_path).refused(2, "out", "holds no run")
     run([*TINY, "-o", "out", "--resume", "--force"], tmp_path).refused(2, "--resume", "--force")
     run([*TINY, "-o", "out", "--force"], tmp_path).ok()
     assert {path.name for path in (tmp_path / "out").iterdir()} >= FILES
@@ -114,6 +115,23 @@ def test_resume_with_another_setting_or_more_epochs(run, tmp_path):
     run([*more, "-o", "out", "--resume"], tmp_path).ok()
     records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert records[-1]["epoch"] == 2
+    assert sum("final" in record for record in records) == 1
+
+
+def test_the_same_command_starts_continues_and_does_nothing(run, tmp_path):
+    command = [*TINY, "-o", "out", "--resume"]
+    assert run(command, tmp_path).ok().out == "out\n"  # starts
+    weights = (tmp_path / "out/model.safetensors").read_bytes()
+    done = run(command, tmp_path).ok()
+    assert done.out == "out\n" and "already finished" in done.err
+    assert (tmp_path / "out/model.safetensors").read_bytes() == weights
+    for name in ("state.safetensors", "model.safetensors", "README.md", "samples.png"):
+        (tmp_path / "out" / name).unlink()  # as if killed before the first save
+    done = run(["train", "-o", "out", "--resume"], tmp_path).ok()
+    assert done.out == "out\n" and "starting anew" in done.err
+    new, old = (load(content) for content in ((tmp_path / "out/model.safetensors").read_bytes(), weights))
+    assert all(np.array_equal(new[name], old[name]) for name in old)
+    records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert sum("final" in record for record in records) == 1
 
 

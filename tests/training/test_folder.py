@@ -29,7 +29,7 @@ def test_given_folders_are_not_overwritten(tmp_path):
     (tmp_path / "full" / "precious").write_text("x")
     with pytest.raises(UsageError, match="--force"):
         fit("quick", read("digits")[:60], tmp_path / "full")
-    with pytest.raises(UsageError, match="resume"):
-        fit("quick", read("digits")[:60], tmp_path / "empty", resume=True)
+    with pytest.raises(UsageError, match="holds no run"):
+        fit("quick", read("digits")[:60], tmp_path / "full", resume=True)
     fit("quick", read("digits")[:60], tmp_path / "full", force=True)
     assert (tmp_path / "full" / "precious").read_text() == "x"

@@ -36,9 +36,11 @@ def test_saving_on_the_way_does_not_change_the_result(tmp_path, monkeypatch):
 
 def test_more_epochs_go_on_and_other_changes_are_refused(tmp_path):
     data = read("digits")[:100]
-    fit("quick", data, tmp_path / "run", "train.epochs=1")
-    with pytest.raises(UsageError, match="has completed its"):
-        fit("quick", data, tmp_path / "run", "train.epochs=1", resume=True)
+    first = fit("quick", data, tmp_path / "run", "train.epochs=1")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    again = fit("quick", data, tmp_path / "run", "train.epochs=1", resume=True)
+    assert again.folder == tmp_path / "run" and again.metrics == first.metrics
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
     with pytest.raises(UsageError, match=r"code\.z\.dims=5, not 6"):
         fit("quick", data, tmp_path / "run", "train.epochs=2", "code.z.dims=6", resume=True)
     run = fit("quick", data, tmp_path / "run", "train.epochs=3", resume=True)
