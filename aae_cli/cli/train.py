@@ -82,7 +82,14 @@ def command(
     label_column: LabelColumn = None,
     columns: Columns = None,
     input_format: InputFormatOnly = None,
-    resume: Annotated[bool, option("Output", "--resume", help="Continue an unfinished run.")] = False,
+    resume: Annotated[
+        bool,
+        option(
+            "Output",
+            "--resume",
+            help="Continue an unfinished run; start one that has not begun; leave a finished one as it is.",
+        ),
+    ] = False,
     force: Annotated[bool, option("Output", "--force", help="Replace what is in -o DIR.")] = False,
     dry_run: Annotated[
         bool,

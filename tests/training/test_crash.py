@@ -97,7 +97,7 @@ def test_the_same_command_after_kills_from_the_first_moment_on_ends_alike(warm, 
     ours, theirs = load_file(run / MODEL), load_file(whole.folder / MODEL)
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert len([record for record in records if "final" in record]) <= 1
+    assert sum("final" in record for record in records) == 1
 
 
 def test_a_second_training_into_a_folder_is_refused(data, tmp_path):
