@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.memory import from_memory
+from ..data.types import Mapped
 from ..errors import CheckpointError, DataError
 from ..nn.aae import AAE
 from ..nn.priors import Gaussian, Prior
@@ -21,6 +24,9 @@ ROWS_AT_ONCE = 2048
 
 class Autoencoder:
     """A trained adversarial autoencoder. Rows are in the units of their file.
+
+    Wherever rows x are asked for, (N, D), an array of images or a frame of pandas or polars will do as well; a frame's
+    columns are found by their names.
 
     Args:
         model: the networks, with R = 1.
@@ -61,8 +67,14 @@ class Autoencoder:
 
     # --- encoding -----------------------------------------------------------------------------------------------------
 
-    def _prepare(self, x: np.ndarray) -> Iterator[Tensor]:
-        """Check the number of features, and yield chunks (1, B, D) in the networks' units, on the device."""
+    def _prepare(self, x: Any) -> Iterator[Tensor]:
+        """Check rows, and yield chunks (1, B, D) in the networks' units, on the device.
+
+        Raises:
+            DataError: another number of features, columns of other names, or a missing value.
+        """
+        if not isinstance(x, np.ndarray | Mapped) or (x.ndim > 2 and self.schema.kind == "image"):
+            x = from_memory(x, like=self.schema).x
         if x.ndim != 2 or x.shape[1] != self.schema.size:
             shape = " × ".join(map(str, x.shape[1:]))
             raise DataError(
@@ -70,10 +82,16 @@ class Autoencoder:
                 "use data of the same form",
             )
         for start in range(0, len(x), ROWS_AT_ONCE):
-            rows = torch.from_numpy(np.ascontiguousarray(x[start : start + ROWS_AT_ONCE]))
+            some = np.ascontiguousarray(x[start : start + ROWS_AT_ONCE])
+            if some.dtype.kind == "f" and not np.isfinite(some).all():
+                row = start + int(np.isfinite(some).all(1).argmin())
+                raise DataError(
+                    f"row {row} (counted from 0) has a missing or infinite value", "fill it in or drop the row"
+                )
+            rows = torch.from_numpy(some)
             yield self.model.scaling(rows.to(self.device)).unsqueeze(0)
 
-    def codes(self, x: np.ndarray, draw: bool = False) -> Iterator[tuple[Tensor | None, Tensor | None]]:
+    def codes(self, x: Any, draw: bool = False) -> Iterator[tuple[Tensor | None, Tensor | None]]:
         """Encode rows in chunks.
 
         Args:
@@ -94,7 +112,7 @@ class Autoencoder:
                     None if codes.z is None else codes.z[0],
                 )
 
-    def y(self, x: np.ndarray) -> np.ndarray:
+    def y(self, x: Any) -> np.ndarray:
         """q(y|x): (N, D) → (N, K) float32, summing to 1 over K.
 
         Raises:
@@ -104,11 +122,11 @@ class Autoencoder:
             raise CheckpointError(f"a {self.header.title} model has no categories y", "train --preset clustering")
         return _concatenated([y.float().cpu() for y, _ in self.codes(x) if y is not None], self.model.classes)
 
-    def z(self, x: np.ndarray, draw: bool = False) -> np.ndarray:
+    def z(self, x: Any, draw: bool = False) -> np.ndarray:
         """The continuous code z: (N, D) → (N, n) float32, the mean of q(z|x), or with ``draw`` a sample of it."""
         return _concatenated([z.float().cpu() for _, z in self.codes(x, draw) if z is not None], self.model.dims)
 
-    def embed(self, x: np.ndarray) -> np.ndarray:
+    def embed(self, x: Any) -> np.ndarray:
         """The representation, i.e. the decoder's input without a label: z, [y, z] or y·W_C + z. (N, D) → (N, dims)."""
         chunks = []
         for y, z in self.codes(x):
@@ -148,12 +166,12 @@ class Autoencoder:
 
         return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)
 
-    def cluster(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def cluster(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Most probable category of each row, (N,) int64, and its probability, (N,) float32. Errors as for y()."""
         y = self.y(x)
         return y.argmax(1), y.max(1) if len(y) else np.zeros(0, np.float32)
 
-    def classify(self, x: np.ndarray) -> np.ndarray:
+    def classify(self, x: Any) -> np.ndarray:
         """Class probabilities, in the order of ``classes``: q(y|x) summed over the categories of each class.
 
         Args:
@@ -196,7 +214,7 @@ class Autoencoder:
             x = np.where(whole if len(whole) == x.shape[1] else whole[:1], np.rint(x), x)
         return x.astype(np.float32)
 
-    def reconstruct(self, x: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    def reconstruct(self, x: Any, labels: np.ndarray | None = None) -> np.ndarray:
         """Reconstruct rows: (N, D) → (N, D) float32.
 
         Args:

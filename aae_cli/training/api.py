@@ -13,6 +13,7 @@ import torch
 from ..config.presets import preset_title
 from ..config.resolve import resolve_given
 from ..config.sections import Config
+from ..data.memory import NAME, from_memory
 from ..data.types import Data
 from ..distributed import joined, started_by_torchrun
 from ..errors import UsageError
@@ -57,7 +58,7 @@ class Options:
 
 def train(
     preset: str | Mapping[str, Any] = "quick",
-    data: str | Data | None = None,
+    data: Any = None,
     output: str | Path | None = None,
     settings: Iterable[str] = (),
     *,
@@ -73,7 +74,9 @@ def train(
 
     Args:
         preset: name of a shipped preset, path of a YAML file, or a mapping.
-        data: a source as on the command line, or rows in memory; None for the preset's source.
+        data: a source as on the command line; or rows in memory: an array, a pair of an array and its labels, or a frame
+            of pandas or polars, whose labels are in the column ``label`` (or ``data.label_column``); None for the
+            preset's source.
         output: the run folder; None for a new ``runs/<preset>``.
         settings: config values as ``a.b=value``.
         flags: config values by dotted key, which take precedence over ``settings``.
@@ -89,6 +92,7 @@ def train(
 
     Raises:
         UsageError: an invalid config, or an unusable run folder.
+        TypeError: data of another kind.
         DataError: data that cannot be read or that does not suit the preset.
         CheckpointError: a damaged state in a run to resume.
         TrainingError: a loss is no longer finite.
@@ -113,7 +117,7 @@ def train(
 def train_seeds(
     preset: str | Mapping[str, Any],
     seeds: Sequence[int],
-    data: str | Data | None = None,
+    data: Any = None,
     output: str | Path | None = None,
     settings: Iterable[str] = (),
     *,
@@ -156,22 +160,25 @@ def train_seeds(
 
 def _resolved(
     preset: str | Mapping[str, Any],
-    data: str | Data | None,
+    data: Any,
     settings: Iterable[str],
     flags: Mapping[str, Any] | None,
     all_rows: bool = False,
 ) -> tuple[Config, Options]:
     """Resolve the config, and collect the options that follow from these arguments."""
     flags = dict(flags or {})
-    if isinstance(data, str):
-        flags["data.source"] = data
-    elif isinstance(data, Data):
-        flags.setdefault("data.source", data.name)
+    named = data is None or isinstance(data, str | os.PathLike)
+    if not named:
+        flags.setdefault("data.source", data.name if isinstance(data, Data) else NAME)
+    elif data is not None:
+        flags["data.source"] = os.fspath(data)
     if all_rows:
         flags["data.validation"] = 0
     config, given = resolve_given(preset, settings, flags)
     title = preset_title(preset) if isinstance(preset, str) else "run"
-    return config, Options(title, data if isinstance(data, Data) else None, given=given)
+    c = config.data
+    rows = None if named else from_memory(data, label_column=c.label_column, columns=c.columns, kind=c.kind)
+    return config, Options(title, rows, given=given)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Rows in, codes, clusters and classes out."""
 
 import numpy as np
+import polars as pl
 import pytest
 from fitting import blobs, fit
 
@@ -66,3 +67,20 @@ def test_a_map_of_a_table_is_z_alone(tmp_path):
     model = load(folder, "cpu")
     assert model.model.classes == 0 and model.embed(rows).shape == (60, 2)
     assert model.sample(3).x.shape == (3, 5)
+
+
+def test_frames_are_read_by_the_names_of_their_columns(table):
+    model, data = load(table.folder, "cpu"), blobs(30)
+    frame = pl.DataFrame({name: data.x[:, i] for i, name in enumerate(data.schema.columns)})
+    expected = model.embed(data.x)
+    for columns in (frame.columns, frame.columns[::-1]):
+        assert np.array_equal(model.embed(frame.select(columns)), expected)
+    with pytest.raises(DataError, match="3 numeric columns"):
+        model.embed(frame.drop("b"))
+
+
+def test_missing_values_are_refused_with_their_row(table):
+    rows = blobs(30).x.copy()
+    rows[7, 2] = np.nan
+    with pytest.raises(DataError, match=r"row 7 \(counted from 0\) has a missing"):
+        load(table.folder, "cpu").classify(rows)

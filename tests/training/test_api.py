@@ -1,9 +1,10 @@
 """From a preset to a run, through the Python API."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
-from fitting import fit, tiny
+from fitting import blobs, fit, tiny
 
 from aae_cli import load, read, train_seeds
 from aae_cli.config.presets import preset_names
@@ -52,3 +53,21 @@ def test_only_the_metrics_asked_for_are_measured(tmp_path):
     settings = [*tiny("gaussian"), "train.epochs=1", "train.min_steps=0"]
     (run,) = train_seeds("gaussian", [0], "digits", tmp_path / "run", settings, device="cpu", metrics=["prior-fit"])
     assert list(run.metrics) == ["prior-fit"]
+
+
+def test_rows_in_memory_are_trained_on_and_nothing_else_is(tmp_path):
+    data = blobs(60)
+    names = np.array(data.schema.classes)
+    frame = pl.DataFrame({name: data.x[:, i] for i, name in enumerate(data.schema.columns)})
+    frame = frame.with_columns(species=names[data.labels])
+    settings = ["data.label_column=species", "code.y.classes=3"]
+    header = read_header(fit("clustering", frame, tmp_path / "frame", *settings).folder)
+    assert header.schema.columns == data.schema.columns
+    assert header.schema.classes == ("b", "g", "r")
+    assert read_header(fit("gaussian", (data.x, data.labels), tmp_path / "array").folder).schema.shape == (4,)
+    np.save(tmp_path / "x.npy", data.x)
+    assert read_header(fit("gaussian", tmp_path / "x.npy", tmp_path / "path").folder).schema.shape == (4,)
+    for wrong in (3, {"a": [1]}, [[1.0]]):
+        with pytest.raises(TypeError, match="frame"):
+            fit("gaussian", wrong, tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()

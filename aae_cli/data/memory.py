@@ -1,0 +1,55 @@
+"""Rows in memory: arrays, and the frames of pandas and polars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .types import Data, Schema
+from .values import Kind, Raw, finish
+
+NAME = "rows in memory"
+
+
+def from_memory(
+    rows: Any,
+    *,
+    label_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    like: Schema | None = None,
+    kind: Kind | None = None,
+) -> Data:
+    """Rows as ``read`` gives them.
+
+    Args:
+        rows: Data; an array of numbers, (N, D) or images; a pair of such an array and its labels; or a frame of pandas
+            or polars, whose columns are found by name.
+        label_column, columns, like, kind: as in ``read``.
+
+    Raises:
+        TypeError: anything else.
+        DataError: values that cannot be used, or that do not fit ``like``.
+    """
+    if isinstance(rows, Data):
+        return rows
+    library = type(rows).__module__.partition(".")[0]
+    if library in ("pandas", "polars") and hasattr(rows, "columns"):
+        from .tables import read_frame
+
+        return finish(read_frame(_frame(rows, library), NAME, label_column, columns, like), like, kind)
+    values, labels = rows if isinstance(rows, tuple) and len(rows) == 2 else (rows, None)
+    if not isinstance(values, np.ndarray):
+        wanted = "a source's name, an array, a pair (array, labels), or a pandas or polars frame"
+        raise TypeError(f"data is {wanted}, not {type(rows).__name__}")
+    return finish(Raw(values, NAME, labels), like, kind)
+
+
+def _frame(rows: Any, library: str) -> Any:
+    """A polars frame; polars itself would need pyarrow to read one of pandas."""
+    import polars as pl
+
+    if library == "polars":
+        return rows.collect() if isinstance(rows, pl.LazyFrame) else rows
+    return pl.DataFrame([pl.Series(str(name), rows[name].to_numpy()) for name in rows.columns])

@@ -1,0 +1,50 @@
+"""Arrays and frames in memory become rows, and anything else is refused."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from aae_cli.data.memory import from_memory
+from aae_cli.data.types import Schema
+from aae_cli.errors import DataError
+
+TABLE = {"b": [1.0, 2.0, 3.0], "a": [4, 5, 6], "label": ["x", "y", "x"]}
+
+
+def frames():
+    yield pl.DataFrame(TABLE)
+    try:
+        import pandas as pd
+    except ImportError:
+        return
+    yield pd.DataFrame(TABLE)
+
+
+@pytest.mark.parametrize("frame", list(frames()), ids=lambda frame: type(frame).__module__.partition(".")[0])
+def test_frames_have_labels_and_columns_by_name(frame):
+    data = from_memory(frame)
+    assert data.schema.columns == ("b", "a")
+    assert data.schema.classes == ("x", "y")
+    assert data.labels.tolist() == [0, 1, 0]
+    assert data.x.tolist() == [[1, 4], [2, 5], [3, 6]]
+    like = Schema("table", (2,), integer=(False, True), columns=("a", "b"))
+    assert from_memory(frame, like=like).x.tolist() == [[4, 1], [5, 2], [6, 3]]
+    assert from_memory(frame, label_column="a", columns=["b"]).schema.classes == ("4", "5", "6")
+
+
+def test_arrays_with_and_without_labels():
+    x = np.zeros((4, 3), np.float32)
+    assert from_memory(x).labels is None
+    assert from_memory((x, np.array([1, 0, -1, 1]))).labels.tolist() == [1, 0, -1, 1]
+    assert from_memory(np.zeros((4, 8, 8), np.uint8)).schema.kind == "image"
+
+
+@pytest.mark.parametrize("rows", [3, {"a": [1]}, [[1.0]], (np.zeros((2, 2)), [0, 1], 3)])
+def test_other_types_are_refused(rows):
+    with pytest.raises(TypeError, match="a pandas or polars frame"):
+        from_memory(rows)
+
+
+def test_missing_values_are_named():
+    with pytest.raises(DataError, match="column a"):
+        from_memory(pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}))
