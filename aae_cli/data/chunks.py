@@ -245,7 +245,7 @@ def spooled(
         assert first is not None
         mapped = np.memmap(file, dtype, "r+", 0, (rows, first.values.shape[1]))
     data = finish(replace(first, values=mapped, labels=None), like, kind)
-    classes, found = encode_labels(list(names), len(names), name) if codes else (None, None)
+    classes, found, _ = encode_labels(list(names), len(names), name) if codes else (None, None, ())
     if classes is None:
         return data
     return replace(data, labels=classes[np.concatenate(codes)], schema=data.schema.with_classes(found))

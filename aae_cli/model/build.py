@@ -47,8 +47,13 @@ def min_parameters(config: Config, schema: Schema) -> int:
     return bodies + encoder[-1] * (classes + dims)
 
 
-def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
-    """Build untrained models of an adapted config. Their scaling is the identity until :func:`set_scaling`."""
+def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bool = True) -> AAE:
+    """Build models of an adapted config. Their scaling is the identity until :func:`set_scaling`.
+
+    Args:
+        to_train: whether these weights are a start of training, for which cluster heads are moved apart; otherwise others
+            will take their place.
+    """
     y, z, decoder = config.code.y, config.code.z, config.decoder
     assert decoder.input != "auto", "the config is not adapted"
     classes, dims = int(y.classes) if y else 0, z.dims if z else 0
@@ -85,6 +90,7 @@ def build_model(config: Config, schema: Schema, models: int = 1) -> AAE:
         heads_learned=decoder.heads.learned,
         heads_scale=decoder.heads.scale,
         heads_eta=decoder.heads.eta,
+        heads_spread=to_train,
         init_std=config.train.init_std,
     )
 

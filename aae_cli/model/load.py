@@ -31,7 +31,7 @@ def load(path: str | Path, device: str = "auto") -> Autoencoder:
     if min_parameters(header.config, header.schema) > sum(prod(shape) for shape, _ in found.values()):
         # Checked before the model is built, so that a damaged header cannot allocate large amounts of memory.
         raise CheckpointError(f"{file} has fewer weights than its config needs", "the file is damaged or was edited")
-    model = build_model(header.config, header.schema)
+    model = build_model(header.config, header.schema, to_train=False)
     state = model.state_dict()
     missing = {name: state.pop(name) for name in OPTIONAL_TENSORS if name in state and name not in found}
     expected = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}

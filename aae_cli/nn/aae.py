@@ -31,6 +31,7 @@ class AAE(nn.Module):
         output: activation of the decoder's output.
         heads_learned: whether W_C is trained; otherwise it is fixed at heads_scale·I.
         heads_eta: minimum distance between learned heads at initialisation.
+        heads_spread: whether to enforce that distance, which takes time and is not needed before weights are loaded.
         init_std: weights ~ N(0, init_std²); None for He initialisation.
 
     Attributes:
@@ -55,6 +56,7 @@ class AAE(nn.Module):
         heads_learned: bool = True,
         heads_scale: float = 10.0,
         heads_eta: float = 6.0,
+        heads_spread: bool = True,
         init_std: float | None = None,
     ) -> None:
         super().__init__()
@@ -74,7 +76,8 @@ class AAE(nn.Module):
         self.heads: nn.Parameter | None = None
         if decoder_input == "heads":
             if heads_learned:
-                W_C = spread_heads(torch.randn(models, classes, dims) * heads_eta, heads_eta)
+                W_C = torch.randn(models, classes, dims) * heads_eta
+                W_C = spread_heads(W_C, heads_eta) if heads_spread else W_C
             else:
                 W_C = heads_scale * torch.eye(classes, dims).expand(models, -1, -1).clone()
             self.heads = nn.Parameter(W_C, requires_grad=heads_learned)

@@ -216,6 +216,7 @@ def train_config(config: Config, options: Options) -> list[Run]:
         path, resume = choose_folder(options.title, options.output, options.resume, options.force)
     if options.resume and not resume:
         options.reporter.say(f"nothing was saved in {path} yet: starting anew")
+    precision = torch.get_float32_matmul_precision()  # the plan sets another one
     prepared = prepare(config, options)
     plan = prepared.plan
     selection = Selection(options.title, plan, prepared.splits, prepared.notes, options.metrics, options.reporter)
@@ -229,3 +230,4 @@ def train_config(config: Config, options: Options) -> list[Run]:
             return run(selection, RunFolder(path), world, resume)
     finally:
         torch.set_flush_denormal(False)
+        torch.set_float32_matmul_precision(precision)

@@ -78,7 +78,7 @@ class Selection:
         """
         schema = self.splits.train.schema
         with torch.random.fork_rng(devices=[]):  # saving must not change the random numbers of the training
-            model = build_model(config, schema)
+            model = build_model(config, schema, to_train=False)
         model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
         loaded = Autoencoder(model, Header(self.title, config, schema), self.plan.device)
         return self._named(loaded) if model.classes else loaded

@@ -48,3 +48,30 @@ def test_other_types_are_refused(rows):
 def test_missing_values_are_named():
     with pytest.raises(DataError, match="column a"):
         from_memory(pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}))
+
+
+def test_minus_one_is_a_class_beside_other_negative_labels():
+    x = np.zeros((6, 3), np.float32)
+    data = from_memory((x, np.array([-1, 0, 1, -1, 0, 1])))
+    assert data.schema.classes == ("0", "1")
+    assert data.labels.tolist() == [-1, 0, 1, -1, 0, 1]
+    assert "label −1 means unlabelled, as all others are from 0: 2 rows" in data.notes
+    signs = from_memory((x, np.array([-2, -1, 1, -1, -2, 1])))
+    assert signs.schema.classes == ("-2", "-1", "1")
+    assert signs.labels.tolist() == [0, 1, 2, 1, 0, 2]
+    assert from_memory((x, np.array(["-1", "a", "b", "-1", "a", ""]))).schema.classes == ("-1", "a", "b")
+
+
+def test_labels_that_are_missing_are_counted():
+    x = np.zeros((4, 3), np.float32)
+    for labels in ([0.0, np.nan, 1.0, np.nan], ["x", "", "y", None]):
+        data = from_memory((x, np.array(labels)))
+        assert data.labels.tolist() == [0, -1, 1, -1]
+        assert "2 rows have no label" in data.notes
+    assert from_memory((x, np.full(4, np.nan))).labels is None
+
+
+def test_a_piece_takes_minus_one_as_the_model_does():
+    x = np.zeros((2, 3), np.float32)
+    like = Schema("table", (3,), integer=(False,) * 3, classes=("-1", "0", "1"))
+    assert from_memory((x, np.array([-1, -1])), like=like).label_names == ["-1", "-1"]

@@ -42,7 +42,7 @@ def test_features_labels_and_ids(csv):
     assert data.labels.tolist() == [1, -1, 0]
     assert data.label_names == ["dog", "", "cat"]
     assert data.ids == ("r1", "r2", "r3")
-    assert data.notes == ("left out: ID",)
+    assert data.notes == ("left out: ID", "1 row has no label")
 
 
 @pytest.mark.parametrize(

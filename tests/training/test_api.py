@@ -71,3 +71,13 @@ def test_rows_in_memory_are_trained_on_and_nothing_else_is(tmp_path):
         with pytest.raises(TypeError, match="frame"):
             fit("gaussian", wrong, tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists()
+
+
+def test_training_leaves_the_precision_of_matrix_products_alone(tmp_path):
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        fit("gaussian", read("digits")[:60], tmp_path / "run")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
