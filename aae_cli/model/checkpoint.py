@@ -74,7 +74,7 @@ class Header:
             CheckpointError: damaged, or of a newer format.
         """
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=_unique)
             if int(value["format"]) > FORMAT:
                 raise CheckpointError(
                     f"{where} has checkpoint format {value['format']}, this aae reads up to {FORMAT}",
@@ -97,6 +97,15 @@ class Header:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{where}: its header is damaged ({clean(error)})") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, refused with ValueError where a key is there twice: readers would disagree on its value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)} is there twice")
+    return found
 
 
 def model_file(path: Path | str) -> Path:

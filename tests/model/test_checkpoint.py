@@ -81,3 +81,10 @@ def test_runs_are_listed_newest_first(tmp_path, monkeypatch):
     assert new_run_folder("quick").name == "quick-3"
     (tmp_path / "runs" / "quick-2" / "model.safetensors").write_bytes(b"damaged")
     assert [folder.name for folder, _ in runs()] == ["gaussian", "quick"]
+
+
+def test_a_header_with_a_key_twice_is_refused(tmp_path):
+    text = read_header(OLD / "format-1.safetensors").to_json()
+    save_tensors(tmp_path / "m.safetensors", {}, "aae", text[:-1] + ', "title": "another"}')
+    with pytest.raises(CheckpointError, match="the key title is there twice"):
+        read_header(tmp_path / "m.safetensors")

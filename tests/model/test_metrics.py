@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from aae_cli.model.metrics import _probe, agreement, name_clusters
+from aae_cli import load, read
+from aae_cli.model import metrics
+from aae_cli.model.metrics import Context, _probe, agreement, log_likelihood, name_clusters
 
 
 def test_the_surest_labelled_row_names_a_cluster():
@@ -40,3 +42,15 @@ def test_codes_on_threads_inside_the_prior_do_not_pass_for_it():
     told = [_probe(np.concatenate([codes, prior]), which, 0, 5) for codes in (threads, fits)]
     assert told[0] > 70
     assert told[1] == pytest.approx(50, abs=5)
+
+
+def test_the_parzen_width_is_chosen_on_rows_from_all_over_the_validation_rows(semi, monkeypatch):
+    model, data = load(semi.folder, "cpu"), read("digits")
+    validation = data[np.argsort(data.labels, kind="stable")]  # as files often are
+    seen = []
+    score = metrics.parzen_log_likelihood
+    monkeypatch.setattr(metrics, "parzen_log_likelihood", lambda draws, x, s: seen.append(x) or score(draws, x, s))
+    monkeypatch.setattr(metrics, "PARZEN_HELD_OUT_ROWS", 50)
+    log_likelihood(Context(model, read("digits:test"), validation, samples=20, seed=0))
+    labels = [np.flatnonzero((validation.x / 16 == row.numpy()).all(1))[0] for row in seen[0]]
+    assert len(set(validation.labels[labels].tolist())) == 10

@@ -52,3 +52,11 @@ def test_merged_clusters_are_held_to_the_sizes_asked_for(tmp_path, monkeypatch, 
     share = load(fit("clustering", read("digits")[:200], tmp_path / "run", *settings).folder, "cpu").model.encoder.share
     assert share.sum().item() == pytest.approx(1)
     assert (share == share[0, 0]).all().item() is (sizes == "equal")
+
+
+def test_labels_may_choose_the_components_of_z_beside_a_semi_supervised_y(tmp_path):
+    prior = ["code.z.dims=2", "adversaries.z.prior.name=mixture", "adversaries.z.labels=true"]
+    settings = [*prior, "code.y.overcluster=3", "train.epochs=4", "data.labels=60"]
+    model = load(fit("semi-supervised", read("digits")[:300], tmp_path / "run", *settings).folder, "cpu")
+    assert model.abilities.tied_to_labels and model.abilities.learned_with_labels
+    assert model.sample(3).x.shape == (3, 64)
