@@ -53,7 +53,7 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format or (format if data == "-" else None), label_column, columns)
+        rows = Rows.of(data, input_format, label_column, columns, format)
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )

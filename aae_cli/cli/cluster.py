@@ -64,7 +64,7 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format or (format if data == "-" else None), label_column, columns)
+        rows = Rows.of(data, input_format, label_column, columns, format)
         fitting = Fit("clustering", fit, {"code.y.classes": clusters}, seed, device.value)
         what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"
         path = fitting.choose(rows, checkpoint, lambda can: can.clusters_into(clusters), what, report)

@@ -69,7 +69,7 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format or (format if data == "-" else None), label_column, columns)
+        rows = Rows.of(data, input_format, label_column, columns, format)
         wanted = parsed_dims(dims)
         fitting = Fit(
             "dim-reduction", fit, {"code.z.dims": wanted} if wanted not in (2, None) else {}, seed, device.value

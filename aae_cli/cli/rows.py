@@ -68,8 +68,16 @@ class Rows:
     columns: list[str] | None
 
     @classmethod
-    def of(cls, source: str, format: str | None, label_column: str | None, columns: str | None) -> Rows:
-        """Rows as the options name them."""
+    def of(
+        cls,
+        source: str,
+        input_format: str | None,
+        label_column: str | None,
+        columns: str | None,
+        output_format: str | None = None,
+    ) -> Rows:
+        """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin."""
+        format = input_format or (output_format if source == "-" else None)
         return cls(source, format, label_column, listed(columns))
 
     @cached_property

@@ -258,9 +258,7 @@ def log_likelihood(c: Context) -> Metrics:
         finally:
             torch.set_float32_matmul_precision(precision)
 
-    # Rows at even distances: files are often sorted by class.
-    spread = np.linspace(0, len(validation) - 1, min(len(validation), PARZEN_HELD_OUT_ROWS)).astype(np.int64)
-    held = validation[spread].x[:]
+    held = validation.evenly_spaced(PARZEN_HELD_OUT_ROWS).x
     sigma = parzen_width(lambda count, sigmas: score(held, count, sigmas).mean(1), c.samples)
     scores = score(rows.x, c.samples, torch.tensor([sigma]))[0]
     return {

@@ -26,7 +26,7 @@ from ..output.card import card
 from ..output.reporter import Reporter
 from .folder import RunFolder
 from .plan import Plan
-from .splits import SCORE_ROWS, Splits, evenly_spaced
+from .splits import SCORE_ROWS, Splits
 
 MIN_MEASURED_ROWS = 4
 """Minimum number of held-out rows for a measurement."""
@@ -87,7 +87,8 @@ class Selection:
         """Add the class and the size of each category to the header of a model with y."""
         # Rows that name clusters must not be rows on which the error is measured.
         separate = self.splits.test is not None and self.splits.validation is not None
-        rows = evenly_spaced((self.splits.validation if separate else None) or self.splits.train, 10 * SCORE_ROWS)
+        rows = (self.splits.validation if separate else None) or self.splits.train
+        rows = rows.evenly_spaced(10 * SCORE_ROWS)
         y, classes = model.y(rows.x), model.schema.classes or ()
         names: tuple[int, ...] | None = None
         if model.config.phases.semi_supervised is not None:
@@ -146,7 +147,7 @@ class Selection:
         With categories: their information in a second view, as a share of log K, plus their mean normalised mutual
         information with the categories of the other restarts. Without: the negative reconstruction error.
         """
-        data = evenly_spaced(self.splits.validation or self.splits.train, SCORE_ROWS)
+        data = (self.splits.validation or self.splits.train).evenly_spaced(SCORE_ROWS)
         classes = candidates[0].model.classes
         if not classes:
             scores = [_reconstruction_score(model, data) for model in candidates]

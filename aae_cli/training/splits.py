@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -131,12 +131,6 @@ def read_splits(
     test_name = named_test(source)
     test = read(test_name) if test_name and ":" not in source else None
     return config, split(data, c.validation, config.train.seed, test), tuple(notes)
-
-
-def evenly_spaced(rows: Data, count: int) -> Data:
-    """Up to ``count`` evenly spaced rows."""
-    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), count)).astype(np.int64)]
-    return replace(some, x=np.ascontiguousarray(some.x[:]))
 
 
 def held_out_rows(header: Header) -> Splits:

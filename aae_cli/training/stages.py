@@ -39,7 +39,7 @@ from .batches import Batches
 from .cuda_graph import CudaRecorder
 from .engine import Callbacks, Engine, Schedule
 from .plan import Plan, Timeline
-from .splits import SCORE_ROWS, evenly_spaced
+from .splits import SCORE_ROWS
 
 RESTART_STRIDE = 7919
 """Step between the seeds of restarts. With a step of 1, neighbouring seeds would share restarts."""
@@ -146,7 +146,7 @@ class Stages:
 
     def _some(self, count: int) -> Tensor:
         """Up to ``count`` evenly spaced training rows (files are often sorted): (M, D) unscaled, on the device."""
-        return torch.from_numpy(evenly_spaced(self.rows, count).x).to(self.plan.device)
+        return torch.from_numpy(self.rows.evenly_spaced(count).x).to(self.plan.device)
 
     # --- from fine clusters to categories -----------------------------------------------------------------------------
 
