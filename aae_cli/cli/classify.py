@@ -13,10 +13,12 @@ from .options import (
     DeviceOption,
     Format,
     InputFormat,
+    KindOption,
     LabelColumn,
     Output,
     Quiet,
     Source,
+    Unlabelled,
     Verbose,
     option,
 )
@@ -41,6 +43,8 @@ def command(
     input_format: InputFormat = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
+    kind: KindOption = None,
+    unlabelled: Unlabelled = None,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -53,7 +57,7 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, format)
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )

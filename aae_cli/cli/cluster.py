@@ -14,11 +14,13 @@ from .options import (
     DeviceOption,
     Format,
     InputFormat,
+    KindOption,
     LabelColumn,
     Output,
     Quiet,
     Seed,
     Source,
+    Unlabelled,
     Verbose,
     option,
 )
@@ -54,6 +56,8 @@ def command(
     input_format: InputFormat = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
+    kind: KindOption = None,
+    unlabelled: Unlabelled = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -64,7 +68,7 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, format)
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
         fitting = Fit("clustering", fit, {"code.y.classes": clusters}, seed, device.value)
         what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"
         path = fitting.choose(rows, checkpoint, lambda can: can.clusters_into(clusters), what, report)

@@ -14,11 +14,13 @@ from .options import (
     DeviceOption,
     Format,
     InputFormat,
+    KindOption,
     LabelColumn,
     Output,
     Quiet,
     Seed,
     Source,
+    Unlabelled,
     Verbose,
     option,
 )
@@ -59,6 +61,8 @@ def command(
     input_format: InputFormat = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
+    kind: KindOption = None,
+    unlabelled: Unlabelled = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -69,7 +73,7 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, format)
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
         wanted = parsed_dims(dims)
         fitting = Fit(
             "dim-reduction", fit, {"code.z.dims": wanted} if wanted not in (2, None) else {}, seed, device.value

@@ -16,9 +16,11 @@ from .options import (
     DeviceOption,
     InputFormatOnly,
     Json,
+    KindOption,
     LabelColumn,
     Quiet,
     Seed,
+    Unlabelled,
     Verbose,
     option,
 )
@@ -51,6 +53,8 @@ def command(
     input_format: InputFormatOnly = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
+    kind: KindOption = None,
+    unlabelled: Unlabelled = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     as_json: Json = False,
@@ -65,7 +69,7 @@ def command(
 
         for name in metric or []:
             checked_metric(name)
-        rows = None if data is None else Rows.of(data, input_format, label_column, columns)
+        rows = None if data is None else Rows.of(data, input_format, label_column, columns, kind, unlabelled)
         path = choose_checkpoint(
             checkpoint,
             lambda can: (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,8 +34,26 @@ Source = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE_HELP)]
 LabelColumn = Annotated[
     str | None, option("Data", "--label-column", metavar="NAME", help="Column that holds the labels (default: label).")
 ]
+Unlabelled = Annotated[
+    str | None,
+    option(
+        "Data",
+        "--unlabelled",
+        metavar="VALUE",
+        help="Label that means unlabelled, beside empty ones (default: -1, where all others are from 0).",
+    ),
+]
 Columns = Annotated[
     str | None, option("Data", "--columns", metavar="A,B,…", help="Feature columns of a table (default: all others).")
+]
+
+
+Kind = Literal["image", "table"]
+KindOption = Annotated[
+    Kind | None,
+    option(
+        "Data", "--kind", metavar="image|table", help="Read numbers as pixels or as a table (default: by their looks)."
+    ),
 ]
 INPUT_HELP = "Format of the input (default: by its suffix; csv for stdin)."
 InputFormat = Annotated[str | None, option("Data", "--input-format", metavar="F", help=INPUT_HELP)]

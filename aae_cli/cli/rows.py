@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,11 @@ from ..errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from ..data.read import Head
-    from ..data.types import Data
+    from ..data.types import Data, ReadOptions
     from ..model.abilities import Abilities
     from ..model.checkpoint import Header
     from ..output.reporter import Reporter
+    from .options import Kind
 
 
 def listed(columns: str | None) -> list[str] | None:
@@ -59,13 +60,11 @@ class Rows:
     """DATA of a command: as it stands, or in the form that a checkpoint remembers.
 
     Attributes:
-        format: of the input; None goes by the suffix, and takes stdin for CSV.
+        options: how the source is read.
     """
 
     source: str
-    format: str | None
-    label_column: str | None
-    columns: list[str] | None
+    options: ReadOptions
 
     @classmethod
     def of(
@@ -74,51 +73,54 @@ class Rows:
         input_format: str | None,
         label_column: str | None,
         columns: str | None,
+        kind: Kind | None,
+        unlabelled: str | None,
         output_format: str | None = None,
     ) -> Rows:
         """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin."""
+        from ..data.types import ReadOptions
+
         format = input_format or (output_format if source == "-" else None)
-        return cls(source, format, label_column, listed(columns))
+        names = None if columns is None else tuple(listed(columns) or ())
+        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled))
 
     @cached_property
     def _head(self) -> Head:
         from ..data.read import Head
 
-        return Head(self.source, **self._options(self.label_column))
+        return Head(self.source, self.options)
 
     def plain(self) -> Data:
         """As it stands. Raises DataError."""
-        from ..data.read import read
+        from ..data.read import read_source
 
-        return read(self.source, **self._options(self.label_column))
+        return read_source(self.source, self.options)
 
     def like(self, header: Header) -> Data:
         """In the form of a checkpoint. Raises DataError."""
-        from ..data.read import read
+        from ..data.read import read_source
 
-        return read(self.source, **self._options(self._label_column(header)), like=header.schema)
+        return read_source(self.source, self._options(header), header.schema)
 
     def pieces(self, header: Header) -> Iterator[Data]:
         """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError."""
         from ..data.read import pieces
 
-        return pieces(self.source, **self._options(self._label_column(header)), like=header.schema)
+        return pieces(self.source, self._options(header), header.schema)
 
-    def _label_column(self, header: Header) -> str | None:
-        """The one that was given, else the one that the checkpoint was trained with, where these rows have it."""
-        remembered = header.config.data.label_column
-        if self.label_column is None and remembered is not None and self._head.fits(header.schema, remembered):
-            return remembered
-        return self.label_column
-
-    def _options(self, label_column: str | None) -> dict[str, Any]:
-        return {"format": self.format, "label_column": label_column, "columns": self.columns}
+    def _options(self, header: Header) -> ReadOptions:
+        """As given, else as the checkpoint was trained: its label column, where these rows have it."""
+        given, trained = self.options, header.config.data
+        column, unlabelled = given.label_column, given.unlabelled or trained.unlabelled
+        if column is None and trained.label_column is not None and self._head.fits(header.schema, trained.label_column):
+            column = trained.label_column
+        return replace(given, label_column=column, unlabelled=unlabelled)
 
     def fit(self, header: Header) -> bool:
         """Whether a run was trained on rows of this form, as far as names and shapes tell."""
         ours, theirs = header.schema, self._head.schema
         if theirs is None:  # such as a column of text, which a checkpoint that knows its columns does not need
-            return self._head.fits(ours, self._label_column(header))
+            return self._head.fits(ours, self._options(header).label_column)
         if ours.kind == "table" and ours.columns and theirs.columns:
             return set(ours.columns) <= set(theirs.columns)
         if ours.kind == theirs.kind == "image":
@@ -238,7 +240,9 @@ class Fit:
         from ..training.api import train
 
         own = {"train.seed": self.seed, "data.source": rows.source}
-        own |= {"data.label_column": rows.label_column, "data.columns": rows.columns}
+        given = rows.options
+        own |= {"data.label_column": given.label_column, "data.columns": given.columns}
+        own |= {"data.kind": given.kind, "data.unlabelled": given.unlabelled}
         run = train(
             self.preset,
             rows.plain(),

@@ -16,9 +16,11 @@ from .options import (
     DeviceOption,
     InputFormatOnly,
     Json,
+    KindOption,
     LabelColumn,
     Precision,
     Quiet,
+    Unlabelled,
     Verbose,
     option,
 )
@@ -81,6 +83,8 @@ def command(
     ] = None,
     label_column: LabelColumn = None,
     columns: Columns = None,
+    kind: KindOption = None,
+    unlabelled: Unlabelled = None,
     input_format: InputFormatOnly = None,
     resume: Annotated[
         bool,
@@ -113,6 +117,8 @@ def command(
             "train.precision": precision.value if precision else None,
             "data.label_column": label_column,
             "data.columns": listed(columns),
+            "data.kind": kind,
+            "data.unlabelled": unlabelled,
         }
         if resume and force:
             raise UsageError("--resume goes on with a run, --force replaces it", "give one of them")

@@ -65,6 +65,7 @@ class DataConfig(_Section):
     ``scaling``: unit = pixels in [0, 1]; standard = zero mean and unit variance per feature.
     ``kind``: read numbers as pixels or as a table, whatever they look like.
     ``label_column``, ``columns``: the label column and the feature columns of a table.
+    ``unlabelled``: the label that means unlabelled, beside empty ones; null = −1, where all others are from 0.
     """
 
     source: str = "mnist"
@@ -74,6 +75,7 @@ class DataConfig(_Section):
     kind: Literal["image", "table"] | None = None
     label_column: str | None = None
     columns: tuple[str, ...] | None = None
+    unlabelled: str | None = None
 
 
 class YCode(_Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,10 +17,11 @@ import numpy as np
 
 from ..errors import DataError
 from .arrays import read_npy_header
+from .labels import encode_labels
 from .streams import Pipe, read_up_to, streamed
 from .tables import parquet_files, parse_text, read_frame, read_text_table, sound_parquet, spoken_header
-from .types import MAP_FROM, Data, Schema
-from .values import Kind, Raw, encode_labels, finish
+from .types import MAP_FROM, Data, ReadOptions, Schema
+from .values import Raw, finish
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,26 +47,19 @@ def divides(where: Path | Pipe, form: str) -> bool:
     return where.is_file() and where.stat().st_size > FIRST
 
 
-def divide(
-    where: Path | Pipe,
-    name: str,
-    form: str,
-    label_column: str | None,
-    columns: Sequence[str] | None,
-    like: Schema | None,
-) -> Iterator[Piece]:
+def divide(where: Path | Pipe, name: str, form: str, options: ReadOptions, like: Schema | None) -> Iterator[Piece]:
     """Readers of the pieces in order, each with the number of lines that come before it, less its own repeated header.
 
     Raises:
         DataError: a line longer than ``LINE``, or what the readers raise.
     """
     if form in ("csv", "tsv"):
-        yield from _text(where, name, "," if form == "csv" else "\t", label_column, columns, like)
+        yield from _text(where, name, "," if form == "csv" else "\t", options, like)
     elif form == "npy":
         yield from _npy(where, name)
     else:
         assert isinstance(where, Path)
-        yield from _parquet(where, name, label_column, columns, like)
+        yield from _parquet(where, name, options, like)
 
 
 def first_frame(where: Path | Pipe, name: str, form: str) -> pl.DataFrame:
@@ -99,20 +93,13 @@ def moved(error: DataError, rows: int, lines: int) -> DataError:
     return DataError(re.sub(r"(\bline )(\d+)", shifted(lines), what, count=1), error.hint)
 
 
-def _text(
-    where: Path | Pipe,
-    name: str,
-    separator: str,
-    label_column: str | None,
-    columns: Sequence[str] | None,
-    like: Schema | None,
-) -> Iterator[Piece]:
+def _text(where: Path | Pipe, name: str, separator: str, options: ReadOptions, like: Schema | None) -> Iterator[Piece]:
     header, lines = b"", 0
     with streamed(where) as file:
         for block in _blocks(file, name):
             if not block.isspace():
                 content = header + block
-                yield partial(read_text_table, io.BytesIO(content), name, separator, label_column, columns, like), lines
+                yield partial(read_text_table, io.BytesIO(content), name, separator, options, like), lines
                 if not header:
                     header = spoken_header(block, name, separator)
                     lines -= 1  # later pieces repeat the header, which is counted already
@@ -173,9 +160,7 @@ def _npy(where: Path | Pipe, name: str) -> Iterator[Piece]:
             start += count
 
 
-def _parquet(
-    where: Path, name: str, label_column: str | None, columns: Sequence[str] | None, like: Schema | None
-) -> Iterator[Piece]:
+def _parquet(where: Path, name: str, options: ReadOptions, like: Schema | None) -> Iterator[Piece]:
     import polars as pl
 
     with sound_parquet(name):
@@ -185,7 +170,7 @@ def _parquet(
     for start in range(0, max(total, 1), rows):
         with sound_parquet(name):
             frame = scan.slice(start, rows).collect()
-        yield partial(read_frame, frame, name, label_column, columns, like), 0
+        yield partial(read_frame, frame, name, options, like), 0
 
 
 def _rows_at_once(scan: pl.LazyFrame) -> int:
@@ -203,14 +188,7 @@ def needs_spool(where: Path | Pipe, name: str) -> bool:
         return int(scan.select(pl.len()).collect().item()) * len(scan.collect_schema()) * 4 >= MAP_FROM
 
 
-def spooled(
-    where: Path,
-    name: str,
-    label_column: str | None,
-    columns: Sequence[str] | None,
-    like: Schema | None,
-    kind: Kind | None,
-) -> Data:
+def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -> Data:
     """All rows of Parquet files, decoded once into a temporary file without a name (in $TMPDIR) that is mapped into memory.
 
     Raises:
@@ -221,16 +199,16 @@ def spooled(
     names: dict[str, int] = {}
     codes: list[np.ndarray] = []
     with tempfile.TemporaryFile() as file:
-        for make, lines in _parquet(where, name, label_column, columns, like):
+        for make, lines in _parquet(where, name, options, like):
             try:
                 raw = replace(make(), ids=None)
                 if first is None:
                     first = raw
-                    pixels = raw.values.dtype == np.uint8 and finish(raw, like, kind).schema.kind == "image"
+                    pixels = raw.values.dtype == np.uint8 and finish(raw, options, like).schema.kind == "image"
                     dtype = raw.values.dtype if pixels else dtype
                 values = raw.values
                 if values.dtype != dtype:
-                    values = finish(replace(raw, labels=None), None, "table").x
+                    values = finish(replace(raw, labels=None), ReadOptions(kind="table")).x
             except DataError as error:
                 raise moved(error, rows, lines) from error
             if values.dtype != dtype:
@@ -244,8 +222,10 @@ def spooled(
             file.flush()
         assert first is not None
         mapped = np.memmap(file, dtype, "r+", 0, (rows, first.values.shape[1]))
-    data = finish(replace(first, values=mapped, labels=None), like, kind)
-    classes, found, _ = encode_labels(list(names), len(names), name) if codes else (None, None, ())
+    data = finish(replace(first, values=mapped, labels=None), options, like)
+    classes, found, _ = (
+        encode_labels(list(names), len(names), name, (), options.unlabelled) if codes else (None, None, ())
+    )
     if classes is None:
         return data
     return replace(data, labels=classes[np.concatenate(codes)], schema=data.schema.with_classes(found))

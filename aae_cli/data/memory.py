@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .types import Data, Schema
-from .values import Kind, Raw, finish
+from .types import BY_LOOKS, Data, ReadOptions, Schema
+from .values import Raw, finish
 
 NAME = "rows in memory"
 
 
-def from_memory(
-    rows: Any,
-    *,
-    label_column: str | None = None,
-    columns: Sequence[str] | None = None,
-    like: Schema | None = None,
-    kind: Kind | None = None,
-) -> Data:
+def from_memory(rows: Any, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
     """Rows as ``read`` gives them.
 
     Args:
         rows: Data; an array of numbers, (N, D) or images; a pair of such an array and its labels; or a frame of pandas
             or polars, whose columns are found by name.
-        label_column, columns, like, kind: as in ``read``.
+        options, like: as in ``read``.
 
     Raises:
         TypeError: anything else.
@@ -38,12 +30,12 @@ def from_memory(
     if library in ("pandas", "polars") and hasattr(rows, "columns"):
         from .tables import read_frame
 
-        return finish(read_frame(_frame(rows, library), NAME, label_column, columns, like), like, kind)
+        return finish(read_frame(_frame(rows, library), NAME, options, like), options, like)
     values, labels = rows if isinstance(rows, tuple) and len(rows) == 2 else (rows, None)
     if not isinstance(values, np.ndarray):
         wanted = "a source's name, an array, a pair (array, labels), or a pandas or polars frame"
         raise TypeError(f"data is {wanted}, not {type(rows).__name__}")
-    return finish(Raw(values, NAME, labels), like, kind)
+    return finish(Raw(values, NAME, labels), options, like)
 
 
 def _frame(rows: Any, library: str) -> Any:

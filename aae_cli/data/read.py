@@ -15,12 +15,12 @@ from ..errors import DataError, UsageError
 from ..text import clean, did_you_mean, quoted
 from .named import NAMES, read_named, split_name
 from .streams import Pipe, Where, guarded, named_pipe, stdin_pipe
-from .types import Data, Schema
+from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from .values import Kind, Raw
+    from .values import Raw
 
 FORMATS = ("csv", "tsv", "parquet", "npz", "npy", "idx", "images", "png", "jpg", "bmp", "gif", "webp", "tiff")
 _TELLING = (
@@ -37,8 +37,9 @@ def read(
     format: str | None = None,
     label_column: str | None = None,
     columns: Sequence[str] | None = None,
-    like: Schema | None = None,
     kind: Kind | None = None,
+    unlabelled: str | None = None,
+    like: Schema | None = None,
 ) -> Data:
     """Read a data set.
 
@@ -47,8 +48,9 @@ def read(
         format: one of ``FORMATS``, in place of what the suffix says; stdin and pipes are CSV without it.
         label_column: the column of a table that holds the labels; in an .npz file, the key of the labels.
         columns: the feature columns of a table.
-        like: the schema that a checkpoint remembers. Rows that differ from it in shape, range or columns are refused.
         kind: read 2-D values as ``image`` (pixels) or ``table`` rather than by their looks.
+        unlabelled: the label that means unlabelled, beside empty ones, in place of −1.
+        like: the schema that a checkpoint remembers. Rows that differ from it in shape, range or columns are refused.
 
     Returns:
         Rows in the file's own units: uint8 if they are pixels of whole numbers in 0..255, else float32.
@@ -58,8 +60,15 @@ def read(
         DataError: anything else that cannot be read, or does not fit ``like``.
         UsageError: an unknown ``format``.
     """
+    named = None if columns is None else tuple(columns)
+    return read_source(source, ReadOptions(format, label_column, named, kind, unlabelled), like)
+
+
+def read_source(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
+    """As ``read``."""
     from .values import finish, refuse_options
 
+    format = options.format
     if format is not None and format.lower() not in {*FORMATS, *_IMAGES}:
         guess = did_you_mean(format, FORMATS)
         raise UsageError(f"there is no format {quoted(format)}", guess or f"there are {', '.join(FORMATS)}")
@@ -67,7 +76,7 @@ def read(
     named = split_name(source)
     with guarded(name):
         if named is not None:
-            refuse_options(name, columns, label_column)
+            refuse_options(name, options)
             raw = read_named(*named)
         else:
             at, key = _locate(source)
@@ -76,59 +85,43 @@ def read(
                 from . import chunks
 
                 if chunks.needs_spool(at, name):
-                    return chunks.spooled(at, name, label_column, columns, like, kind)
-            raw = _read_path(at, key, name, form, label_column, columns, like)
-        return finish(raw, like, kind)
+                    return chunks.spooled(at, name, options, like)
+            raw = _read_path(at, key, name, form, options, like)
+        return finish(raw, options, like)
 
 
-def pieces(
-    source: str,
-    *,
-    format: str | None = None,
-    label_column: str | None = None,
-    columns: Sequence[str] | None = None,
-    like: Schema | None = None,
-) -> Iterator[Data]:
-    """What ``read`` gives, piece by piece in bounded memory, however long the source is.
+def pieces(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Iterator[Data]:
+    """What ``read_source`` gives, piece by piece in bounded memory, however long the source is.
 
     Tables as text (from pipes too), .npy and Parquet files come in pieces, all others in one. Each piece has its own class
     names; rows count from the beginning of the source. Arguments and errors are those of ``read``.
     """
-    yield from _pieces(source, format, label_column, columns, like, head=False)
+    yield from _pieces(source, options, like, head=False)
 
 
-def head(
-    source: str,
-    *,
-    format: str | None = None,
-    label_column: str | None = None,
-    columns: Sequence[str] | None = None,
-    like: Schema | None = None,
-) -> Data:
+def head(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
     """The first piece of ``pieces``; a pipe can still be read from its beginning after that."""
-    return next(_pieces(source, format, label_column, columns, like, head=True))
+    return next(_pieces(source, options, like, head=True))
 
 
 class Head:
     """The first rows of a source, parsed once, to find out which forms they fit; a pipe can still be read afterwards.
 
     Args:
-        source, format, label_column, columns: as in ``read``.
+        source, options: as in ``read_source``.
     """
 
-    def __init__(
-        self, source: str, *, format: str | None, label_column: str | None, columns: Sequence[str] | None
-    ) -> None:
-        self.label_column, self.columns = label_column, columns
+    def __init__(self, source: str, options: ReadOptions) -> None:
+        self.options = options
         self._name = "stdin" if source == "-" else clean(source, 200)
         self._frame: pl.DataFrame | None = None
         self.schema: Schema | None = None
         with suppress(DataError):
-            self._frame = self._read_frame(source, format)
+            self._frame = self._read_frame(source, options.format)
             if self._frame is None:
-                self.schema = head(source, format=format, label_column=label_column, columns=columns).schema
+                self.schema = head(source, options).schema
             else:
-                self.schema = self._taken(None, label_column).schema
+                self.schema = self._taken(None, options.label_column).schema
 
     def _read_frame(self, source: str, format: str | None) -> pl.DataFrame | None:
         from . import chunks
@@ -146,7 +139,8 @@ class Head:
         from .values import finish
 
         assert self._frame is not None
-        return finish(read_frame(self._frame, self._name, label_column, self.columns, like), like)
+        options = replace(self.options, label_column=label_column)
+        return finish(read_frame(self._frame, self._name, options, like), options, like)
 
     def fits(self, like: Schema, label_column: str | None) -> bool:
         """Whether the rows can be read in a form that a checkpoint remembers; only tables are asked.
@@ -163,14 +157,7 @@ class Head:
         return True
 
 
-def _pieces(
-    source: str,
-    format: str | None,
-    label_column: str | None,
-    columns: Sequence[str] | None,
-    like: Schema | None,
-    head: bool,
-) -> Iterator[Data]:
+def _pieces(source: str, options: ReadOptions, like: Schema | None, head: bool) -> Iterator[Data]:
     import numpy as np
 
     from . import chunks
@@ -178,7 +165,7 @@ def _pieces(
 
     name = "stdin" if source == "-" else clean(source, 200)
     where: Path | Pipe | None = None
-    form = format and format.lower()
+    form = options.format and options.format.lower()
     if split_name(source) is None:
         with guarded(name):
             where, key = _locate(source)
@@ -186,18 +173,18 @@ def _pieces(
             if key is not None or not chunks.divides(where, form):
                 where = None
     if where is None or form is None:
-        yield read(source, format=format, label_column=label_column, columns=columns, like=like)
+        yield read_source(source, options, like)
         return
     if form == "npy":
-        refuse_options(name, columns, label_column)
+        refuse_options(name, options)
     if head and isinstance(where, Pipe):
         where = Pipe(io.BytesIO(where.peek(chunks.HEAD[form])))
     rows = 0
     with guarded(name):
-        for make, lines in chunks.divide(where, name, form, label_column, columns, like):
+        for make, lines in chunks.divide(where, name, form, options, like):
             try:
                 raw = make()
-                data = finish(raw, like)
+                data = finish(raw, options, like)
             except DataError as error:
                 raise chunks.moved(error, rows, lines) from error
             if data.labels is None and raw.labels is not None:  # a label column without a label here
@@ -206,15 +193,7 @@ def _pieces(
             rows += len(data)
 
 
-def read_row(
-    source: str,
-    *,
-    format: str | None = None,
-    label_column: str | None = None,
-    columns: Sequence[str] | None = None,
-    like: Schema | None = None,
-    kind: Kind | None = None,
-) -> Data:
+def read_row(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
     """One row, as in ``mnist:test[5]``, ``file.npz[5]``, ``file.npz[key][5]``, ``folder[3]``, or an image file.
 
     Rows count from 0. A source of a single row needs no number. Other arguments are those of ``read``.
@@ -223,9 +202,7 @@ def read_row(
         DataError: what ``read`` raises, a row that is not there, or no row chosen from several.
     """
     match = None if os.path.exists(source) else re.fullmatch(r"(.*)\[\s*([+-]?\d+)\s*\]", source, re.DOTALL)
-    data = read(
-        match[1] if match else source, format=format, label_column=label_column, columns=columns, like=like, kind=kind
-    )
+    data = read_source(match[1] if match else source, options, like)
     if match is None and len(data) > 1:
         raise DataError(f"{data.name} has {len(data)} rows", f"choose one, as in {data.name}[0]")
     row = int(match[2]) if match else 0
@@ -235,13 +212,7 @@ def read_row(
 
 
 def _read_path(
-    at: Path | Pipe,
-    key: str | None,
-    name: str,
-    form: str,
-    label_column: str | None,
-    columns: Sequence[str] | None,
-    like: Schema | None,
+    at: Path | Pipe, key: str | None, name: str, form: str, options: ReadOptions, like: Schema | None
 ) -> Raw:
     from . import arrays, images, tables, values
 
@@ -249,18 +220,18 @@ def _read_path(
     if isinstance(where, Path) and where.is_dir() and form != "parquet":
         if form != "images":
             raise DataError(f"{name} is a folder, not a file of the format {form}")
-        values.refuse_options(name, columns, label_column)
+        values.refuse_options(name, options)
         return images.read_folder(where, name, like)
     if key is not None and form != "npz":
         raise DataError(f"{name}: only .npz files have keys, and one row is chosen only with --style-from")
     if form in ("csv", "tsv"):
         separator = "," if form == "csv" else "\t"
-        return tables.read_text_table(where, name, separator, label_column, columns, like)
+        return tables.read_text_table(where, name, separator, options, like)
     if form == "parquet":
-        return tables.read_parquet(where, name, label_column, columns, like)
-    values.refuse_options(name, columns, None if form == "npz" else label_column)
+        return tables.read_parquet(where, name, options, like)
+    values.refuse_options(name, options, keyed=form == "npz")
     if form == "npz":
-        return arrays.read_npz(where, name, key, label_column)
+        return arrays.read_npz(where, name, key, options.label_column)
     if form == "npy":
         return arrays.read_npy(where, name)
     if form == "idx":

@@ -23,7 +23,7 @@ from .refusals import (
     refuse_text,
 )
 from .streams import LIMIT, Where, hushed, read_whole
-from .types import Schema
+from .types import BY_LOOKS, ReadOptions, Schema
 from .values import Raw
 
 if TYPE_CHECKING:
@@ -35,25 +35,24 @@ def read_text_table(
     where: Where,
     name: str,
     separator: str,
-    label_column: str | None = None,
-    columns: Sequence[str] | None = None,
+    options: ReadOptions = BY_LOOKS,
     like: Schema | None = None,
 ) -> Raw:
     """A CSV or TSV file, gzipped or not, with or without a header.
 
     Args:
         separator: used unless the first line has none of it but another of comma, semicolon and tab.
-        label_column, columns, like: as in ``read_frame``.
+        options, like: as in ``read_frame``.
 
     Raises:
         DataError: what ``parse_text`` and ``read_frame`` raise.
     """
 
     def texts(header: list[str]) -> set[str | None]:
-        return {_label_column(header, label_column, columns, like, name), _id_column(header, columns, like)}
+        return {_label_column(header, options, like, name), _id_column(header, options, like)}
 
     frame, notes = parse_text(where, name, separator, texts)
-    return read_frame(frame, name, label_column, columns, like, notes)
+    return read_frame(frame, name, options, like, notes)
 
 
 def parse_text(
@@ -170,8 +169,7 @@ def parquet_files(where: Path) -> list[Path]:
 def read_parquet(
     where: Where,
     name: str,
-    label_column: str | None = None,
-    columns: Sequence[str] | None = None,
+    options: ReadOptions = BY_LOOKS,
     like: Schema | None = None,
 ) -> Raw:
     """A Parquet file, or a folder of them; arguments and errors are those of ``read_frame``."""
@@ -179,22 +177,21 @@ def read_parquet(
 
     with sound_parquet(name):
         frame = pl.read_parquet(parquet_files(where) if isinstance(where, Path) else where)
-    return read_frame(frame, name, label_column, columns, like)
+    return read_frame(frame, name, options, like)
 
 
 def read_frame(
     frame: pl.DataFrame,
     name: str,
-    label_column: str | None = None,
-    columns: Sequence[str] | None = None,
+    options: ReadOptions = BY_LOOKS,
     like: Schema | None = None,
     notes: tuple[str, ...] = (),
 ) -> Raw:
     """Features, labels and ids of a table.
 
     Args:
-        label_column: the column of labels; by default the one called ``label``, if any.
-        columns: the feature columns; by default all but labels and ids.
+        options: the column of labels, by default the one called ``label``, if any; and the feature columns, by default
+            all but labels and ids.
         like: take the columns that this schema names, or as many by position.
 
     Raises:
@@ -202,9 +199,9 @@ def read_frame(
     """
     import polars as pl
 
-    header = frame.columns
-    label = _label_column(header, label_column, columns, like, name)
-    identity = _id_column(header, columns, like)
+    header, columns = frame.columns, options.columns
+    label = _label_column(header, options, like, name)
+    identity = _id_column(header, options, like)
     if frame.height == 0:
         raise DataError(f"{name} has no rows", "it has only a header")
     if frame.height * max(1, frame.width) * 8 > LIMIT:
@@ -248,25 +245,24 @@ def read_frame(
     )
 
 
-def _label_column(
-    header: Sequence[str], given: str | None, columns: Sequence[str] | None, like: Schema | None, name: str
-) -> str | None:
+def _label_column(header: Sequence[str], options: ReadOptions, like: Schema | None, name: str) -> str | None:
+    given = options.label_column
     if given is not None:
         refuse_missing(given, header, name, "label column")
         return given
-    features = _wanted(columns, like)
+    features = _wanted(options, like)
     return next((item for item in header if item.lower() == "label" and item not in features), None)
 
 
-def _id_column(header: Sequence[str], columns: Sequence[str] | None, like: Schema | None) -> str | None:
+def _id_column(header: Sequence[str], options: ReadOptions, like: Schema | None) -> str | None:
     """The column called id, else a first column without a name, which is how pandas writes row numbers."""
-    features = _wanted(columns, like)
+    features = _wanted(options, like)
     named = next((item for item in header if item.lower() == "id" and item not in features), None)
     return named if named is not None else "" if header[:1] == [""] else None
 
 
-def _wanted(columns: Sequence[str] | None, like: Schema | None) -> Sequence[str]:
-    return columns if columns is not None else (like.columns or ()) if like is not None else ()
+def _wanted(options: ReadOptions, like: Schema | None) -> Sequence[str]:
+    return options.columns if options.columns is not None else (like.columns or ()) if like is not None else ()
 
 
 def _as_number(column: pl.Series) -> pl.Series:

@@ -10,6 +10,31 @@ import numpy as np
 
 from ..errors import DataError
 
+Kind = Literal["image", "table"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a person says about a source, in place of what its looks tell.
+
+    Attributes:
+        format: one of ``read.FORMATS``; None goes by the suffix, and takes stdin and pipes for CSV.
+        label_column: the column of a table that holds the labels; in an .npz file, the key of the labels.
+        columns: the feature columns of a table.
+        kind: whether 2-D values are pixels or a table.
+        unlabelled: the label that means unlabelled, beside empty ones; None for −1 where all others are from 0.
+    """
+
+    format: str | None = None
+    label_column: str | None = None
+    columns: tuple[str, ...] | None = None
+    kind: Kind | None = None
+    unlabelled: str | None = None
+
+
+BY_LOOKS = ReadOptions()
+"""Nothing is said: a source is read by its looks."""
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -24,7 +49,7 @@ class Schema:
         classes: class names in the order of the integer labels; None without labels.
     """
 
-    kind: Literal["image", "table"]
+    kind: Kind
     shape: tuple[int, ...]
     low: float | None = None
     high: float | None = None

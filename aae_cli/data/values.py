@@ -6,15 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
 from ..text import clean
-from .types import Data, Schema
-
-Kind = Literal["image", "table"]
+from .labels import encode_labels
+from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,12 @@ class Raw:
     part: bool = False
 
 
-def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Data:
+def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
     """Turn raw values into ``Data``.
 
     Args:
+        options: of which ``kind`` and ``unlabelled`` matter here; ``kind`` does not with ``like``.
         like: schema that a model was trained on, which the rows must match.
-        kind: ``image`` reads 2-D values as pixels, ``table`` reads images as tables. Ignored with ``like``.
 
     Raises:
         DataError: there are no rows, or a type, shape, range or label cannot be used.
@@ -59,84 +58,12 @@ def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Da
     if len(values) == 0 or values.size == 0:
         raise DataError(f"{raw.name} has no {'rows' if len(values) == 0 else 'values'} (its shape is {values.shape})")
     trained = like.classes if like is not None else None
-    codes, classes, of_labels = encode_labels(raw.labels, len(values), raw.name, trained or ())
+    codes, classes, of_labels = encode_labels(raw.labels, len(values), raw.name, trained or (), options.unlabelled)
     if like is not None:
         x, schema, notes = _as_trained(raw, like), like, raw.notes
     else:
-        x, schema, notes = _as_found(raw, kind)
+        x, schema, notes = _as_found(raw, options.kind)
     return Data(x, schema.with_classes(classes), codes, raw.ids, raw.name, (*notes, *of_labels))
-
-
-def encode_labels(
-    labels: Any, rows: int, name: str, known: Sequence[str] = ()
-) -> tuple[np.ndarray | None, tuple[str, ...] | None, tuple[str, ...]]:
-    """Encode labels as class indices. Classes are sorted as numbers if all are whole numbers, else as text.
-
-    Args:
-        labels: one whole number or text for each of N = ``rows`` rows, or None. Empty, None and NaN mean unlabelled, and
-            so does −1 where all other labels are whole numbers from 0.
-        known: classes of the model that the rows are for; where −1 is one of them, it is a class.
-
-    Returns:
-        (N,) int64 indices with −1 for unlabelled rows, the class names, and notes; (None, None, ()) if no row has a label.
-
-    Raises:
-        DataError: the number of labels is wrong, or labels are neither whole numbers nor text.
-    """
-    if labels is None:
-        return None, None, ()
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or len(array) != rows:
-        raise DataError(f"{name} has {rows} rows but labels of shape {array.shape}", "give one label per row")
-    if array.dtype.kind not in "iubfSUOT":
-        raise DataError(f"{name} has labels of type {array.dtype}", "labels must be whole numbers or text")
-    if array.dtype.kind not in "iubf":
-        texts = [_text(item) for item in array]
-        named = {text for text in texts if text}
-        if not all(re.fullmatch(r"[+-]?\d{1,17}(\.0*)?", text) for text in named):
-            if all(re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", text) for text in named):
-                raise DataError(f"{name} has labels that are fractions", "labels must be whole numbers or text")
-            classes = tuple(sorted(named))
-            index = {text: i for i, text in enumerate(classes)}
-            return np.array([index.get(text, -1) for text in texts], dtype=np.int64), classes, _lacking(texts.count(""))
-        missing = np.array([not text for text in texts], dtype=bool)
-        array = np.array([int(text.partition(".")[0]) if text else 0 for text in texts], dtype=np.int64)
-    else:
-        missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(rows, bool)
-        if array.dtype.kind == "f":
-            array = np.where(missing, 0, array)
-            if not np.isfinite(array).all() or (array != np.floor(array)).any():
-                raise DataError(f"{name} has labels that are fractions", "labels must be whole numbers or text")
-    return _encode_numbers(array.astype(np.int64), missing, "-1" in known)
-
-
-def _encode_numbers(
-    numbers: np.ndarray, missing: np.ndarray, minus_one: bool
-) -> tuple[np.ndarray | None, tuple[str, ...] | None, tuple[str, ...]]:
-    """As ``encode_labels``. ``missing``: (N,) rows without a label. ``minus_one``: whether −1 is a class anyway."""
-    own, notes = numbers[~missing], list(_lacking(int(missing.sum())))
-    if not minus_one and (own == -1).any() and own.min() == -1:
-        if (count := int((own == -1).sum())) < len(own):
-            notes.append(f"label −1 means unlabelled, as all others are from 0: {count} rows")
-        missing = missing | (numbers == -1)
-    names, codes = np.unique(numbers[~missing], return_inverse=True)
-    if not len(names):
-        return None, None, ()
-    final = np.full(len(numbers), -1, dtype=np.int64)
-    final[~missing] = codes.reshape(-1)
-    return final, tuple(str(name) for name in names), tuple(notes)
-
-
-def _lacking(count: int) -> tuple[str, ...]:
-    return (f"{count} row{'s have' if count > 1 else ' has'} no label",) if count else ()
-
-
-def _text(item: Any) -> str:
-    if item is None or item != item:
-        return ""
-    return (item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)).strip()
 
 
 def _refuse_types(values: np.ndarray, name: str) -> None:
@@ -166,6 +93,9 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
     _refuse_infinite(x, raw)
     square = _square(width)
     top = _pixels_top(x) if kind is None and square is not None and width >= 64 * square[0] else None
+    if top is not None and columns is not None and not _named_like_pixels(columns):
+        notes = (*notes, f"{width} whole-number columns from 0 to {int(x.max())} are read as a table; {_PIXELS}")
+        top = None
     if kind == "image" or top is not None:
         if square is None:
             raise DataError(
@@ -177,7 +107,7 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
             notes = (
                 *notes,
                 f"{width} whole-number columns from 0 to {int(x.max())} are read as {pixels}; "
-                "kind=table reads them as a table",
+                "--kind table reads them as a table",
             )
         return _stored(x, integer), Schema("image", square, low, high, (integer,), columns), notes
     integers = raw.integer if raw.integer is not None else (x.dtype.kind in "biu",) * width
@@ -240,6 +170,14 @@ def _channels_first(values: np.ndarray, name: str) -> np.ndarray:
     if values.shape[3] in (1, 3):
         return values.transpose(0, 3, 1, 2)
     raise DataError(f"{name} has the shape {values.shape}, with neither 1 nor 3 channels on its second or last axis")
+
+
+_PIXELS = "--kind image reads them as pixels"
+
+
+def _named_like_pixels(columns: Sequence[str]) -> bool:
+    """Whether all columns have names such as pixel0, pixel_0_0, p0, px-0 or 1x1, as tables of pixels in use have."""
+    return all(re.fullmatch(r"(?i)(p|px|pix|pixels?)[ _-]?\d+([ _x-]\d+)*|\d+x\d+", name) for name in columns)
 
 
 def _square(width: int) -> tuple[int, int, int] | None:
@@ -329,8 +267,12 @@ def _float32(x: np.ndarray, raw: Raw) -> np.ndarray:
     return result
 
 
-def refuse_options(name: str, columns: object, label_column: object) -> None:
-    """Raise DataError if a column option was given for a source without named columns."""
-    for flag, value in (("--columns", columns), ("--label-column", label_column)):
-        if value is not None:
+def refuse_options(name: str, options: ReadOptions, keyed: bool = False) -> None:
+    """Raise DataError if a column option was given for a source without named columns.
+
+    Args:
+        keyed: whether the source has a key for the labels, as an .npz file has.
+    """
+    for flag, value in (("--columns", options.columns), ("--label-column", options.label_column)):
+        if value is not None and not (keyed and flag == "--label-column"):
             raise DataError(f"{name} has no named columns", f"{flag} is for CSV, TSV and Parquet files")

@@ -17,7 +17,7 @@ from ..nn.priors import Gaussian, Prior
 from .abilities import Abilities
 from .build import build_priors
 from .checkpoint import Header
-from .sampling import Sampler, Samples
+from .sampling import Sampler, Samples, draw_categories
 
 ROWS_AT_ONCE = 2048
 
@@ -64,6 +64,12 @@ class Autoencoder:
     def prior_z(self) -> Prior | None:
         """p(z), or N(0, I) for a z without an adversary; None for a model without z."""
         return build_priors(self.config).get("z") or (Gaussian(self.model.dims) if self.model.dims else None)
+
+    @property
+    def p_y(self) -> Tensor | None:
+        """(K,) category proportions that training matched q(y) to, where they were found in the data; None for 1/K."""
+        share = self.model.encoder.share
+        return None if share is None else share[0].cpu()
 
     # --- encoding -----------------------------------------------------------------------------------------------------
 
@@ -240,7 +246,7 @@ class Autoencoder:
 
     @property
     def _sampler(self) -> Sampler:
-        return Sampler(self.abilities, self.prior_z, self.decode, self.z)
+        return Sampler(self.abilities, self.prior_z, self.p_y, self.decode, self.z)
 
     def sample(
         self,
@@ -253,8 +259,10 @@ class Autoencoder:
     ) -> Samples:
         """Decode n samples of the prior, or of the given clusters and labels in turn.
 
+        Categories are drawn from p(y) as training found it (:attr:`p_y`), classes of section 4 evenly.
+
         Args:
-            labels: class names, or indices into ``classes``. A label of several clusters is sampled from each in turn.
+            labels: class names, or indices into ``classes``. A label's clusters have their shares of its samples.
             label: a single one of these.
             clusters: categories of y.
             generator: source of random numbers; None for torch's default one.
@@ -297,7 +305,9 @@ class Autoencoder:
             torch.manual_seed(seed)
             for start in range(0, n, ROWS_AT_ONCE):
                 anywhere = torch.full((1, min(ROWS_AT_ONCE, n - start)), -1, device=device)
-                category = torch.randint(content.count, anywhere.shape, device=device) if content.count else anywhere
+                category = anywhere
+                if content.count:
+                    category = draw_categories(content.count, self.p_y, anywhere.shape[1])[None].to(device)
                 z = None if prior is None else prior.sample(content.component(category, anywhere))
                 y, label = content.inputs(category)
                 yield self.model.decode(y, z, label)[0]

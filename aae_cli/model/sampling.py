@@ -31,18 +31,31 @@ class Samples:
     columns: int
 
 
+def draw_categories(count: int, p: Tensor | None, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw n of ``count`` categories: (n,) int64, on the device of p.
+
+    Args:
+        p: (count,) relative frequencies; None for equal ones.
+    """
+    if p is None:
+        return torch.randint(count, (n,), generator=generator)
+    return torch.multinomial(p.clamp(min=1e-12), max(n, 1), replacement=True, generator=generator)[:n]
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Sampler of categories and styles.
 
     Attributes:
         prior: p(z); None for a model without z.
+        p_y: (K,) probability of each category; None for equal ones.
         decode: map from y (N, K), z (N, n) and label (N, C) to rows (N, D) in the file's units.
         encode: map from rows (N, D) in the file's units to z (N, n).
     """
 
     abilities: Abilities
     prior: Prior | None
+    p_y: Tensor | None
     decode: Callable[[Tensor | None, Tensor | None, Tensor | None], np.ndarray]
     encode: Callable[[np.ndarray], np.ndarray]
 
@@ -53,15 +66,22 @@ class Sampler:
         content = self.abilities.content
         groups = [[k] for k in clusters] + [self.abilities.categories_of(label) for label in labels]
         if groups:
-            turns = [(groups[i % len(groups)], i // len(groups)) for i in range(n)]
-            category = torch.tensor([group[turn % len(group)] for group, turn in turns], dtype=torch.int64)
+            category = torch.empty(n, dtype=torch.int64)
+            for i, group in enumerate(groups):
+                category[i :: len(groups)] = self._of_group(group, len(category[i :: len(groups)]), generator)
         elif content.count:
-            category = torch.randint(content.count, (n,), generator=generator)
+            category = draw_categories(content.count, self.p_y, n, generator)
         else:
             category = torch.full((n,), -1)
         component, u = self._styles(n, generator)
         columns = len(groups) if len(groups) > 1 else max(1, min(20, round(n**0.5)))
         return self._samples(category, self._style_at(category, component, u), columns)
+
+    def _of_group(self, group: list[int], n: int, generator: torch.Generator | None) -> Tensor:
+        """(n,) categories of a group: in turn if all are equally probable, else drawn from p(y | group)."""
+        if self.p_y is None or len(group) == 1:
+            return torch.tensor(group).repeat(-(-n // len(group)))[:n]
+        return torch.tensor(group)[draw_categories(len(group), self.p_y[group], n, generator)]
 
     def style_grid(
         self,

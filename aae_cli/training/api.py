@@ -22,7 +22,7 @@ from .folder import RunFolder, choose_folder
 from .plan import Plan, plan_training, require_divisible_batches
 from .run import run
 from .selection import Run, Selection
-from .splits import Splits, read_splits, split
+from .splits import Splits, options_of, read_splits, split
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,7 @@ def _resolved(
         flags["data.validation"] = 0
     config, given = resolve_given(preset, settings, flags)
     title = preset_title(preset) if isinstance(preset, str) else "run"
-    c = config.data
-    rows = None if named else from_memory(data, label_column=c.label_column, columns=c.columns, kind=c.kind)
+    rows = None if named else from_memory(data, options_of(config.data))
     return config, Options(title, rows, given=given)
 
 

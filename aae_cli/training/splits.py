@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config.sections import Config
+from ..config.sections import Config, DataConfig
 from ..data.named import named_test
-from ..data.read import read
+from ..data.read import read, read_source
 from ..data.streams import NotHere
-from ..data.types import Data
+from ..data.types import Data, ReadOptions
 from ..errors import CheckpointError, DataError, UsageError
 from ..model.checkpoint import Header
 from ..output.reporter import Reporter
@@ -96,6 +96,11 @@ def split(data: Data, share: float, seed: int, test: Data | None = None) -> Spli
     return Splits(data[np.sort(order[count:])], data[np.sort(order[:count])], test)
 
 
+def options_of(config: DataConfig, format: str | None = None) -> ReadOptions:
+    """How a config's source is read."""
+    return ReadOptions(format, config.label_column, config.columns, config.kind, config.unlabelled)
+
+
 def read_splits(
     config: Config, reporter: Reporter, format: str | None = None
 ) -> tuple[Config, Splits, tuple[str, ...]]:
@@ -111,9 +116,8 @@ def read_splits(
         DataError, UsageError: the data cannot be read or split.
     """
     source, notes, c = config.data.source, [], config.data
-    format = format if source == "-" else None
     try:
-        data = read(source, format=format, label_column=c.label_column, columns=c.columns, kind=c.kind)
+        data = read_source(source, options_of(c, format if source == "-" else None))
     except NotHere as error:
         if source.partition(":")[0] != "mnist":
             raise

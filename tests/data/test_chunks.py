@@ -10,6 +10,7 @@ import pytest
 from aae_cli.data import chunks as parts
 from aae_cli.data.read import head, pieces, read
 from aae_cli.data.streams import Pipe
+from aae_cli.data.types import ReadOptions
 from aae_cli.errors import DataError
 
 
@@ -34,13 +35,13 @@ def together(got):
 def check(path, least=3, **options):
     """As many pieces, and the same rows as in one."""
     whole = read(str(path), like=like_of(path, **options), **options)
-    got = list(pieces(str(path), like=whole.schema, **options))
+    got = list(pieces(str(path), ReadOptions(**options), whole.schema))
     x, labels, ids = together(got)
     assert len(got) >= least
     assert np.array_equal(x, whole.x)
     assert labels == (whole.label_names or [])
     assert ids == list(whole.ids or ())
-    first = head(str(path), like=whole.schema, **options)
+    first = head(str(path), ReadOptions(**options), whole.schema)
     assert np.array_equal(first.x, got[0].x)
 
 
@@ -125,8 +126,8 @@ def test_npy_pipes_come_in_pieces(monkeypatch):
     array = np.arange(300, dtype=np.float32).reshape(100, 3)
     np.save(buffer, array)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(buffer.getvalue())))
-    schema = head("-", format="npy").schema
-    got = list(pieces("-", format="npy", like=schema))
+    schema = head("-", ReadOptions("npy")).schema
+    got = list(pieces("-", ReadOptions("npy"), schema))
     assert len(got) > 2
     assert np.array_equal(together(got)[0], array)
 
@@ -168,7 +169,7 @@ def test_a_pipe_that_ends_early_is_refused(monkeypatch, tmp_path):
     np.save(buffer, np.zeros((100, 3), np.float32))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(buffer.getvalue()[:-100])))
     with pytest.raises(DataError, match="cut short: it holds 91 of 100 rows"):
-        list(pieces("-", format="npy"))
+        list(pieces("-", ReadOptions("npy")))
 
 
 def test_a_quote_that_is_never_closed_is_named_by_its_line(tmp_path):

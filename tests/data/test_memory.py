@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from aae_cli.data.memory import from_memory
-from aae_cli.data.types import Schema
+from aae_cli.data.types import ReadOptions, Schema
 from aae_cli.errors import DataError
 
 TABLE = {"b": [1.0, 2.0, 3.0], "a": [4, 5, 6], "label": ["x", "y", "x"]}
@@ -29,7 +29,7 @@ def test_frames_have_labels_and_columns_by_name(frame):
     assert data.x.tolist() == [[1, 4], [2, 5], [3, 6]]
     like = Schema("table", (2,), integer=(False, True), columns=("a", "b"))
     assert from_memory(frame, like=like).x.tolist() == [[4, 1], [5, 2], [6, 3]]
-    assert from_memory(frame, label_column="a", columns=["b"]).schema.classes == ("4", "5", "6")
+    assert from_memory(frame, ReadOptions(label_column="a", columns=("b",))).schema.classes == ("4", "5", "6")
 
 
 def test_arrays_with_and_without_labels():
@@ -69,6 +69,8 @@ def test_labels_that_are_missing_are_counted():
         assert data.labels.tolist() == [0, -1, 1, -1]
         assert "2 rows have no label" in data.notes
     assert from_memory((x, np.full(4, np.nan))).labels is None
+    signs = from_memory((x, np.array([-1.0, 0, 1, 99])), ReadOptions(unlabelled="99"))
+    assert signs.schema.classes == ("-1", "0", "1") and signs.labels.tolist() == [0, 1, 2, -1]
 
 
 def test_a_piece_takes_minus_one_as_the_model_does():

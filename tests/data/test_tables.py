@@ -187,10 +187,10 @@ def test_stdin(monkeypatch):
         read("-", format="cvs")
 
 
-def pixels(side: int, top: int, rows: int = 3) -> str:
+def pixels(side: int, top: int, rows: int = 3, name: str = "p{}") -> str:
     columns = side * side
     values = (np.arange(rows * columns).reshape(rows, columns) * 7) % (top + 1)
-    lines = [",".join(f"p{i}" for i in range(columns)), *(",".join(map(str, row)) for row in values)]
+    lines = [",".join(name.format(i) for i in range(columns)), *(",".join(map(str, row)) for row in values)]
     return "\n".join(lines) + "\n"
 
 
@@ -201,7 +201,7 @@ def test_pixels_are_recognised(csv):
     assert (data.schema.low, data.schema.high, data.schema.integer) == (0, 16, (True,))
     assert data.schema.columns[:2] == ("p0", "p1")
     assert data.notes == (
-        "64 whole-number columns from 0 to 16 are read as 8×8 pixels; kind=table reads them as a table",
+        "64 whole-number columns from 0 to 16 are read as 8×8 pixels; --kind table reads them as a table",
     )
     assert read(path, kind="table").schema.kind == "table"
     assert read(csv(pixels(8, 255))).schema.high == 255
@@ -210,6 +210,32 @@ def test_pixels_are_recognised(csv):
     assert read(csv(pixels(7, 16))).schema.kind == "table"
     assert read(csv(pixels(7, 16)), kind="image").schema.shape == (1, 7, 7)
     assert "no square image" in refused(csv("a,b\n1,2\n"), kind="image")
+
+
+@pytest.mark.parametrize("name", ["pixel{}", "pixel_{}_0", "px-{}", "P{}", "1x{}", "pixels{}"])
+def test_columns_named_like_pixels_are_pixels(csv, name):
+    assert read(csv(pixels(8, 16, name=name))).schema.kind == "image"
+
+
+@pytest.mark.parametrize("name", ["item{}", "q{}", "pH{}", "price{}"])
+def test_a_square_table_of_whole_numbers_is_a_table(csv, name):
+    """A hundred answers from 0 to 10 are no picture."""
+    path = csv(pixels(8, 10, name=name))
+    data = read(path)
+    assert data.schema.kind == "table"
+    assert data.notes == (
+        "64 whole-number columns from 0 to 10 are read as a table; --kind image reads them as pixels",
+    )
+    assert read(path, kind="image").schema.shape == (1, 8, 8)
+
+
+def test_the_label_that_means_unlabelled_can_be_named(csv):
+    path = csv("a,label\n1,-1\n2,0\n3,9\n4,\n")
+    data = read(path, unlabelled="9")
+    assert data.schema.classes == ("-1", "0") and data.labels.tolist() == [0, 1, -1, -1]
+    assert "2 rows have no label" in data.notes
+    words = read(csv("a,label\n1,cat\n2,unknown\n3,dog\n"), unlabelled="unknown")
+    assert words.schema.classes == ("cat", "dog") and words.labels.tolist() == [0, -1, 1]
 
 
 TRAINED = Schema("table", (2,), integer=(False, True), columns=("a", "b"), classes=("u",))

@@ -1,5 +1,7 @@
 """Samples and style grids."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from fitting import blobs, fit
 from aae_cli import load, read
 from aae_cli.data.types import Data, Schema
 from aae_cli.errors import UsageError
+from aae_cli.model.autoencoder import Autoencoder
 
 
 def test_samples_are_in_the_files_units_and_repeat_with_the_seed(semi):
@@ -72,6 +75,33 @@ def test_constant_and_huge_columns_do_no_harm(tmp_path):
     samples = load(run.folder, "cpu").sample(10).x
     assert np.isfinite(samples).all()
     assert (samples[:, 4] == 7).all()
+
+
+def test_categories_are_drawn_as_often_as_training_found_them(semi):
+    """A class of 7 % of the rows must not be half of the samples."""
+    model = load(semi.folder, "cpu")
+    share = torch.tensor([0.5, 0.2, 0.07, 0.03, 0.05, 0.05, 0.02, 0.03, 0.03, 0.02])
+    model.model.encoder.share = share[None]
+    drawn = model.sample(4000, generator=torch.Generator().manual_seed(0)).labels
+    found = np.bincount(drawn, minlength=10) / 4000
+    assert found == pytest.approx(share.numpy(), abs=0.03)
+    inputs = []
+    decode = model.model.decode
+    model.model.decode = lambda y, z, label=None: inputs.append(y) or decode(y, z, label)
+    list(model.draws(4000, 0))
+    assert torch.cat(inputs, 1)[0].mean(0).numpy() == pytest.approx(share.numpy(), abs=0.03)
+
+
+def test_the_clusters_of_a_label_have_their_shares_of_its_samples(semi):
+    model = load(semi.folder, "cpu")
+    model.model.encoder.share = torch.tensor([[0.01, 0.09] + [0.1125] * 8])
+    names = replace(model.header, cluster_labels=(0, 0, *range(1, 9)))
+    several = Autoencoder(model.model, names, torch.device("cpu"))
+    seen = []
+    decode = several.decode
+    several.decode = lambda y, z, label=None: seen.append(y) or decode(y, z, label)
+    several.sample(1000, labels=[0], generator=torch.Generator().manual_seed(0))
+    assert torch.cat(seen)[:, :2].mean(0).tolist() == pytest.approx([0.1, 0.9], abs=0.04)
 
 
 def test_classes_are_named_or_counted(semi):
