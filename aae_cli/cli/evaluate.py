@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,7 +66,7 @@ def command(
     """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model."""
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..model.evaluation import checked_metric, evaluate, why_not
+        from ..model.evaluation import checked_metric, measure, why_not
 
         for name in metric or []:
             checked_metric(name)
@@ -85,8 +86,8 @@ def command(
         from ..output.card import metrics_table
 
         model = load(path, device.value)
-        measured_on, validation = (rows.like(model.header), None) if rows is not None else held_out(model, report)
-        measured = evaluate(model, measured_on, metric or None, validation=validation, samples=samples, seed=seed)
+        measured_on, validation = held_out(model, report) if rows is None else (others(rows, model, report), None)
+        measured = measure(model, measured_on, metric or None, validation=validation, samples=samples, seed=seed)
         print(json.dumps(measured) if as_json else metrics_table(measured))
 
 
@@ -98,3 +99,21 @@ def held_out(model: Autoencoder, report: Reporter) -> tuple[Data, Data | None]:
     rows, name = splits.held_out or (splits.train, "the training rows (none were held out)")
     report.say(f"measuring on {name} of {rows.name}")
     return rows, splits.validation if splits.test is not None else None
+
+
+def others(rows: Rows, model: Autoencoder, report: Reporter) -> Data:
+    """DATA, without the rows that the model was trained on where that is known."""
+    from ..model.evaluation import unseen
+
+    data, remark = unseen(model.header, rows.like(model.header))
+    source = model.header.config.data.source
+    if (
+        remark is None
+        and os.path.exists(source)
+        and os.path.exists(rows.source)
+        and os.path.samefile(source, rows.source)
+    ):
+        remark = f"{rows.source} has changed since the model was trained on it: it has seen some of these rows"
+    if remark is not None:
+        report.warn(remark)
+    return data

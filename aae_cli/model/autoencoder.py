@@ -69,7 +69,7 @@ class Autoencoder:
     def p_y(self) -> Tensor | None:
         """(K,) category proportions that training matched q(y) to, where they were found in the data; None for 1/K."""
         share = self.model.encoder.share
-        return None if share is None else share[0].cpu()
+        return None if share is None or torch.allclose(share, share.mean()) else share[0].cpu()
 
     # --- encoding -----------------------------------------------------------------------------------------------------
 

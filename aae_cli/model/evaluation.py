@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..data.holdout import fingerprint, hold_out
 from ..data.types import Data
 from ..errors import DataError, UsageError
 from ..text import did_you_mean
 from .abilities import Abilities
 from .autoencoder import Autoencoder
+from .checkpoint import Header
 from .metrics import (
     Context,
     Metrics,
@@ -110,6 +113,28 @@ def checked_metric(name: str) -> str:
     return ALIASES.get(name, name)
 
 
+def trained_on(header: Header, rows: Data) -> bool:
+    """Whether a checkpoint was trained on exactly these rows."""
+    return (header.training or {}).get("fingerprint") == fingerprint(rows)
+
+
+def unseen(header: Header, rows: Data) -> tuple[Data, str | None]:
+    """Leave out the rows on which a checkpoint was trained, if ``rows`` are all that its training was given.
+
+    Returns:
+        the rows to measure on, and a remark; the rows as they are, and None, if they are others.
+    """
+    share = header.config.data.validation
+    if (round(share * len(rows)) if share < 1 else share) >= len(rows):
+        return rows, None
+    train, held_out = hold_out(rows, share, header.config.train.seed)
+    if not trained_on(header, train):
+        return rows, None
+    if held_out is None:
+        return rows, f"the model was trained on these very rows of {rows.name}: none were held out"
+    return held_out, f"the model was trained on {rows.name}: measuring on the {len(held_out)} rows that it did not see"
+
+
 def evaluate(
     model: Autoencoder,
     rows: Data,
@@ -122,7 +147,8 @@ def evaluate(
     """Measure a model on held-out rows.
 
     Args:
-        rows: at least 4 rows, with labels where known.
+        rows: at least 4 rows, with labels where known. Of the rows that its training was given, those that it held out
+            are used, with a warning.
         metrics: names from METRICS (or nmi, ari, hungarian-accuracy, parzen); None for the defaults of the variant.
         validation: rows on which the Parzen σ is chosen; None to use a tenth of ``rows`` for that only.
         samples: number of samples of the Parzen window.
@@ -136,6 +162,22 @@ def evaluate(
         UsageError: an unknown metric.
         DataError: too few rows, or a metric that this model or these rows do not allow.
     """
+    rows, remark = unseen(model.header, rows)
+    if remark is not None:
+        warnings.warn(remark, stacklevel=2)
+    return measure(model, rows, metrics, validation=validation, samples=samples, seed=seed)
+
+
+def measure(
+    model: Autoencoder,
+    rows: Data,
+    metrics: list[str] | None = None,
+    *,
+    validation: Data | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> Metrics:
+    """As :func:`evaluate`, on all of the rows."""
     if len(rows) < 4:
         raise DataError(f"{rows.name} has {len(rows)} rows", "at least 4 are needed to evaluate")
     wanted: dict[str, set[str]] = {}  # metric → the values of it that were requested by name; empty for all

@@ -29,12 +29,15 @@ EQUAL_TOLERANCE = 0.01  # clusters count as equally large if KL(sizes ‖ equal)
 
 
 def _cluster_probabilities(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Encode up to ``ROWS`` rows in evaluation mode: yields (R, B, D) in the networks' units and q(y|x), (R, B, K)."""
+    """Encode up to ``ROWS`` rows in evaluation mode: yields (R, B, D) in the networks' units and q(y|x), (R, B, K).
+
+    Probabilities of a model that diverged are 0.
+    """
     training = model.training
     model.eval()
     for some in x[:ROWS].split(ROWS_AT_ONCE):
         prepared = model.scaling(some).expand(model.models, -1, -1)
-        yield prepared, model.encode(prepared).part("y").double()
+        yield prepared, model.encode(prepared).part("y").double().nan_to_num()
     model.train(training)
 
 
@@ -55,7 +58,7 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
     for prepared, y in _cluster_probabilities(model, x):
         share += y.sum(1)
         for _ in range(VIEWS):
-            joint += y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double()
+            joint += y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double().nan_to_num()
     joint = (joint + joint.transpose(1, 2)) / (2 * VIEWS * rows)
     return joint.cpu().numpy(), (share / rows).cpu().numpy()
 
@@ -74,7 +77,7 @@ def co_occurrence(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.
     size = restarts * model.classes
     joint = torch.zeros(model.models // restarts, size, size, dtype=torch.float64, device=x.device)
     for _, y in _cluster_probabilities(model, x):
-        every = y.nan_to_num().unflatten(0, (-1, restarts)).transpose(1, 2).flatten(2)
+        every = y.unflatten(0, (-1, restarts)).transpose(1, 2).flatten(2)
         joint += every.transpose(1, 2) @ every
     joint /= min(len(x), ROWS)
     share = joint.sum(-1).view(model.models, model.classes) / restarts
@@ -249,6 +252,6 @@ def merged_proportions(groups: np.ndarray, share: np.ndarray, classes: int) -> n
     Returns:
         (K,), summing to 1, where K = ``classes``.
     """
-    found = np.bincount(groups, share, minlength=classes) / share.sum()
+    found = np.bincount(groups, share, minlength=classes) / share.sum().clip(min=1e-12)
     divergence = (found * np.log(found.clip(min=1e-12) * classes)).sum()
     return np.full(classes, 1 / classes) if divergence < EQUAL_TOLERANCE * math.log(classes) else found

@@ -20,6 +20,7 @@ from ..errors import AaeError, Interrupted, TrainingError
 from .cuda_graph import Recorder, Replayed
 
 AVERAGE_EVERY = 4  # steps between updates of the weight average: a quarter of the cost, nearly the same average
+DIVERGED = "try a lower learning rate (--set phases.reconstruction.optimizer.lr=…), or another --seed"
 SYNC_EVERY = 10  # steps between agreements of the processes on logging, saving and stopping
 
 
@@ -250,10 +251,7 @@ class Engine:
         if (finite == self._since_log).all(0).any():
             return
         first = self._names[int(finite.min(1).values.argmin())]
-        raise TrainingError(
-            f"the loss {first} is no longer finite (before step {self.step})",
-            "try a lower learning rate (--set phases.reconstruction.optimizer.lr=…), or another --seed",
-        )
+        raise TrainingError(f"the loss {first} is no longer finite (before step {self.step})", DIVERGED)
 
     def _record(self, seconds: float) -> dict[str, Any]:
         """Metrics record of the ``seconds`` since the last one; each loss is a mean over steps and finite models."""

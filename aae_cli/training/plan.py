@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,14 +13,12 @@ import torch
 from ..config.auto import Adapted, adapt
 from ..config.draft import Facts
 from ..config.sections import Config
+from ..data.holdout import fingerprint
 from ..data.types import Data
 from ..device import autocast, choose_device
 from ..distributed import World
 from ..errors import UsageError
 from .splits import Splits, choose_labelled
-
-HASHED = 2**28
-"""Approximate maximum number of bytes of the training rows that the fingerprint of the data reads."""
 
 
 @dataclass(frozen=True)
@@ -173,13 +170,6 @@ def identity(plan: Plan, rows: Data) -> dict[str, Any]:
     config = plan.config.model_dump(mode="json", exclude={"about"})
     same = {"config": config, "rows": len(rows), "features": rows.schema.size, "data": fingerprint(rows)}
     return {**same, "seeds": list(plan.labelled)} if len(plan.labelled) > 1 else same
-
-
-def fingerprint(rows: Data) -> str:
-    """Checksum of the labels and the rows; of evenly spaced rows if there are more than ``HASHED`` bytes."""
-    every = max(1, rows.x.shape[1] * rows.x.dtype.itemsize * len(rows) // HASHED)
-    number = zlib.crc32(np.ascontiguousarray(rows.x[::every]).data)
-    return f"{number if rows.labels is None else zlib.crc32(np.ascontiguousarray(rows.labels).data, number):08x}"
 
 
 def require_same(old: Mapping[str, Any], new: Mapping[str, Any], name: object) -> None:

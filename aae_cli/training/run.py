@@ -66,7 +66,7 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
 
         if not world.main:
             return [Run(folder.path, {}, seed=seed) for seed in plan.labelled]
-        runs = [writer.finish(stage, stages, seed) for seed in plan.labelled]
+        runs = writer.finish_all(stage, stages)
         reporter.say(f"trained in {time.perf_counter() - started:.0f} s; saved in {folder.path}")
         return runs
 
@@ -148,6 +148,23 @@ class RunWriter:
         if self.done(stage, engine) < self.timeline.steps:
             model = self.selection.candidate(engine.weights, 0, self.timeline.checkpoint_config(stage))
             self.folder.save_model(model, self.timeline.config.train.seed)
+
+    def finish_all(self, stage: Stage, stages: Stages) -> list[Run]:
+        """Finish every seed; one whose models all diverged is left out, unless it is the last that is left.
+
+        Raises:
+            TrainingError: all models of all seeds diverged.
+        """
+        runs, failed = [], None
+        for seed in self.selection.plan.labelled:
+            try:
+                runs.append(self.finish(stage, stages, seed))
+            except TrainingError as error:
+                failed = error
+                self.selection.reporter.warn(f"{error.what}: left out")
+        if not runs and failed is not None:
+            raise failed
+        return runs
 
     def finish(self, stage: Stage, stages: Stages, seed: int) -> Run:
         """Select one of a seed's restarts, measure it, and write its checkpoint and the final record of the log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,26 @@ import torch
 from torch import Tensor
 
 from ..config.sections import Config
+from ..data.holdout import fingerprint
 from ..data.types import Data
+from ..errors import TrainingError
 from ..model.autoencoder import Autoencoder
 from ..model.build import build_model
 from ..model.checkpoint import Header, read_header
-from ..model.evaluation import evaluate
+from ..model.evaluation import measure
 from ..model.metrics import agreement, name_clusters
 from ..nn.aae import pick_model
 from ..objective.build import make_view
 from ..objective.neighbours import Neighbours
 from ..output.card import card
 from ..output.reporter import Reporter
+from .engine import DIVERGED
 from .folder import RunFolder
 from .plan import Plan
 from .splits import SCORE_ROWS, Splits
+
+NAMING_ROWS = 40_000
+"""Maximum number of rows whose labels name clusters."""
 
 MIN_MEASURED_ROWS = 4
 """Minimum number of held-out rows for a measurement."""
@@ -83,12 +90,23 @@ class Selection:
         loaded = Autoencoder(model, Header(self.title, config, schema), self.plan.device)
         return self._named(loaded) if model.classes else loaded
 
+    @cached_property
+    def _naming_rows(self) -> tuple[Data, str]:
+        """Rows whose labels name clusters, other than those on which the error is measured; and what to call them."""
+        if self.splits.test is not None and self.splits.validation is not None:
+            return self.splits.validation.evenly_spaced(NAMING_ROWS), "held-out"
+        return self.splits.train.evenly_spaced(NAMING_ROWS), "training"
+
+    def _say_naming(self, model: Autoencoder) -> None:
+        """Say whose labels named the clusters, as a training without labels uses none."""
+        if model.header.cluster_labels is not None and not model.abilities.learned_with_labels:
+            rows, kind = self._naming_rows
+            count = int((rows.labels >= 0).sum()) if rows.labels is not None else 0
+            self.reporter.say(f"clusters are named after classes by the labels of {count} {kind} rows, after training")
+
     def _named(self, model: Autoencoder) -> Autoencoder:
         """Add the class and the size of each category to the header of a model with y."""
-        # Rows that name clusters must not be rows on which the error is measured.
-        separate = self.splits.test is not None and self.splits.validation is not None
-        rows = (self.splits.validation if separate else None) or self.splits.train
-        rows = rows.evenly_spaced(10 * SCORE_ROWS)
+        rows = self._naming_rows[0]
         y, classes = model.y(rows.x), model.schema.classes or ()
         names: tuple[int, ...] | None = None
         if model.config.phases.semi_supervised is not None:
@@ -115,15 +133,21 @@ class Selection:
             neighbours: search for neighbours of a table's rows, for the second views of the score.
             steps, seconds: length of the training, for the model card.
             log: called with the measurements before the checkpoint is written, which completes the run.
+
+        Raises:
+            TrainingError: all of the seed's models diverged.
         """
+        candidates = self._finite(candidates, seed)
         scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
         model = candidates[best_index(scores)] if scores else candidates[0]
-        measured, held_out = self._measured(model, seed), self.splits.held_out
+        self._say_naming(model)
+        measured, held_out = self._measured(model, seed), self._held_out(bool(scores))
         facts = {
             "data": self.splits.train.name,
             "rows": len(self.splits.train),
+            "fingerprint": fingerprint(self.splits.train),
             "labels": len(self.plan.labelled[seed]),
-            "held_out": held_out[1] if held_out else "none",
+            "held_out": held_out or "none",
             "steps": steps,
             "seconds": round(seconds, 1),
             "device": self.plan.reason,
@@ -138,8 +162,24 @@ class Selection:
         log(measured)
         folder.save_model(Autoencoder(model.model, header, model.device), seed, card=written)
         if held_out is not None:
-            self.reporter.metrics(f"{self.title}: measured on {held_out[1]}", measured)
+            self.reporter.metrics(f"{self.title}: measured on {held_out}", measured)
         return Run(folder.path, measured, scores, seed, seconds)
+
+    def _finite(self, candidates: Sequence[Autoencoder], seed: int) -> list[Autoencoder]:
+        """The models whose weights are finite. Raises TrainingError if there are none."""
+        finite = [each for each in candidates if all(v.isfinite().all() for v in each.model.state_dict().values())]
+        if not finite:
+            raise TrainingError(f"every model of seed {seed} diverged", DIVERGED)
+        if len(finite) < len(candidates):
+            self.reporter.warn(f"{len(candidates) - len(finite)} of {len(candidates)} restarts diverged: left out")
+        return finite
+
+    def _held_out(self, chosen: bool) -> str | None:
+        """Description of the rows that the metrics are measured on. ``chosen``: whether a restart was chosen."""
+        if self.splits.held_out is None:
+            return None
+        same = chosen and self.splits.test is None
+        return self.splits.held_out[1] + (", which also chose the restart (without their labels)" if same else "")
 
     def _scores(self, candidates: Sequence[Autoencoder], neighbours: Neighbours | None) -> tuple[float, ...]:
         """A label-free score of each restart on rows held out of training; higher is better.
@@ -167,7 +207,7 @@ class Selection:
         self.reporter.say(f"measuring on {held_out[1]}")
         validation = self.splits.validation if self.splits.test is not None else None
         metrics = None if self.metrics is None else list(self.metrics)
-        measured = evaluate(model, held_out[0], metrics, validation=validation, seed=seed)
+        measured = measure(model, held_out[0], metrics, validation=validation, seed=seed)
         return {name: round(value, 6) for name, value in measured.items()}
 
     def _card(self, folder: Path, facts: Mapping[str, Any], measured: Mapping[str, float]) -> str:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config.sections import Config, DataConfig
+from ..data.holdout import hold_out
 from ..data.named import named_test
 from ..data.read import read, read_source
 from ..data.streams import NotHere
 from ..data.types import Data, ReadOptions
-from ..errors import CheckpointError, DataError, UsageError
+from ..errors import CheckpointError, DataError
 from ..model.checkpoint import Header
+from ..model.evaluation import trained_on
 from ..output.reporter import Reporter
 
 
@@ -78,22 +80,8 @@ class Splits:
 
 
 def split(data: Data, share: float, seed: int, test: Data | None = None) -> Splits:
-    """Hold validation rows out of training.
-
-    Args:
-        share: share of the rows if below 1, else number of rows.
-        test: test rows, which are passed on.
-
-    Raises:
-        UsageError: no rows are left to train on.
-    """
-    count = round(share * len(data)) if share < 1 else int(share)
-    if count >= len(data):
-        raise UsageError(f"data.validation={share:g} leaves none of the {len(data)} rows for training")
-    if count < 1:
-        return Splits(data, None, test)
-    order = np.random.default_rng(seed).permutation(len(data))
-    return Splits(data[np.sort(order[count:])], data[np.sort(order[:count])], test)
+    """Hold validation rows out of training, as :func:`hold_out` does. ``test`` rows are passed on."""
+    return Splits(*hold_out(data, share, seed), test)
 
 
 def options_of(config: DataConfig, format: str | None = None) -> ReadOptions:
@@ -141,11 +129,17 @@ def held_out_rows(header: Header) -> Splits:
     """Read the splits on which a checkpoint was trained, from its original source.
 
     Raises:
-        CheckpointError: the source is not available (a pipe, rows in memory, or a missing file).
+        CheckpointError: the source is not available (a pipe, rows in memory, or a missing file), or its rows are no longer
+            those that were split, so that it is not known which of them were trained on.
     """
     source = header.config.data.source
     if source == "-" or (named_test(source) is None and not os.path.exists(source.partition("[")[0])):
         raise CheckpointError(
             f"the training data of this model ({source}) is not available", "give DATA to evaluate on"
         )
-    return read_splits(header.config, Reporter())[1]
+    splits = read_splits(header.config, Reporter())[1]
+    if splits.test is None and not trained_on(header, splits.train):
+        known = "fingerprint" in (header.training or {})
+        what = f"{source} has changed since this model was trained" if known else "an older aae trained this model"
+        raise CheckpointError(f"{what}: it is not known which rows were held out", "give DATA that it has not seen")
+    return splits

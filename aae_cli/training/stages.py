@@ -198,7 +198,7 @@ def _labelled_codes(model: AAE, batches: Batches) -> tuple[np.ndarray, np.ndarra
     """q(y|x) of up to SCORE_ROWS labelled rows of each model, (R, L, K), and their labels, (R, L)."""
     x, labels = batches.labelled_sample(SCORE_ROWS)
     model.eval()
-    y = model.encode(x).part("y")
+    y = model.encode(x).part("y").nan_to_num()
     model.train()
     return y.cpu().numpy(), labels.cpu().numpy()
 

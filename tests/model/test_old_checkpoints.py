@@ -1,7 +1,8 @@
 """Checkpoints that version 0.1.0 wrote load, and answer as they did.
 
 Each folder holds a model of one hidden layer of 12 units, trained for 8 epochs on 300 of scikit-learn's digits or on iris,
-and in expected.npz what it answered when it was written, on one thread of a CPU.
+and in expected.npz what it answered when it was written, on one thread of a CPU. Samples of the model whose class
+proportions were found in the data (dim-reduction) are later: they were drawn evenly at first.
 """
 
 from pathlib import Path
