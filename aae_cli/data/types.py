@@ -47,6 +47,7 @@ class Schema:
         integer: whether the file's values are whole numbers, one entry per column (images: one entry in all).
         columns: feature names in order; None if the file has none (image files, arrays).
         classes: class names in the order of the integer labels; None without labels.
+        smallest, largest: range of each column of a table among the rows trained on; None if not known.
     """
 
     kind: Kind
@@ -56,6 +57,8 @@ class Schema:
     integer: tuple[bool, ...] = (False,)
     columns: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
+    smallest: tuple[float, ...] | None = None
+    largest: tuple[float, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -72,6 +75,8 @@ class Schema:
         schema = cls(**fields)
         lists: list[tuple[Any, type]] = [(schema.shape, int), (schema.integer, bool)]
         lists += [(names, str) for names in (schema.columns, schema.classes) if names is not None]
+        ends = [end for end in (schema.smallest, schema.largest) if end is not None]
+        lists += [(end, float) for end in ends]
         if not all(isinstance(items, tuple) and all(type(item) is kind for item in items) for items, kind in lists):
             raise ValueError("the schema has values of a wrong type")
         sides = {"image": 3, "table": 1}[schema.kind]
@@ -79,9 +84,20 @@ class Schema:
             raise ValueError(f"rows cannot have the shape {schema.shape}")
         if len(schema.integer) not in (1, schema.size) or len(schema.columns or ()) not in (0, schema.size):
             raise ValueError("the schema's lists do not match its number of columns")
+        if len(ends) == 1 or any(len(end) != schema.size for end in ends):
+            raise ValueError("the schema's ranges do not match its number of columns")
         if schema.kind == "image" and not float(schema.low or 0) < float(schema.high or 0) < float("inf"):
             raise ValueError(f"pixels cannot range from {schema.low} to {schema.high}")
         return schema
+
+    def with_ranges(self, x: Any) -> Schema:
+        """With the range of each column of the rows x (N, D), which may be mapped; images have their own range."""
+        if self.kind == "image":
+            return self
+        pieces = [np.asarray(x[start : start + 10_000]) for start in range(0, len(x), 10_000)]
+        low = np.min([piece.min(0) for piece in pieces], 0)
+        high = np.max([piece.max(0) for piece in pieces], 0)
+        return replace(self, smallest=tuple(map(float, low)), largest=tuple(map(float, high)))
 
     def with_classes(self, classes: tuple[str, ...] | None) -> Schema:
         return replace(self, classes=classes)

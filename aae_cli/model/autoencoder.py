@@ -218,7 +218,14 @@ class Autoencoder:
         whole = np.array(schema.integer)
         if whole.any():
             x = np.where(whole if len(whole) == x.shape[1] else whole[:1], np.rint(x), x)
-        return x.astype(np.float32)
+        return x.astype(np.float32) + 0.0  # −0.0, which rounding leaves, becomes 0.0
+
+    def _sampled(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
+        """As decode(), with a table's columns held within the ranges of the rows trained on: no negative prices."""
+        x, schema = self.decode(y, z, label), self.schema
+        if schema.smallest is None or schema.largest is None:
+            return x
+        return x.clip(np.array(schema.smallest, np.float32), np.array(schema.largest, np.float32))
 
     def reconstruct(self, x: Any, labels: np.ndarray | None = None) -> np.ndarray:
         """Reconstruct rows: (N, D) → (N, D) float32.
@@ -246,7 +253,7 @@ class Autoencoder:
 
     @property
     def _sampler(self) -> Sampler:
-        return Sampler(self.abilities, self.prior_z, self.p_y, self.decode, self.z)
+        return Sampler(self.abilities, self.prior_z, self.p_y, self._sampled, self.z)
 
     def sample(
         self,

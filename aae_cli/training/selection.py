@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..config.sections import Config
 from ..data.holdout import fingerprint
-from ..data.types import Data
+from ..data.types import Data, Schema
 from ..errors import TrainingError
 from ..model.autoencoder import Autoencoder
 from ..model.build import build_model
@@ -83,12 +83,17 @@ class Selection:
             index: number of the model.
             config: config to save in the checkpoint.
         """
-        schema = self.splits.train.schema
+        schema = self._schema
         with torch.random.fork_rng(devices=[]):  # saving must not change the random numbers of the training
             model = build_model(config, schema, to_train=False)
         model.load_state_dict({name: value.cpu() for name, value in pick_model(dict(weights), index).items()})
         loaded = Autoencoder(model, Header(self.title, config, schema), self.plan.device)
         return self._named(loaded) if model.classes else loaded
+
+    @cached_property
+    def _schema(self) -> Schema:
+        """Form of a row, with the ranges of a table's columns."""
+        return self.splits.train.schema.with_ranges(self.splits.train.x)
 
     @cached_property
     def _naming_rows(self) -> tuple[Data, str]:

@@ -66,6 +66,23 @@ def test_table_samples_come_in_the_original_units(table):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_table_samples_stay_within_the_ranges_of_the_training_rows(tmp_path):
+    """No negative prices, and no −0.0 where whole numbers are rounded."""
+    random = np.random.default_rng(0)
+    rows = np.stack([random.exponential(size=300), random.integers(0, 2, 300), random.normal(size=300)], 1)
+    schema = Schema("table", (3,), integer=(False, True, False), columns=("price", "sold", "c"))
+    run = fit("gaussian", Data(rows.astype(np.float32), schema), tmp_path / "run", "train.epochs=4")
+    model = load(run.folder, "cpu")
+    x = model.sample(2000).x
+    trained = model.schema
+    assert trained.smallest[0] == pytest.approx(rows[:, 0].min(), abs=0.1) and trained.largest[1] == 1
+    assert (x >= trained.smallest).all() and (x <= trained.largest).all()
+    assert set(x[:, 1]) <= {0, 1}
+    assert not np.signbit(x[:, :2]).any()
+    free = model.decode(None, 50 * torch.randn(500, 2))
+    assert (free < trained.smallest).any(), "a reconstruction may leave them"
+
+
 def test_constant_and_huge_columns_do_no_harm(tmp_path):
     data = blobs(100)
     odd = [np.full(100, 7.0), np.arange(100) + 1e7, np.linspace(-1, 1, 100) * 1e37]
