@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .version import __version__
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from .model.load import load
     from .training.api import train, train_seeds
     from .training.selection import Run
+
+# Operations that an Apple GPU lacks are then computed on the CPU; torch reads this when it is imported.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 _HOMES = {
     "AaeError": "errors",

@@ -159,7 +159,7 @@ class Autoencoder:
         if dims == width:
             return representation
         if dims == 2 and self.model.heads is not None:
-            heads = self.model.W_C[0].detach().cpu().double().numpy()
+            heads = self.model.W_C[0].detach().cpu().numpy().astype(np.float64)
             angle = 2 * np.pi * np.arange(len(heads)) / len(heads)
             circle = np.stack([np.cos(angle), np.sin(angle)], 1) * np.linalg.norm(heads, axis=1).mean()
             return (representation @ (np.linalg.pinv(heads) @ circle)).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,18 +110,17 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Te
         shift.fill_(schema.low)
         scale.fill_(schema.high - schema.low)
         return
-    total = torch.zeros(x.shape[1], dtype=torch.float64)
-    square = torch.zeros_like(total)
+    total, square = np.zeros((2, x.shape[1]))  # float64, which does not exist on Apple GPUs
     numbers = torch.arange(len(x)) if index is None else index
-    mean_of_some = x[numbers[:1000]].double().mean(0).cpu()
+    mean_of_some = x[numbers[:1000]].cpu().numpy().mean(0, dtype=np.float64)
     for some in numbers.split(10_000):  # centred first, against cancellation in columns such as years
-        centred = x[some].double().cpu() - mean_of_some
+        centred = x[some].cpu().numpy() - mean_of_some
         total += centred.sum(0)
-        square += centred.square().sum(0)
+        square += np.square(centred).sum(0)
     mean = total / len(numbers)
-    std = (square / len(numbers) - mean.square()).clamp(min=0).sqrt()
+    std = np.sqrt((square / len(numbers) - np.square(mean)).clip(min=0))
     if schema.kind == "image":  # one std for all pixels, so that constant borders are not amplified
-        std = std.square().mean().sqrt().expand_as(std).clone()
-    std = torch.where(std > 1e-8 * (mean_of_some.abs() + 1e-30), std, 0)
-    shift.copy_(mean + mean_of_some)
-    scale.copy_(std)
+        std = np.full_like(std, np.sqrt(np.square(std).mean()))
+    std = np.where(std > 1e-8 * (np.abs(mean_of_some) + 1e-30), std, 0)
+    shift.copy_(torch.from_numpy((mean + mean_of_some).astype(np.float32)))
+    scale.copy_(torch.from_numpy(std.astype(np.float32)))

@@ -250,7 +250,7 @@ def log_likelihood(c: Context) -> Metrics:
         for x in c.model.draws(count, c.seed):
             yield unit(c.model.model.scaling.invert(x)).clamp(0, 1) if schema.kind == "image" else x
 
-    def score(x: np.ndarray, count: int, sigmas: Tensor) -> Tensor:
+    def score(x: np.ndarray, count: int, sigmas: Tensor) -> np.ndarray:
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")  # TensorFloat-32 would change the result by more than a nat
         try:
@@ -263,7 +263,7 @@ def log_likelihood(c: Context) -> Metrics:
     scores = score(rows.x, c.samples, torch.tensor([sigma]))[0]
     return {
         "log-likelihood": float(scores.mean()),
-        "log-likelihood-error": float(scores.std() / len(scores) ** 0.5) if len(scores) > 1 else 0.0,
+        "log-likelihood-error": float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else 0.0,
         "log-likelihood-sigma": sigma,
         "log-likelihood-samples": float(c.samples),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ PARZEN_HELD_OUT_ROWS, PARZEN_COARSE_SAMPLES = 1000, 100_000
 """Maximum number of rows on which σ is chosen, and of samples in the coarse search for it."""
 
 
-def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) -> Tensor:
+def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) -> np.ndarray:
     """Log density of a Parzen window with one Gaussian of width σ on each sample.
 
     Args:
@@ -23,16 +24,16 @@ def parzen_log_likelihood(samples: Iterator[Tensor], x: Tensor, sigmas: Tensor) 
     Returns:
         (S, N) log densities in nats, float64.
     """
-    total, count = torch.full((len(sigmas), len(x)), -math.inf, dtype=torch.float64, device=x.device), 0
+    total, count = np.full((len(sigmas), len(x)), -math.inf), 0  # float64 does not exist on Apple GPUs
     half = x.square().sum(1, keepdim=True) / 2
     for chunk in samples:
         # −d²/2 = x·s − s²/2 − x²/2, by one matrix product and in place, as these arrays are by far the largest.
         closeness = torch.addmm(chunk.square().sum(1) * -0.5, x, chunk.T).sub_(half).clamp_(max=0)
         for index, sigma in enumerate(sigmas.tolist()):
-            total[index] = torch.logaddexp(total[index], _log_sum_exp(closeness / sigma**2).double())
+            total[index] = np.logaddexp(total[index], _log_sum_exp(closeness / sigma**2).cpu().numpy())
         count += len(chunk)
-    log_normaliser = 0.5 * x.shape[1] * torch.log(2 * math.pi * sigmas.double().square())
-    return total - math.log(max(count, 1)) - log_normaliser.to(x.device)[:, None]
+    log_normaliser = 0.5 * x.shape[1] * np.log(2 * math.pi * np.square(sigmas.cpu().numpy().astype(np.float64)))
+    return total - math.log(max(count, 1)) - log_normaliser[:, None]
 
 
 def _log_sum_exp(scores: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def _log_sum_exp(scores: Tensor) -> Tensor:
     return most.squeeze(1) + (scores - most).clamp_(min=-80).exp_().sum(1).log()
 
 
-def parzen_width(score: Callable[[int, Tensor], Tensor], samples: int) -> float:
+def parzen_width(score: Callable[[int, Tensor], np.ndarray], samples: int) -> float:
     """Choose the width σ that maximises the likelihood of validation rows, to about 1 %.
 
     A coarse search uses only a part of the samples, since the best width decreases slowly with their number. A fine
@@ -56,7 +57,7 @@ def parzen_width(score: Callable[[int, Tensor], Tensor], samples: int) -> float:
     best = int(score(some, coarse).argmax())
     step = math.log(float(coarse[1] / coarse[0])) / 2
     logs = math.log(float(coarse[best])) + step * torch.arange(-4 if some < samples else -2, 3)
-    values = score(samples, logs.exp()).double()
+    values = score(samples, logs.exp())
     best = min(max(int(values.argmax()), 1), len(logs) - 2)
     left, middle, right = values[best - 1 : best + 2].tolist()
     bend = left - 2 * middle + right

@@ -28,7 +28,12 @@ ROWS_AT_ONCE = 2000
 EQUAL_TOLERANCE = 0.01  # clusters count as equally large if KL(sizes ‖ equal) is below this × log K
 
 
-def _cluster_probabilities(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _float64(y: Tensor) -> np.ndarray:
+    """Probabilities for sums over many rows, on the CPU, as Apple GPUs have no float64; those that are not finite are 0."""
+    return y.nan_to_num().cpu().numpy().astype(np.float64)
+
+
+def _cluster_probabilities(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Encode up to ``ROWS`` rows in evaluation mode: yields (R, B, D) in the networks' units and q(y|x), (R, B, K).
 
     Probabilities of a model that diverged are 0.
@@ -37,7 +42,7 @@ def _cluster_probabilities(model: AAE, x: Tensor) -> Iterator[tuple[Tensor, Tens
     model.eval()
     for some in x[:ROWS].split(ROWS_AT_ONCE):
         prepared = model.scaling(some).expand(model.models, -1, -1)
-        yield prepared, model.encode(prepared).part("y").double().nan_to_num()
+        yield prepared, _float64(model.encode(prepared).part("y"))
     model.train(training)
 
 
@@ -53,14 +58,13 @@ def coupling(model: AAE, x: Tensor, view: View) -> tuple[np.ndarray, np.ndarray]
         (R, K, K) symmetric joint probabilities, and (R, K) cluster proportions, both float64.
     """
     size, rows = model.classes, min(len(x), ROWS)
-    joint = torch.zeros(model.models, size, size, dtype=torch.float64, device=x.device)
-    share = torch.zeros(model.models, size, dtype=torch.float64, device=x.device)
+    joint, share = np.zeros((model.models, size, size)), np.zeros((model.models, size))
     for prepared, y in _cluster_probabilities(model, x):
         share += y.sum(1)
         for _ in range(VIEWS):
-            joint += y.transpose(1, 2) @ model.encode(view(prepared)).part("y").double().nan_to_num()
-    joint = (joint + joint.transpose(1, 2)) / (2 * VIEWS * rows)
-    return joint.cpu().numpy(), (share / rows).cpu().numpy()
+            joint += y.swapaxes(1, 2) @ _float64(model.encode(view(prepared)).part("y"))
+    joint = (joint + joint.swapaxes(1, 2)) / (2 * VIEWS * rows)
+    return joint, share / rows
 
 
 @torch.no_grad()
@@ -75,13 +79,14 @@ def co_occurrence(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.
         (R / restarts, restarts·K, restarts·K) symmetric shares, and (R, K) cluster proportions, both float64.
     """
     size = restarts * model.classes
-    joint = torch.zeros(model.models // restarts, size, size, dtype=torch.float64, device=x.device)
+    joint = np.zeros((model.models // restarts, size, size))
     for _, y in _cluster_probabilities(model, x):
-        every = y.unflatten(0, (-1, restarts)).transpose(1, 2).flatten(2)
-        joint += every.transpose(1, 2) @ every
+        # (seeds, restarts, B, K) → (seeds, B, restarts·K)
+        every = y.reshape(-1, restarts, *y.shape[1:]).swapaxes(1, 2).reshape(len(joint), y.shape[1], size)
+        joint += every.swapaxes(1, 2) @ every
     joint /= min(len(x), ROWS)
-    share = joint.sum(-1).view(model.models, model.classes) / restarts
-    return joint.cpu().numpy(), share.cpu().numpy()
+    share = joint.sum(-1).reshape(model.models, model.classes) / restarts
+    return joint, share
 
 
 def merge_restarts(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:

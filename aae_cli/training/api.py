@@ -15,9 +15,11 @@ from ..config.resolve import resolve_given
 from ..config.sections import Config
 from ..data.memory import NAME, from_memory
 from ..data.types import Data
+from ..device import choose_device
 from ..distributed import joined, started_by_torchrun
 from ..errors import UsageError
 from ..output.reporter import Reporter
+from ..text import clean
 from .folder import RunFolder, choose_folder
 from .plan import Plan, plan_training, require_divisible_batches
 from .run import run
@@ -215,6 +217,19 @@ def train_config(config: Config, options: Options) -> list[Run]:
         path, resume = choose_folder(options.title, options.output, options.resume, options.force)
     if options.resume and not resume:
         options.reporter.say(f"nothing was saved in {path} yet: starting anew")
+    folder = RunFolder(path)
+    try:
+        return _train_on_device(config, options, folder, resume)
+    except (RuntimeError, TypeError) as error:
+        # Apple GPUs lack some types and operations, which shows in the first step; the CPU has them all.
+        if options.device != "auto" or choose_device("auto")[0].type != "mps" or folder.last or resume:
+            raise
+        options.reporter.warn(f"the first step failed on this Apple GPU ({clean(error, 160)}): training on the CPU")
+        return _train_on_device(config, replace(options, device="cpu"), RunFolder(path), resume)
+
+
+def _train_on_device(config: Config, options: Options, folder: RunFolder, resume: bool) -> list[Run]:
+    """As :func:`train_config`, in a folder that is chosen, without another device to fall back on."""
     precision = torch.get_float32_matmul_precision()  # the plan sets another one
     prepared = prepare(config, options)
     plan = prepared.plan
@@ -226,7 +241,7 @@ def train_config(config: Config, options: Options) -> list[Run]:
             torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
         ):
             require_divisible_batches(plan.config, world)
-            return run(selection, RunFolder(path), world, resume)
+            return run(selection, folder, world, resume)
     finally:
         torch.set_flush_denormal(False)
         torch.set_float32_matmul_precision(precision)

@@ -235,11 +235,7 @@ class Engine:
         values = torch.stack(list(losses.values()))  # (names, R)
         if self._sums is None or self._finite is None:
             self._names = list(losses)
-            exact = torch.float64 if values.device.type == "cpu" else torch.float32
-            self._sums, self._finite = (
-                torch.zeros_like(values, dtype=exact),
-                torch.zeros_like(values, dtype=torch.int32),
-            )
+            self._sums, self._finite = torch.zeros_like(values), torch.zeros_like(values, dtype=torch.int32)
         self._sums += values
         self._finite += values.isfinite()
 

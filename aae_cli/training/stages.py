@@ -181,7 +181,7 @@ class Stages:
         merged = {"groups": torch.from_numpy(np.stack(groups))}
         if config.code.y is not None and config.code.y.sizes == "found" and not proportions_from_linear(config):
             sizes = [merged_proportions(own, each, classes) for own, each in zip(groups, share, strict=True)]
-            merged["share"] = torch.from_numpy(np.stack(sizes)).float()
+            merged["share"] = torch.from_numpy(np.stack(sizes).astype(np.float32))
         return merged
 
     def _coupling(self, model: AAE) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,7 +26,7 @@ def test_parzen_does_not_depend_on_how_samples_are_streamed():
     samples, x, sigmas = torch.rand(1000, 20), torch.rand(7, 20), torch.tensor([0.1, 0.3])
     whole = parzen_log_likelihood(iter([samples]), x, sigmas)
     chunks = parzen_log_likelihood(iter(samples.split(137)), x, sigmas)
-    torch.testing.assert_close(whole, chunks, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(whole, chunks, rtol=1e-6, atol=1e-4)
     assert whole.shape == (2, 7)
 
 
@@ -56,7 +57,7 @@ def test_parzen_width_is_the_best_of_a_dense_grid(some, monkeypatch):
 
 def test_far_rows_underflow_to_small_not_to_nan():
     far = parzen_log_likelihood(iter([torch.zeros(5, 100)]), torch.full((1, 100), 50.0), torch.tensor([0.1]))
-    assert far.isfinite().all()
+    assert np.isfinite(far).all()
     assert far.item() < -1e6
 
 

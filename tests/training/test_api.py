@@ -5,22 +5,53 @@ import polars as pl
 import pytest
 import torch
 from fitting import blobs, fit, tiny
+from mps_like import MpsLike
 
-from aae_cli import load, read, train_seeds
+from aae_cli import load, read, train, train_seeds
 from aae_cli.config.presets import preset_names
 from aae_cli.errors import UsageError
 from aae_cli.model.checkpoint import read_header
+from aae_cli.output.reporter import Reporter
 
 
 @pytest.mark.parametrize("name", [n for n in preset_names() if not n.startswith("paper/svhn")])
 def test_every_preset_trains_two_steps_on_small_images(name, tmp_path):
+    """Without what Apple GPUs lack."""
     data = read("digits")[:100]
     settings = ["data.scaling=standard"] if "svhn" in name or "tfd" in name else []
-    run = fit(name, data, tmp_path / "run", "data.validation=0", *settings)
-    model = load(run.folder, "cpu")
-    assert model.header.training["steps"] >= 2
-    assert np.isfinite(model.embed(data.x[:5])).all()
-    assert model.sample(3).x.shape == (3, 64)
+    with MpsLike():
+        run = fit(name, data, tmp_path / "run", *settings)
+        model = load(run.folder, "cpu")
+        assert model.header.training["steps"] >= 2
+        assert np.isfinite(model.embed(data.x[:5])).all()
+        assert model.sample(3).x.shape == (3, 64)
+
+
+def test_what_apple_gpus_lack_raises():
+    with MpsLike():
+        with pytest.raises(TypeError, match="float64"):
+            torch.ones(3).double()
+        with pytest.raises(NotImplementedError, match="ndtri"):
+            torch.special.ndtri(torch.ones(3))
+
+
+def test_a_first_step_that_fails_on_an_apple_gpu_is_taken_on_the_cpu(tmp_path, monkeypatch):
+    asked, said = [], []
+
+    def chosen(device="auto"):
+        asked.append(device)
+        return (torch.device("mps"), "mps (Apple GPU)") if device != "cpu" else (torch.device("cpu"), "cpu")
+
+    for module in ("api", "plan"):
+        monkeypatch.setattr(f"aae_cli.training.{module}.choose_device", chosen)
+    reporter = Reporter()
+    reporter.warn = said.append
+    settings = [*tiny("quick"), "train.epochs=1", "train.min_steps=0"]
+    run = train("quick", blobs(), tmp_path / "run", settings, reporter=reporter)
+    assert load(run.folder, "cpu").header.training["device"] == "cpu"
+    assert len(said) == 1 and said[0].startswith("the first step failed on this Apple GPU (")
+    with pytest.raises(RuntimeError):
+        train("quick", blobs(), tmp_path / "other", settings, device="mps")
 
 
 def test_few_epochs_are_plainly_better_than_chance(semi):
