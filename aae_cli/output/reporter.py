@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from .card import DIRECTIONS, metrics_table
+from .card import metrics_table
 
 
 def to_stderr(text: str) -> None:
@@ -48,8 +48,8 @@ class Reporter:
     def stop(self) -> None:
         """Stop reporting progress, whether training succeeded or failed."""
 
-    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
-        """Print a table of measurements."""
+    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
+        """Print a table of measurements, each with one sentence on what it means."""
 
 
 def losses_line(record: Mapping[str, Any]) -> str:
@@ -93,9 +93,9 @@ class PlainReporter(Reporter):
                 f"{record['samples_per_s']:.0f} samples/s  {losses_line(record)}"
             )
 
-    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
+    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
         self.say(title)
-        for line in metrics_table(metrics).splitlines():
+        for line in metrics_table(metrics, meanings).splitlines():
             self.say(f"  {line}")
 
 
@@ -136,18 +136,18 @@ class TerminalReporter(PlainReporter):
             self._progress.stop()
             self._progress = None
 
-    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
+    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
         from rich.table import Table
 
         if self.console.width < 72:
-            super().metrics(title, metrics)
+            super().metrics(title, metrics, meanings)
             return
         table = Table(title=title, title_justify="left")
         table.add_column("metric")
         table.add_column("value", justify="right")
-        table.add_column("")
+        table.add_column("what it means")
         for name, value in metrics.items():
-            table.add_row(name, f"{value:.5g}", DIRECTIONS.get(name, ""))
+            table.add_row(name, f"{value:.5g}", meanings.get(name, ""))
         self.console.print(table)
 
 

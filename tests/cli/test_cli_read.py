@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 
 import numpy as np
@@ -221,6 +222,32 @@ def test_evaluate(run, quick, semi, tmp_path):
 def test_a_metric_asked_for_is_the_only_one_printed(run, quick, tmp_path):
     done = run(["evaluate", "-c", quick, "--metric", "nmi", "--json"], tmp_path).ok()
     assert list(json.loads(done.out)) == ["nmi"]
+
+
+def test_metrics_are_explained(run, quick, tmp_path):
+    listed = run(["evaluate", "--metric", "list"], tmp_path).ok().out
+    sentences = dict(line.split(maxsplit=1) for line in listed.splitlines())
+    assert json.loads(run(["evaluate", "--metric", "list", "--json"], tmp_path).ok().out) == sentences
+    lines = run(["evaluate", "-c", quick], tmp_path).ok().out.splitlines()
+    assert lines[0].startswith("hungarian-accuracy ")
+    for line in lines:
+        name, _, sentence = line.split(maxsplit=2)
+        assert sentence == sentences[name]
+    card = (quick / "README.md").read_text()
+    assert sentences["cluster-error"] in card
+
+
+def test_a_card_shows_commands_that_work(run, quick, iris, models):
+    for folder, commands in (
+        (quick, {"info", "evaluate", "sample", "embed", "cluster", "classify"}),
+        (iris, {"sample"}),
+    ):
+        use = (folder / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+        lines = [line for line in use.splitlines() if not line.startswith("#")]
+        assert {line.split()[1] for line in lines} >= commands
+        for line in lines:
+            assert f"-c {folder.name}" in line
+            run(shlex.split(line)[1:], models).ok()
 
 
 def test_evaluate_refusals(run, quick, gaussian, tmp_path):
