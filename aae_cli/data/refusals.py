@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..text import clean, did_you_mean, listed, quoted
+from ..text import clean, did_you_mean, listed, quoted, row_name
 from .types import Schema
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def refuse_text(frame: pl.DataFrame, texts: list[str], name: str) -> None:
         if 2 * bad.sum() < len(bad):
             row = bad.arg_max() or 0
             raise DataError(
-                f"{name}: row {row + 1} of column {clean(texts[0])} has {quoted(column[row])}, which is not a number",
+                f"{name}: {row_name(row)} of column {clean(texts[0])} has {quoted(column[row])}, which is not a number",
                 _CHOOSE,
             )
     noun = "columns" if len(texts) > 1 else "the column"
@@ -57,7 +57,7 @@ def refuse_nulls(table: pl.DataFrame, name: str) -> None:
     if places:
         row, i = min(places)
         raise DataError(
-            f"{name} has a missing value in row {row + 1}, column {clean(table.columns[i])}",
+            f"{name} has a missing value in {row_name(row)}, column {clean(table.columns[i])}",
             "fill it in or drop the row",
         )
 

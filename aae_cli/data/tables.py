@@ -134,7 +134,7 @@ def _first_line(content: bytes, name: str, separator: str) -> tuple[str, list[st
     if not has_header:
         notes.append("there is no header: columns are named x0, x1, …")
     elif _counts_up(first):
-        notes.append(f"the first row, {header[0]} to {header[-1]}, is taken for the header")
+        notes.append(f"the first line, {header[0]} to {header[-1]}, is taken for the header")
     return separator, first, header, has_header, notes
 
 

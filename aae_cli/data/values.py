@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError
-from ..text import clean
+from ..text import clean, counted, row_name
 from .types import Data, Schema
 
 Kind = Literal["image", "table"]
@@ -89,7 +89,9 @@ def encode_labels(
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or len(array) != rows:
-        raise DataError(f"{name} has {rows} rows but labels of shape {array.shape}", "give one label per row")
+        raise DataError(
+            f"{name} has {counted(rows, 'row')} but labels of shape {array.shape}", "give one label per row"
+        )
     if array.dtype.kind not in "iubfSUOT":
         raise DataError(f"{name} has labels of type {array.dtype}", "labels must be whole numbers or text")
     if array.dtype.kind not in "iubf":
@@ -119,7 +121,7 @@ def _encode_numbers(
     own, notes = numbers[~missing], list(_lacking(int(missing.sum())))
     if not minus_one and (own == -1).any() and own.min() == -1:
         if (count := int((own == -1).sum())) < len(own):
-            notes.append(f"label −1 means unlabelled, as all others are from 0: {count} rows")
+            notes.append(f"label −1 means unlabelled, as all others are from 0: {counted(count, 'row')}")
         missing = missing | (numbers == -1)
     names, codes = np.unique(numbers[~missing], return_inverse=True)
     if not len(names):
@@ -130,7 +132,7 @@ def _encode_numbers(
 
 
 def _lacking(count: int) -> tuple[str, ...]:
-    return (f"{count} row{'s have' if count > 1 else ' has'} no label",) if count else ()
+    return (f"{counted(count, 'row')} {'has' if count == 1 else 'have'} no label",) if count else ()
 
 
 def _text(item: Any) -> str:
@@ -221,10 +223,10 @@ def _refuse_other_range(x: np.ndarray, raw: Raw, like: Schema) -> None:
         row, column = _first(x, lambda v: (v < low) | (v > high)) or (0, 0)
         whole = _first_fraction(x) is None
         hint = "divide by 255" if (low, high) == (0, 1) and whole and least >= 0 and most <= 255 else None
-        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", hint)
+        raise DataError(f"{raw.name}: {row_name(row)} has the value {x[row, column]:g}, {trained}", hint)
     if fraction is not None:
         row, column = fraction
-        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", "round the values")
+        raise DataError(f"{raw.name}: {row_name(row)} has the value {x[row, column]:g}, {trained}", "round the values")
     if raw.pixel_range is None and not raw.part and high > 1 and least == 0 and most == 1:
         raise DataError(f"{raw.name}: all values are 0 or 1, {trained}", f"multiply by {high:g}")
     if raw.pixel_range is not None and raw.pixel_range != (low, high):
@@ -305,11 +307,13 @@ def _refuse_infinite(x: np.ndarray, raw: Raw) -> None:
     if place is not None:
         row, column = place
         word = "a missing value (NaN)" if np.isnan(x[place]) else f"the value {x[place]}"
-        raise DataError(f"{raw.name} has {word} in row {row + 1}, {_column(raw, column)}", "fill it in or drop the row")
+        raise DataError(
+            f"{raw.name} has {word} in {row_name(row)}, {_column(raw, column)}", "fill it in or drop the row"
+        )
 
 
 def _column(raw: Raw, index: int) -> str:
-    return f"column {clean(raw.columns[index]) if raw.columns else index + 1}"
+    return f"column {clean(raw.columns[index]) if raw.columns else index}"
 
 
 def _stored(x: np.ndarray, integer: bool) -> np.ndarray:
@@ -324,7 +328,7 @@ def _float32(x: np.ndarray, raw: Raw) -> np.ndarray:
     if (place := _first(result, lambda v: ~np.isfinite(v))) is not None:
         row, column = place
         raise DataError(
-            f"{raw.name}: the value {x[place]:g} in row {row + 1}, {_column(raw, column)} is too large", "rescale it"
+            f"{raw.name}: the value {x[place]:g} in {row_name(row)}, {_column(raw, column)} is too large", "rescale it"
         )
     return result
 

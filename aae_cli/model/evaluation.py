@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..data.types import Data
 from ..errors import DataError, UsageError
-from ..text import did_you_mean
+from ..text import counted, did_you_mean
 from .abilities import Abilities
 from .autoencoder import Autoencoder
 from .metrics import (
@@ -222,7 +222,7 @@ def evaluate(
         DataError: too few rows, or a metric that this model or these rows do not allow.
     """
     if len(rows) < 4:
-        raise DataError(f"{rows.name} has {len(rows)} rows", "at least 4 are needed to evaluate")
+        raise DataError(f"{rows.name} has {counted(len(rows), 'row')}", "at least 4 are needed to evaluate")
     wanted: dict[str, set[str]] = {}  # metric → the values of it that were requested by name; empty for all
     for asked in metrics or default_metrics(model, rows):
         name = checked_metric(asked)

@@ -18,6 +18,7 @@ from ..data.types import Data
 from ..device import autocast, choose_device
 from ..distributed import World
 from ..errors import UsageError
+from ..text import counted
 from .splits import Splits, choose_labelled
 
 HASHED = 2**28
@@ -78,8 +79,8 @@ def plan_training(
     adapted = adapt(config, Facts.of(rows.schema, len(rows), used), given)
     train = adapted.config.train
     context, precision = autocast(where, train.precision)
-    parts = [f"{len(rows)} rows", f"{used} labels used", f"{train.epochs} epochs"]
-    parts.append(f"{train.epochs * steps_per_epoch(len(rows), adapted.config)} steps")
+    parts = [counted(len(rows), "row"), f"{counted(used, 'label')} used", counted(train.epochs, "epoch")]
+    parts.append(counted(train.epochs * steps_per_epoch(len(rows), adapted.config), "step"))
     if len(labelled) > 1:
         parts.append(f"{len(labelled)} seeds at once")
     if int(train.restarts) > 1:

@@ -15,6 +15,7 @@ from ..data.types import Data
 from ..errors import CheckpointError, DataError, UsageError
 from ..model.checkpoint import Header
 from ..output.reporter import Reporter
+from ..text import counted
 
 
 def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: int) -> np.ndarray:
@@ -71,9 +72,9 @@ class Splits:
     def held_out(self) -> tuple[Data, str] | None:
         """The rows to measure on, and their description; None if no rows were held out."""
         if self.test is not None:
-            return self.test, f"{len(self.test)} test rows"
+            return self.test, counted(len(self.test), "test row")
         if self.validation is not None:
-            return self.validation, f"{len(self.validation)} held-out rows"
+            return self.validation, counted(len(self.validation), "held-out row")
         return None
 
 
