@@ -245,6 +245,7 @@ def read_frame(
         tuple(dtype.is_integer() for dtype in table.dtypes),
         None if identity is None else tuple(frame[identity].cast(pl.String).fill_null("")),
         notes,
+        label_column=label,
     )
 
 

@@ -25,7 +25,7 @@ class Raw:
         values: (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C), in the file's own dtype.
         name: name of the source in messages.
         labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None if the file has no labels.
-        columns, integer, ids, notes: as in ``Schema`` and ``Data``.
+        columns, integer, ids, notes: as in ``Schema`` and ``Data``. label_column: name of the labels' column, if known.
         pixel_range: (low, high) if the format fixes it, as 8-bit image files do; else None.
         part: whether this is a later piece of a long source, so that these rows alone do not show its range.
     """
@@ -39,6 +39,7 @@ class Raw:
     notes: tuple[str, ...] = ()
     pixel_range: tuple[float, float] | None = None
     part: bool = False
+    label_column: str | None = None
 
 
 def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Data:
@@ -59,7 +60,7 @@ def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Da
     if len(values) == 0 or values.size == 0:
         raise DataError(f"{raw.name} has no {'rows' if len(values) == 0 else 'values'} (its shape is {values.shape})")
     trained = like.classes if like is not None else None
-    codes, classes, of_labels = encode_labels(raw.labels, len(values), raw.name, trained or ())
+    codes, classes, of_labels = encode_labels(raw.labels, len(values), raw.name, trained or (), raw.label_column)
     if like is not None:
         x, schema, notes = _as_trained(raw, like), like, raw.notes
     else:
@@ -68,7 +69,7 @@ def finish(raw: Raw, like: Schema | None = None, kind: Kind | None = None) -> Da
 
 
 def encode_labels(
-    labels: Any, rows: int, name: str, known: Sequence[str] = ()
+    labels: Any, rows: int, name: str, known: Sequence[str] = (), column: str | None = None
 ) -> tuple[np.ndarray | None, tuple[str, ...] | None, tuple[str, ...]]:
     """Encode labels as class indices. Classes are sorted as numbers if all are whole numbers, else as text.
 
@@ -76,6 +77,7 @@ def encode_labels(
         labels: one whole number or text for each of N = ``rows`` rows, or None. Empty, None and NaN mean unlabelled, and
             so does −1 where all other labels are whole numbers from 0.
         known: classes of the model that the rows are for; where −1 is one of them, it is a class.
+        column: name of the labels' column, for messages.
 
     Returns:
         (N,) int64 indices with −1 for unlabelled rows, the class names, and notes; (None, None, ()) if no row has a label.
@@ -99,7 +101,7 @@ def encode_labels(
         named = {text for text in texts if text}
         if not all(re.fullmatch(r"[+-]?\d{1,17}(\.0*)?", text) for text in named):
             if all(re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", text) for text in named):
-                raise DataError(f"{name} has labels that are fractions", "labels must be whole numbers or text")
+                raise _fractions(name, column)
             classes = tuple(sorted(named))
             index = {text: i for i, text in enumerate(classes)}
             return np.array([index.get(text, -1) for text in texts], dtype=np.int64), classes, _lacking(texts.count(""))
@@ -110,7 +112,7 @@ def encode_labels(
         if array.dtype.kind == "f":
             array = np.where(missing, 0, array)
             if not np.isfinite(array).all() or (array != np.floor(array)).any():
-                raise DataError(f"{name} has labels that are fractions", "labels must be whole numbers or text")
+                raise _fractions(name, column)
     return _encode_numbers(array.astype(np.int64), missing, "-1" in known)
 
 
@@ -129,6 +131,12 @@ def _encode_numbers(
     final = np.full(len(numbers), -1, dtype=np.int64)
     final[~missing] = codes.reshape(-1)
     return final, tuple(str(name) for name in names), tuple(notes)
+
+
+def _fractions(name: str, column: str | None) -> DataError:
+    place = "" if column is None else f" (column {clean(column)})"
+    hint = "aae learns classes, not numbers: --label-column names the column of classes, --columns the features"
+    return DataError(f"{name} has labels that are fractions{place}", hint)
 
 
 def _lacking(count: int) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import torch
 from ..config.auto import Adapted, adapt
 from ..config.draft import Facts
 from ..config.sections import Config
+from ..data.refusals import refuse_numbers
 from ..data.types import Data
 from ..device import autocast, choose_device
 from ..distributed import World
@@ -74,6 +75,7 @@ def plan_training(
     labels = rows.labels if rows.labels is not None else np.full(len(rows), -1)
     # adapt reports missing labels
     wanted = config.data.labels if (labels >= 0).any() and classes > 1 else "none"
+    refuse_numbers(rows, wanted, config.data.label_column)
     labelled = {seed: choose_labelled(labels, wanted, classes, seed) for seed in seeds or [config.train.seed]}
     used = len(next(iter(labelled.values())))
     adapted = adapt(config, Facts.of(rows.schema, len(rows), used), given)

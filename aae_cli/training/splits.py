@@ -43,7 +43,9 @@ def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: i
     if count >= len(labelled):
         return labelled
     if count < classes:
-        raise DataError(f"{count} labels for {classes} classes", f"use at least one per class: --labels {classes}")
+        raise DataError(
+            f"{counted(count, 'label')} for {classes} classes", f"use at least one per class: --labels {classes}"
+        )
     random = np.random.default_rng(seed)
     queues = [random.permutation(labelled[labels[labelled] == c]).tolist() for c in range(classes)]
     chosen: list[int] = []

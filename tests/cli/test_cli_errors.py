@@ -135,6 +135,12 @@ def test_labels_that_do_not_fit(run, semi, quick, tmp_path):
     np.savez(tmp_path / "u.npz", x=np.zeros((40, 8, 8), np.uint8))
     run(["train", "-p", "semi-supervised", "--data", "u.npz"], tmp_path).refused(1, "labels")
     run(["train", "-p", "semi-supervised", "--data", "digits", "--labels", "5"], tmp_path).refused(1, "5", "10")
+    prices = "".join(f"{i % 7},{i % 5},{1000 + i}\n" for i in range(150))
+    (tmp_path / "houses.csv").write_text(f"rooms,floors,price\n{prices}")
+    args = ["train", "-p", "semi-supervised", "--data", "houses.csv", "--label-column", "price"]
+    for labels in ([], ["--labels", "all"]):
+        words = ("houses.csv", "'price'", "150 different numbers", "classes", "--label-column", "--preset clustering")
+        run([*args, *labels], tmp_path).refused(1, *words)
     assert not (tmp_path / "runs").exists()
 
 

@@ -135,7 +135,7 @@ def test_quotes_spaces_and_booleans(csv):
         ("a,b\n1,2\n3,1e300\n", "1e+300 in row 1 (counted from 0), column b is too large"),
         ("a,b\n1,2\n3,4\n5,NA\n", "row 2 (counted from 0) of column b has 'NA'"),
         ("a,b\x1b[31m\n1,x\n", r"b\x1b[31m is not numeric"),
-        ("a,label\n1,0.5\n", "labels that are fractions"),
+        ("a,label\n1,0.5\n", "labels that are fractions (column label); aae learns classes"),
         ("label\n1\n", "no feature columns"),
         ("a,b\n1,é\n".encode("latin1"), "line 2 is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
