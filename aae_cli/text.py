@@ -29,8 +29,10 @@ def listed(names: Iterable[object], most: int = 5) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 row``, ``2 rows``, ``3 classes``."""
-    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
+    """Return a number with its noun: ``1 row``, ``2 rows``, ``3 classes``, ``4 categories``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def row_name(row: int) -> str:

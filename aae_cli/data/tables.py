@@ -23,7 +23,7 @@ from .refusals import (
     refuse_text,
 )
 from .streams import LIMIT, Where, hushed, read_whole
-from .types import Schema
+from .types import LEFT_OUT, Schema
 from .values import Raw
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def read_frame(
         raise DataError(f"{name} has no feature columns", f"its columns are {listed(header, 12)}")
     left_out = [item for item in header if item not in (label, *features)]
     if left_out and columns is None:
-        notes = (*notes, f"left out: {listed(left_out)}")
+        notes = (*notes, f"{LEFT_OUT}{listed(left_out)}")
     if by_name is False and like is not None and like.columns is not None and list(like.columns) != features:
         notes = (*notes, "columns are taken by position, as their names are not those of the training data")
     table = table.select(features)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 
@@ -266,6 +267,23 @@ def test_info(run, iris, tmp_path):
     text = run(["info", "-c", iris / "model.safetensors"], tmp_path).ok().out
     assert "clustering" in text
     assert "setosa" in text
+    assert not set("{}") & set(text), "no Python"
+    rows = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in text.splitlines() if line.startswith("  "))
+    assert rows["columns"].startswith("sepal length (cm), sepal width (cm)") and rows["columns"].endswith("petals")
+    assert rows["label column"] == "species"
+    assert rows["classes"] == "setosa, versicolor, virginica"
+    assert rows["ignored columns"] == "all others, in the training data id"
+    assert rows["code"].startswith("y, 3 categories, merged from ")
+    assert rows["finished"] == "yes" and rows["data"].endswith("iris.csv")
+
+
+def test_info_of_images(run, quick, gaussian, tmp_path):
+    text = run(["info", "-c", quick], tmp_path).ok().out
+    assert "image 1 × 28 × 28, whole numbers from 0 to 255" in text
+    assert "ignored columns" not in text
+    assert re.search(r"hungarian-accuracy +\d", text)
+    assert "classes of clusters" in text
+    assert "classes of clusters" not in run(["info", "-c", gaussian], tmp_path).ok().out
 
 
 # --- which checkpoint -------------------------------------------------------------------------------------------------
