@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from .errors import UsageError
+from .text import counted
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
             return torch.device("cuda"), f"cuda ({torch.cuda.get_device_name()})"
         if torch.backends.mps.is_available():
             return torch.device("mps"), "mps (Apple GPU)"
-        return torch.device("cpu"), f"cpu (no CUDA or MPS device; {torch.get_num_threads()} threads)"
+        return torch.device("cpu"), f"cpu (no CUDA or MPS device; {counted(torch.get_num_threads(), 'thread')})"
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted not in available:
         raise UsageError(f"--device {wanted}: choose auto, cpu, cuda or mps")

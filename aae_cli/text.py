@@ -28,6 +28,18 @@ def listed(names: Iterable[object], most: int = 5) -> str:
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 row``, ``2 rows``, ``3 classes``, ``4 categories``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def row_name(row: int) -> str:
+    """Name a row in a message. Rows count from 0 as their ids do, lines of a file from 1 as editors do."""
+    return f"row {row} (counted from 0)"
+
+
 def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """Return ``did you mean x?`` for the most similar known name; None if none is similar.
 

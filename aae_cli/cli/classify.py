@@ -25,6 +25,8 @@ from .options import (
 from .rows import Rows, Target, choose_checkpoint, ids_and_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..data.types import Data
     from ..model.autoencoder import Autoencoder
 
@@ -37,7 +39,14 @@ aae classify flowers.csv -c runs/semi-supervised --proba -o classes.parquet"""
 def command(
     data: Source,
     checkpoint: Checkpoint = None,
-    proba: Annotated[bool, option("Output", "--proba", help="Write a column of probabilities for each class.")] = False,
+    proba: Annotated[
+        bool,
+        option(
+            "Output",
+            "--proba",
+            help="Write a column of probabilities for each class, p(class) where its name is that of another column.",
+        ),
+    ] = False,
     output: Output = None,
     format: Format = None,
     input_format: InputFormat = None,
@@ -79,8 +88,18 @@ def table(model: Autoencoder, rows: Data, proba: bool, text: bool) -> dict[str, 
     """
     probabilities = model.classify(rows.x)
     prediction = [model.classes[i] for i in probabilities.argmax(1)]
-    every = {name: probabilities[:, i] for i, name in enumerate(model.classes)} if proba else {}
+    columns = probability_columns(model.classes)
+    every = {name: probabilities[:, i] for i, name in enumerate(columns)} if proba else {}
     if text and rows.ids is None and rows.labels is None:
         return {"label": prediction} | every
     confidence = probabilities.max(1) if len(rows) else probabilities[:, 0]
     return ids_and_labels(rows) | {"prediction": prediction, "confidence": confidence} | every
+
+
+def probability_columns(classes: Sequence[str]) -> list[str]:
+    """Names of the columns of probabilities: the classes, or p(class) for one named like another column."""
+    names = list(classes)
+    for i in range(len(names)):
+        while names[i] in ("id", "label", "prediction", "confidence") or names[i] in names[:i] + names[i + 1 :]:
+            names[i] = f"p({names[i]})"
+    return names

@@ -46,7 +46,12 @@ def command(
     checkpoint: Checkpoint = None,
     metric: Annotated[
         list[str] | None,
-        option("Model", "--metric", metavar="NAME", help="Measure this (repeatable; default: what fits the variant)."),
+        option(
+            "Model",
+            "--metric",
+            metavar="NAME",
+            help="Measure this (repeatable; `list` explains all; default: what fits the variant).",
+        ),
     ] = None,
     samples: Annotated[
         int, option("Model", "--samples", metavar="N", min=1, help="Samples of the Parzen window (default: 10000).")
@@ -63,11 +68,17 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model."""
+    """Print error rates, clustering agreement, log-likelihood, prior fit or style leakage, as fits the model.
+
+    Each has a sentence on what it means, and the one that tells most of the model comes first.
+    """
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..model.evaluation import checked_metric, measure, why_not
+        from ..model.evaluation import MEANINGS, checked_metric, measure, require_possible, why_not
 
+        if metric == ["list"]:
+            print(json.dumps(MEANINGS) if as_json else "\n".join(f"{name:<24} {MEANINGS[name]}" for name in MEANINGS))
+            return
         for name in metric or []:
             checked_metric(name)
         rows = None if data is None else Rows.of(data, input_format, label_column, columns, kind, unlabelled)
@@ -82,13 +93,16 @@ def command(
             PRESETS,
         )
         assert path is not None
+        from ..model.abilities import Abilities
+        from ..model.checkpoint import read_header
         from ..model.load import load
         from ..output.card import metrics_table
 
+        require_possible(Abilities(read_header(path)), metric or [], str(path))  # before weights and rows are read
         model = load(path, device.value)
         measured_on, validation = held_out(model, report) if rows is None else (others(rows, model, report), None)
         measured = measure(model, measured_on, metric or None, validation=validation, samples=samples, seed=seed)
-        print(json.dumps(measured) if as_json else metrics_table(measured))
+        print(json.dumps(measured) if as_json else metrics_table(measured, MEANINGS))
 
 
 def held_out(model: Autoencoder, report: Reporter) -> tuple[Data, Data | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..data.types import LEFT_OUT
+from ..text import clean, counted, listed
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Json, Quiet, Verbose
 from .rows import choose_checkpoint
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 aae info
 aae info -c runs/clustering --json"""
+SHOWN = 40
+"""The most columns, classes or clusters that are listed; --json has them all."""
 
 
 def command(
@@ -24,7 +28,7 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Show a checkpoint's preset, data, measurements and what can be done with it."""
+    """Show what a checkpoint is: its preset, the columns that it reads, its training, its measurements, its commands."""
     with frame(debug):
         report = reporter(quiet, verbose)
         path = choose_checkpoint(checkpoint, lambda can: True, "be shown", report, "aae train --preset quick")
@@ -36,16 +40,10 @@ def command(
         if as_json:
             print(json.dumps(facts))
             return
-        for name, value in facts.items():
-            if name in ("config", "schema"):
-                continue
-            if isinstance(value, dict):
-                print(f"{name}:")
-                for key, item in value.items():
-                    print(f"  {key:<24} {item}")
-            else:
-                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-                print(f"{name:<16} {shown}")
+        for title, rows in tables(header, facts):
+            print(title)
+            for name, value in rows:
+                print(f"  {name:<24} {value}")
 
 
 def describe(header: Header, path: str) -> dict[str, Any]:
@@ -76,3 +74,62 @@ def describe(header: Header, path: str) -> dict[str, Any]:
     facts["config"] = config.model_dump(mode="json")
     facts["schema"] = schema.to_json()
     return facts
+
+
+def tables(header: Header, facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a person is told of a checkpoint: tables of names and values, with their titles."""
+    about, training = header.config.about, facts["training"]
+    section = f" (section {about.section} of the paper)" if about.section else ""
+    model = [("summary", f"{about.summary}{section}"), ("code", code(header)), ("commands", ", ".join(facts["can"]))]
+    if "cluster_labels" in facts:
+        named = (f"{i} {clean(name)}" if name else f"{i} –" for i, name in enumerate(facts["cluster_labels"]))
+        model.append(("classes of clusters", listed(named, SHOWN)))
+    length = f"{counted(training.get('steps', 0), 'step')} in {training.get('seconds', 0):g} s"
+    run = [("finished", "yes" if header.finished else "no"), ("data", clean(facts["data"], 200))]
+    if "rows" in training:
+        run += [("rows", str(training["rows"])), ("labels used", str(training.get("labels", 0)))]
+        run += [("held out", training.get("held_out", "none")), ("length", length)]
+    run += [(name, str(training[name])) for name in ("device", "precision", "torch") if name in training]
+    run += [("note", clean(note, 500)) for note in training.get("notes", ())]
+    if training.get("scores"):
+        run.append(("scores of restarts", ", ".join(f"{score:g}" for score in training["scores"])))
+    found = [
+        (f"{header.title}: {facts['checkpoint']}", model),
+        ("rows that it reads", reads(header)),
+        ("training", run),
+    ]
+    measured = [(name, f"{value:.5g}") for name, value in facts["metrics"].items()]
+    return [*found, (f"measured on {training.get('held_out', 'held-out rows')}", measured)] if measured else found
+
+
+def code(header: Header) -> str:
+    """The parts of the code in words."""
+    y, z, parts = header.config.code.y, header.config.code.z, []
+    if y is not None:
+        merged = f", merged from {y.classes * y.overcluster}" if y.overcluster > 1 and y.classes != "auto" else ""
+        parts.append(f"y, {counted(int(y.classes), 'category')}{merged}")
+    if z is not None:
+        parts.append(f"z, {counted(z.dims, 'number')} ({z.posterior})")
+    return "; ".join(parts)
+
+
+def reads(header: Header) -> list[tuple[str, str]]:
+    """The form of a row, its columns, and those that the model ignores."""
+    schema, data = header.schema, header.config.data
+    form = f"{schema.kind} {' × '.join(map(str, schema.shape))}"
+    if schema.low is not None and schema.high is not None:
+        form += f", {'whole numbers' if schema.integer[0] else 'numbers'} from {schema.low:g} to {schema.high:g}"
+    rows = [("form", form)]
+    if schema.columns is not None:
+        rows.append(("columns", listed(schema.columns, SHOWN)))
+    column = data.label_column or ("label" if schema.columns is not None else "")
+    if schema.classes:
+        rows += [("label column", clean(column))] if column else []
+        rows.append(("classes", listed(schema.classes, SHOWN)))
+    else:
+        rows.append(("labels", "none in the training data"))
+    if schema.columns is not None:
+        notes = (header.training or {}).get("notes", ())
+        left = [clean(note.removeprefix(LEFT_OUT), 300) for note in notes if note.startswith(LEFT_OUT)]
+        rows.append(("ignored columns", "all others" + (f", in the training data {'; '.join(left)}" if left else "")))
+    return rows

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UsageError
+from ..text import counted
 
 if TYPE_CHECKING:
     from ..data.read import Head
@@ -185,7 +186,7 @@ class Target:
             for table in tables:
                 writer.write(table)
         if self.output not in (None, "-"):
-            reporter.say(f"wrote {writer.rows} rows to {self.output}")
+            reporter.say(f"wrote {counted(writer.rows, 'row')} to {self.output}")
 
     def draw(self, picture: Callable[[], bytes], reporter: Reporter) -> None:
         """Write the picture, where one is asked for."""

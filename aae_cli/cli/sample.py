@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
+from ..text import counted
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
 from .rows import choose_checkpoint, refuse_overwriting
@@ -120,7 +121,7 @@ def command(
         if output is None:
             print(target)
         elif output != "-":
-            report.say(f"wrote {len(samples.x)} samples to {output}")
+            report.say(f"wrote {counted(len(samples.x), 'sample')} to {output}")
         if image and kind == "png" and output != "-" and not quiet and sys.stdout is not None and sys.stdout.isatty():
             from ..output.preview import preview
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import DataError
+from ..text import counted
 from .draft import Decision, Draft, Facts, shown
 from .resolve import validate
 from .rules import RULES, ensemble_of
@@ -78,7 +79,7 @@ def adapt(config: Config, facts: Facts, given: frozenset[str] = frozenset()) -> 
 
 def _require(config: Config, facts: Facts) -> None:
     if facts.rows < 2:
-        raise DataError(f"there are {facts.rows} rows to train on", "at least 2 are needed")
+        raise DataError(f"only {counted(facts.rows, 'row')} to train on", "at least 2 are needed")
     if not config.uses_labels:
         return
     if facts.classes == 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..text import counted
 from .checks import map_without_labels
 from .draft import Choice, Choose, Draft, Rule
 
@@ -273,5 +274,5 @@ def _epochs(c: Draft, key: str) -> Choice | None:
     """as many as give `train.min_steps` steps."""
     steps = max(1, c.facts.rows // c["train.batch_size"])
     least = -(-c["train.min_steps"] // steps)
-    why = f"{c.facts.rows} rows give {steps} steps an epoch, and at least {c['train.min_steps']} steps are wanted"
+    why = f"{c.facts.rows} rows give {counted(steps, 'step')} an epoch, and at least {c['train.min_steps']} steps are wanted"
     return Choice(max(c[key], least), why, told=True)

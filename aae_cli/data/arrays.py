@@ -8,6 +8,7 @@ import re
 import struct
 import warnings
 import zipfile
+import zlib
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
@@ -24,6 +25,7 @@ from .values import Raw
 DATA_KEYS = ("x", "X", "data", "images", "arr_0")
 LABEL_KEYS = ("y", "labels", "label")
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -56,13 +58,26 @@ def read_npz(where: Where, name: str, key: str | None = None, label_key: str | N
             if labels_at not in members:
                 raise DataError(f"{name} has no labels {quoted(labels_at)}; it has {listed(members, 12)}")
             labels = _read_member(file, members[labels_at], name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        hint = "pickles are refused, as loading one can run code: save with numpy.savez" if _pickled(where) else None
-        raise DataError(f"{name} is not a valid .npz file: {clean(error)}", hint) from error
+    except _DAMAGED as error:
+        raise _invalid(where, name, error) from error
     # A general label array of another length belongs to another array of the file.
     if key is not None and label_key is None and labels_at in LABEL_KEYS and labels.shape[:1] != values.shape[:1]:
         return Raw(values, name)
     return Raw(values, name, labels)
+
+
+def npz_keys(where: Where, name: str) -> list[str]:
+    """Names of the arrays in an .npz file. Raises DataError if it is not a zip archive."""
+    try:
+        with zipfile.ZipFile(where) as file:
+            return [member.removesuffix(".npy") for member in file.namelist()]
+    except _DAMAGED as error:
+        raise _invalid(where, name, error) from error
+
+
+def _invalid(where: Where, name: str, error: Exception) -> DataError:
+    hint = "pickles are refused, as loading one can run code: save with numpy.savez" if _pickled(where) else None
+    return DataError(f"{name} is not a valid .npz file: {clean(error)}", hint)
 
 
 def read_npy(where: Where, name: str) -> Raw:

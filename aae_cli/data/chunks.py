@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from ..text import row_name
 from .arrays import read_npy_header
 from .labels import encode_labels
 from .streams import Pipe, read_up_to, streamed
@@ -212,7 +213,7 @@ def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -
             except DataError as error:
                 raise moved(error, rows, lines) from error
             if values.dtype != dtype:
-                raise DataError(f"{name} holds {dtype} first and {raw.values.dtype} from row {rows + 1}")
+                raise DataError(f"{name} holds {dtype} first and {raw.values.dtype} from {row_name(rows)}")
             with _room(name):
                 file.write(np.ascontiguousarray(values).data)
             rows += len(values)

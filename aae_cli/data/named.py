@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..text import clean, quoted
-from .arrays import read_idx_array, read_npz
+from .arrays import npz_keys, read_idx_array, read_npz
 from .streams import NotHere, guarded
 from .values import Raw
 
@@ -137,8 +138,7 @@ def read_named(name: str, part: str) -> Raw:
         where = download(source)
     with guarded(str(where)):
         if name == "mnist-mini":
-            with np.load(where, allow_pickle=False) as file:
-                return Raw(file[f"x_{part}"], source, file[f"y_{part}"], pixel_range=(0, 255))
+            return replace(read_npz(where, str(where), f"x_{part}"), name=source, pixel_range=(0, 255))
         if name == "tfd":
             return _read_tfd(where, source, part)
         if name == "svhn":
@@ -236,10 +236,7 @@ def _read_cifar10(folder: Path, source: str, part: str) -> Raw:
 
 
 def _read_tfd(path: Path, source: str, part: str) -> Raw:
-    from dataclasses import replace
-
-    with np.load(path, allow_pickle=False) as file:
-        key = f"x_{part}" if f"x_{part}" in file.files else None
+    key = f"x_{part}" if f"x_{part}" in npz_keys(path, str(path)) else None
     if key is None and part == "test":
         raise DataError(f"{path} has no array x_test", "give the path of a file with test rows")
     return replace(read_npz(path, str(path), key), name=source)

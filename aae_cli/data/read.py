@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError
-from ..text import clean, did_you_mean, quoted
+from ..text import clean, counted, did_you_mean, quoted, row_name
 from .named import NAMES, read_named, split_name
 from .streams import Pipe, Where, guarded, named_pipe, stdin_pipe
 from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
@@ -207,7 +207,7 @@ def read_row(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None =
         raise DataError(f"{data.name} has {len(data)} rows", f"choose one, as in {data.name}[0]")
     row = int(match[2]) if match else 0
     if not 0 <= row < len(data):
-        raise DataError(f"{data.name} has no row {row}", f"it has {len(data)} rows, counted from 0")
+        raise DataError(f"{data.name} has no {row_name(row)}", f"it has {counted(len(data), 'row')}")
     return replace(data[row : row + 1], name=clean(source, 200))
 
 

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..text import clean, did_you_mean, listed, quoted
-from .types import Schema
+from ..text import clean, did_you_mean, listed, quoted, row_name
+from .types import Data, Schema
 
 if TYPE_CHECKING:
     import polars as pl
 
 _CHOOSE = "choose numeric ones with --columns a,b,c, or name the class with --label-column NAME"
+
+MANY = 30
+"""Fewer numbers than these are classes, however few rows there are of each."""
 
 
 def refuse_other_columns(numeric: list[str], like: Schema, name: str) -> None:
@@ -40,7 +43,7 @@ def refuse_text(frame: pl.DataFrame, texts: list[str], name: str) -> None:
         if 2 * bad.sum() < len(bad):
             row = bad.arg_max() or 0
             raise DataError(
-                f"{name}: row {row + 1} of column {clean(texts[0])} has {quoted(column[row])}, which is not a number",
+                f"{name}: {row_name(row)} of column {clean(texts[0])} has {quoted(column[row])}, which is not a number",
                 _CHOOSE,
             )
     noun = "columns" if len(texts) > 1 else "the column"
@@ -57,7 +60,7 @@ def refuse_nulls(table: pl.DataFrame, name: str) -> None:
     if places:
         row, i = min(places)
         raise DataError(
-            f"{name} has a missing value in row {row + 1}, column {clean(table.columns[i])}",
+            f"{name} has a missing value in {row_name(row)}, column {clean(table.columns[i])}",
             "fill it in or drop the row",
         )
 
@@ -67,6 +70,31 @@ def refuse_missing(column: str, header: Sequence[str], name: str, noun: str) -> 
         guess = did_you_mean(column, header)
         its = f"its columns are {listed(header, 12)}"
         raise DataError(f"{name} has no {noun} {quoted(column)}", f"{guess} {its}" if guess else its)
+
+
+def refuse_numbers(rows: Data, wanted: int | str, column: str | None) -> None:
+    """Raise DataError where labels are so many different numbers that they are a quantity rather than classes.
+
+    Args:
+        wanted: labels that may be used: none, all, a share or a count.
+        column: the label column, if it was named.
+    """
+    classes = rows.schema.classes or ()
+    if wanted == "none" or len(classes) < MANY or rows.labels is None or not all(map(is_whole, classes)):
+        return
+    labelled = int((rows.labels >= 0).sum())
+    few = 2 * len(classes) > labelled  # rows of each
+    if few or (isinstance(wanted, int) and wanted < min(len(classes), labelled)):
+        named = quoted(column or "label") if column or rows.schema.columns else "of the labels"
+        raise DataError(
+            f"{rows.name}: the column {named} holds {len(classes)} different numbers, and aae learns classes, not numbers",
+            "name a column of classes with --label-column NAME, or train without labels (--preset clustering or "
+            "dim-reduction)" + ("" if few else f"; if these are classes, --labels {len(classes)} uses one row of each"),
+        )
+
+
+def is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
 
 
 def refuse_duplicates(names: list[str], where: str) -> None:

@@ -23,7 +23,7 @@ from .refusals import (
     refuse_text,
 )
 from .streams import LIMIT, Where, hushed, read_whole
-from .types import BY_LOOKS, ReadOptions, Schema
+from .types import BY_LOOKS, LEFT_OUT, ReadOptions, Schema
 from .values import Raw
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _first_line(content: bytes, name: str, separator: str) -> tuple[str, list[st
     if not has_header:
         notes.append("there is no header: columns are named x0, x1, …")
     elif _counts_up(first):
-        notes.append(f"the first row, {header[0]} to {header[-1]}, is taken for the header")
+        notes.append(f"the first line, {header[0]} to {header[-1]}, is taken for the header")
     return separator, first, header, has_header, notes
 
 
@@ -229,7 +229,7 @@ def read_frame(
         raise DataError(f"{name} has no feature columns", f"its columns are {listed(header, 12)}")
     left_out = [item for item in header if item not in (label, *features)]
     if left_out and columns is None:
-        notes = (*notes, f"left out: {listed(left_out)}")
+        notes = (*notes, f"{LEFT_OUT}{listed(left_out)}")
     if by_name is False and like is not None and like.columns is not None and list(like.columns) != features:
         notes = (*notes, "columns are taken by position, as their names are not those of the training data")
     table = table.select(features)
@@ -242,6 +242,7 @@ def read_frame(
         tuple(dtype.is_integer() for dtype in table.dtypes),
         None if identity is None else tuple(frame[identity].cast(pl.String).fill_null("")),
         notes,
+        label_column=label,
     )
 
 

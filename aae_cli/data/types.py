@@ -103,6 +103,9 @@ class Schema:
         return replace(self, classes=classes)
 
 
+LEFT_OUT = "left out: "
+"""How the note on columns that are not read begins."""
+
 MAP_FROM = 2**28
 """Smallest file size in bytes for which a file is memory-mapped instead of read, if its format allows."""
 

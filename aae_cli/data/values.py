@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..text import clean
+from ..text import clean, row_name
 from .labels import encode_labels
 from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
 
@@ -24,7 +24,7 @@ class Raw:
         values: (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C), in the file's own dtype.
         name: name of the source in messages.
         labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None if the file has no labels.
-        columns, integer, ids, notes: as in ``Schema`` and ``Data``.
+        columns, integer, ids, notes: as in ``Schema`` and ``Data``. label_column: name of the labels' column, if known.
         pixel_range: (low, high) if the format fixes it, as 8-bit image files do; else None.
         part: whether this is a later piece of a long source, so that these rows alone do not show its range.
     """
@@ -38,6 +38,7 @@ class Raw:
     notes: tuple[str, ...] = ()
     pixel_range: tuple[float, float] | None = None
     part: bool = False
+    label_column: str | None = None
 
 
 def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
@@ -58,7 +59,9 @@ def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None
     if len(values) == 0 or values.size == 0:
         raise DataError(f"{raw.name} has no {'rows' if len(values) == 0 else 'values'} (its shape is {values.shape})")
     trained = like.classes if like is not None else None
-    codes, classes, of_labels = encode_labels(raw.labels, len(values), raw.name, trained or (), options.unlabelled)
+    codes, classes, of_labels = encode_labels(
+        raw.labels, len(values), raw.name, trained or (), options.unlabelled, raw.label_column
+    )
     if like is not None:
         x, schema, notes = _as_trained(raw, like), like, raw.notes
     else:
@@ -151,10 +154,10 @@ def _refuse_other_range(x: np.ndarray, raw: Raw, like: Schema) -> None:
         row, column = _first(x, lambda v: (v < low) | (v > high)) or (0, 0)
         whole = _first_fraction(x) is None
         hint = "divide by 255" if (low, high) == (0, 1) and whole and least >= 0 and most <= 255 else None
-        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", hint)
+        raise DataError(f"{raw.name}: {row_name(row)} has the value {x[row, column]:g}, {trained}", hint)
     if fraction is not None:
         row, column = fraction
-        raise DataError(f"{raw.name}: row {row + 1} has the value {x[row, column]:g}, {trained}", "round the values")
+        raise DataError(f"{raw.name}: {row_name(row)} has the value {x[row, column]:g}, {trained}", "round the values")
     if raw.pixel_range is None and not raw.part and high > 1 and least == 0 and most == 1:
         raise DataError(f"{raw.name}: all values are 0 or 1, {trained}", f"multiply by {high:g}")
     if raw.pixel_range is not None and raw.pixel_range != (low, high):
@@ -243,11 +246,13 @@ def _refuse_infinite(x: np.ndarray, raw: Raw) -> None:
     if place is not None:
         row, column = place
         word = "a missing value (NaN)" if np.isnan(x[place]) else f"the value {x[place]}"
-        raise DataError(f"{raw.name} has {word} in row {row + 1}, {_column(raw, column)}", "fill it in or drop the row")
+        raise DataError(
+            f"{raw.name} has {word} in {row_name(row)}, {_column(raw, column)}", "fill it in or drop the row"
+        )
 
 
 def _column(raw: Raw, index: int) -> str:
-    return f"column {clean(raw.columns[index]) if raw.columns else index + 1}"
+    return f"column {clean(raw.columns[index]) if raw.columns else index}"
 
 
 def _stored(x: np.ndarray, integer: bool) -> np.ndarray:
@@ -262,7 +267,7 @@ def _float32(x: np.ndarray, raw: Raw) -> np.ndarray:
     if (place := _first(result, lambda v: ~np.isfinite(v))) is not None:
         row, column = place
         raise DataError(
-            f"{raw.name}: the value {x[place]:g} in row {row + 1}, {_column(raw, column)} is too large", "rescale it"
+            f"{raw.name}: the value {x[place]:g} in {row_name(row)}, {_column(raw, column)} is too large", "rescale it"
         )
     return result
 

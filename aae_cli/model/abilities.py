@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.memory import NAME
+from ..data.named import named_test
 from ..errors import CheckpointError, UsageError
+from ..text import clean
 from .checkpoint import Header
 
 if TYPE_CHECKING:  # not imported at run time, as reading a header must stay fast
@@ -165,6 +169,34 @@ class Abilities:
     def commands(self) -> list[str]:
         """The commands that work with this checkpoint."""
         return ["embed", "sample", *(["cluster"] if self.clusters else []), *(["classify"] if self.named else [])]
+
+    def examples(self, path: str) -> list[tuple[str, str]]:
+        """Commands that use this checkpoint, at ``path``, each with what it gives."""
+        c, source, classes = f"-c {quote(path)}", self.header.config.data.source, self.header.schema.classes or ()
+        known = source not in ("-", NAME)  # else a pipe or rows in memory, which cannot be read again
+        rows = quote(named_test(source) or source) if known else "DATA"
+        image, label = self.header.schema.kind == "image", next(filter(self._can_sample, classes), None)
+        samples = "samples.png" if image else "samples.csv"
+        found = [
+            (f"aae info {c}", "what the model is, and which columns it reads"),
+            (f"aae evaluate {c}" if known else f"aae evaluate DATA {c}", "its metrics, and what they mean"),
+            (f"aae sample {c} -o {samples}", "rows drawn at random"),
+        ]
+        if label is not None:
+            found.append((f"aae sample {c} --label {quote(label)} -o {samples}", f"rows of the class {clean(label)}"))
+        if image and self.content.z_is_style and self.style:
+            found.append(
+                (f"aae sample {c} --style-grid -o {samples}", "a style in each row, a category in each column")
+            )
+        found.append((f"aae embed {rows} {c} -o codes.csv", "the code of each row"))
+        if self.clusters:
+            found.append((f"aae cluster {rows} {c} -o clusters.csv", "the cluster of each row, with its probability"))
+        if self.named:
+            found.append((f"aae classify {rows} {c} -o classes.csv", "the class of each row, with its probability"))
+        return found
+
+    def _can_sample(self, label: str) -> bool:
+        return self.samples(labels=[label])
 
     def clusters_into(self, clusters: int | None) -> bool:
         """Whether its categories were trained without labels and are ``clusters`` in number (None for any number)."""

@@ -14,6 +14,7 @@ from ..data.types import Mapped
 from ..errors import CheckpointError, DataError
 from ..nn.aae import AAE
 from ..nn.priors import Gaussian, Prior
+from ..text import row_name
 from .abilities import Abilities
 from .build import build_priors
 from .checkpoint import Header
@@ -91,9 +92,7 @@ class Autoencoder:
             some = np.ascontiguousarray(x[start : start + ROWS_AT_ONCE])
             if some.dtype.kind == "f" and not np.isfinite(some).all():
                 row = start + int(np.isfinite(some).all(1).argmin())
-                raise DataError(
-                    f"row {row} (counted from 0) has a missing or infinite value", "fill it in or drop the row"
-                )
+                raise DataError(f"{row_name(row)} has a missing or infinite value", "fill it in or drop the row")
             rows = torch.from_numpy(some)
             yield self.model.scaling(rows.to(self.device)).unsqueeze(0)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..data.holdout import fingerprint, hold_out
 from ..data.types import Data
 from ..errors import DataError, UsageError
-from ..text import did_you_mean
+from ..text import counted, did_you_mean
 from .abilities import Abilities
 from .autoencoder import Autoencoder
 from .checkpoint import Header
@@ -51,23 +51,79 @@ _NEEDS: dict[str, tuple[Callable[[Abilities, bool], bool], str]] = {
 
 @dataclass(frozen=True)
 class Metric:
-    """The function that measures a metric, and its requirements (keys of _NEEDS) in the order of their checks."""
+    """A metric.
+
+    Attributes:
+        measure: the function that measures it.
+        meaning: for each value that it gives, one sentence for a reader who does not know it.
+        needs: requirements (keys of _NEEDS) in the order of their checks.
+    """
 
     measure: Callable[[Context], Metrics]
+    meaning: dict[str, str]
     needs: tuple[str, ...] = ()
 
 
 METRICS: dict[str, Metric] = {
-    "reconstruction-error": Metric(reconstruction_error),
-    "classification-error": Metric(classification_error, ("y", "names", "y from labels", "labels")),
-    "cluster-error": Metric(cluster_error, ("y", "names", "y without labels", "labels")),
-    "agreement": Metric(cluster_agreement, ("y", "labels")),
-    "neighbour-accuracy": Metric(neighbour_accuracy, ("labels",)),
-    "prior-fit": Metric(prior_fit, ("z",)),
-    "style-leakage": Metric(style_leakage, ("labels", "z")),
-    "component-accuracy": Metric(component_accuracy, ("labels", "tied prior")),
-    "log-likelihood": Metric(log_likelihood),
+    "reconstruction-error": Metric(
+        reconstruction_error,
+        {"reconstruction-error": "½ squared distance of a row to its reconstruction, on average; lower is better"},
+    ),
+    "classification-error": Metric(
+        classification_error,
+        {"classification-error": "% of rows that get a wrong class; lower is better"},
+        ("y", "names", "y from labels", "labels"),
+    ),
+    "cluster-error": Metric(
+        cluster_error,
+        {"cluster-error": "% of rows of another class than the surest row of their cluster; lower is better"},
+        ("y", "names", "y without labels", "labels"),
+    ),
+    "agreement": Metric(
+        cluster_agreement,
+        {
+            "hungarian-accuracy": "% of rows in the right cluster if each class has one cluster; higher is better",
+            "nmi": "how much a row's cluster tells of its class, 0 (nothing) to 1 (all); higher is better",
+            "ari": "agreement of clusters with classes, 0 (by chance) to 1 (the same); higher is better",
+            "clusters-used": "number of clusters that have at least one of these rows",
+        },
+        ("y", "labels"),
+    ),
+    "neighbour-accuracy": Metric(
+        neighbour_accuracy,
+        {"neighbour-accuracy": "% of rows of the class that most of their 5 nearest codes have; higher is better"},
+        ("labels",),
+    ),
+    "prior-fit": Metric(
+        prior_fit,
+        {"prior-fit": "how often a classifier tells codes from draws of the prior; 0.5 is perfect, 1 is worst"},
+        ("z",),
+    ),
+    "style-leakage": Metric(
+        style_leakage,
+        {
+            "style-leakage": "% of rows whose class can be told from the style z; best at style-leakage-chance",
+            "style-leakage-chance": "% of rows in the largest class, which is what guessing gets right",
+        },
+        ("labels", "z"),
+    ),
+    "component-accuracy": Metric(
+        component_accuracy,
+        {"component-accuracy": "% of rows whose code is in the prior's part for their class; higher is better"},
+        ("labels", "tied prior"),
+    ),
+    "log-likelihood": Metric(
+        log_likelihood,
+        {
+            "log-likelihood": "log-probability of a row, by a Parzen window of samples, in nats; higher is better",
+            "log-likelihood-error": "standard error of log-likelihood, in nats",
+            "log-likelihood-sigma": "width of the Parzen window, chosen on validation rows",
+            "log-likelihood-samples": "number of samples in the Parzen window",
+        },
+    ),
 }
+MEANINGS = {value: sentence for metric in METRICS.values() for value, sentence in metric.meaning.items()}
+"""Every value that a metric gives, with one sentence on it."""
 ALIASES = {"nmi": "agreement", "ari": "agreement", "hungarian-accuracy": "agreement", "parzen": "log-likelihood"}
 
 
@@ -83,6 +139,19 @@ def why_not(can: Abilities, name: str, labelled: bool) -> str | None:
         if not there(can, labelled):
             return lacking
     return None
+
+
+def require_possible(can: Abilities, names: Sequence[str], place: str, labelled: bool = True) -> None:
+    """Raise DataError for the first of these metrics that cannot be measured.
+
+    Args:
+        place: the model or the rows, for the message.
+        labelled: whether the rows have labels.
+    """
+    for name in names:
+        reason = why_not(can, name, labelled)
+        if reason is not None:
+            raise DataError(f"{name} cannot be measured on {place}: {reason}")
 
 
 def _labelled(rows: Data) -> bool:
@@ -103,6 +172,22 @@ def default_metrics(model: Autoencoder, rows: Data) -> list[str]:
     if config.about.section.startswith("3"):
         names.append("log-likelihood")
     return [name for name in names if why_not(can, name, _labelled(rows)) is None]
+
+
+def leading_value(model: Autoencoder, rows: Data) -> str:
+    """Name of the value that tells most of a variant: the one to show first."""
+    config, can = model.config, model.abilities
+    if can.learned_with_labels:
+        return "classification-error"
+    if config.about.section.startswith("3"):
+        return "log-likelihood"
+    if config.decoder.input == "heads" or config.about.section.startswith("7"):
+        return "neighbour-accuracy"
+    if can.clusters:  # with more clusters than classes, several clusters may be right
+        return "cluster-error" if can.content.count > len(rows.schema.classes or ()) else "hungarian-accuracy"
+    if can.tied_to_labels:
+        return "component-accuracy"
+    return "style-leakage" if can.content.count else "prior-fit"
 
 
 def checked_metric(name: str) -> str:
@@ -179,13 +264,11 @@ def measure(
 ) -> Metrics:
     """As :func:`evaluate`, on all of the rows."""
     if len(rows) < 4:
-        raise DataError(f"{rows.name} has {len(rows)} rows", "at least 4 are needed to evaluate")
+        raise DataError(f"{rows.name} has {counted(len(rows), 'row')}", "at least 4 are needed to evaluate")
     wanted: dict[str, set[str]] = {}  # metric → the values of it that were requested by name; empty for all
     for asked in metrics or default_metrics(model, rows):
         name = checked_metric(asked)
-        reason = why_not(model.abilities, name, _labelled(rows))
-        if reason is not None:
-            raise DataError(f"{name} cannot be measured on {rows.name}: {reason}")
+        require_possible(model.abilities, [name], rows.name, _labelled(rows))
         only = wanted.setdefault(name, set())
         if name == "agreement" and asked != name:
             only.add(asked)
@@ -194,4 +277,5 @@ def measure(
     for name, only in wanted.items():
         measured = METRICS[name].measure(context)
         results |= {key: value for key, value in measured.items() if not only or key in only}
-    return results
+    first = leading_value(model, rows)
+    return {first: results[first], **results} if not metrics and first in results else results

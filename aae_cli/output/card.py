@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-DIRECTIONS = {
-    "reconstruction-error": "lower is better",
-    "classification-error": "%, lower is better",
-    "cluster-error": "%, lower is better",
-    "nmi": "0 to 1, higher is better",
-    "ari": "0 to 1, higher is better",
-    "hungarian-accuracy": "%, higher is better",
-    "clusters-used": "of those there are",
-    "neighbour-accuracy": "%, higher is better",
-    "prior-fit": "0.5 is perfect, 1 is worst",
-    "component-accuracy": "%, higher is better",
-    "style-leakage": "%, chance is perfect",
-    "style-leakage-chance": "%, what guessing gives",
-    "log-likelihood": "nats, higher is better",
-    "log-likelihood-error": "nats, standard error",
-    "log-likelihood-sigma": "chosen on validation rows",
-    "log-likelihood-samples": "",
-}
 
+def card(
+    title: str,
+    summary: str,
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    meanings: Mapping[str, str],
+    commands: Sequence[tuple[str, str]],
+) -> str:
+    """Format the model card of a run, which is its README.md.
 
-def card(title: str, summary: str, facts: Mapping[str, Any], metrics: Mapping[str, float], command: str) -> str:
-    """Format the model card of a run, which is its README.md."""
+    Args:
+        meanings: one sentence on each metric.
+        commands: what can be done with the model, each with what it gives.
+    """
     lines = [f"# {title}", "", summary, "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in facts.items()]
+    lines += [f"| {name} | {_cell(value)} |" for name, value in facts.items()]
     lines += ["", "## Measured on held-out data", ""]
     if metrics:
-        lines += ["| metric | value | |", "|---|---|---|"]
-        lines += [f"| {name} | {value:.5g} | {DIRECTIONS.get(name, '')} |" for name, value in metrics.items()]
+        lines += ["| metric | value | what it means |", "|---|---|---|"]
+        lines += [f"| {name} | {value:.5g} | {_cell(meanings.get(name, ''))} |" for name, value in metrics.items()]
     else:
         lines.append("Nothing was measured, as no rows were held out.")
-    lines += ["", "## Use", "", "```", command, "```", "", "![samples](samples.png)", ""]
+    lines += ["", "## Use", "", "```sh"]
+    lines += [line for command, gives in commands for line in (f"# {gives}", command)]
+    lines += ["```", "", "![samples](samples.png)", ""]
     return "\n".join(lines)
 
 
-def metrics_table(metrics: Mapping[str, float]) -> str:
-    """Format measurements as aligned plain text."""
-    return "\n".join(
-        f"{name:<24} {value:<10.5g} {DIRECTIONS.get(name, '')}".rstrip() for name, value in metrics.items()
-    )
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|")
+
+
+def metrics_table(metrics: Mapping[str, float], meanings: Mapping[str, str]) -> str:
+    """Format measurements as aligned plain text, each with one sentence on what it means."""
+    return "\n".join(f"{name:<24} {value:<10.5g} {meanings.get(name, '')}".rstrip() for name, value in metrics.items())

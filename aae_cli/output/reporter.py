@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -9,7 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from .card import DIRECTIONS, metrics_table
+from .card import metrics_table
+from .losses import legend, loss_name, losses_line
 
 
 def to_stderr(text: str) -> None:
@@ -48,19 +50,16 @@ class Reporter:
     def stop(self) -> None:
         """Stop reporting progress, whether training succeeded or failed."""
 
-    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
-        """Print a table of measurements."""
+    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
+        """Print a table of measurements, each with one sentence on what it means."""
 
 
-def losses_line(record: Mapping[str, Any]) -> str:
-    """Format the losses of a metrics record, with short names."""
-    short = {"reconstruction": "rec", "semi_supervised": "labels", "discriminator": "D", "generator": "G"}
-    parts = []
-    for key, value in record.items():
-        if key.startswith("loss.") and value is not None:
-            words = [short.get(word, word) for word in key.split(".")[1:] if word != "regularisation"]
-            parts.append(f"{'.'.join(words)} {value:.3g}")
-    return "  ".join(parts)
+def duration(seconds: float) -> str:
+    """A span of time as one would say it: 40 s, 12 min, 3 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class PlainReporter(Reporter):
@@ -73,7 +72,9 @@ class PlainReporter(Reporter):
 
     def __init__(self, every: float = 10.0, verbose: bool = False) -> None:
         self.every = 0.0 if verbose else every
-        self._last = 0.0
+        self._last = self._started = 0.0
+        self._done = 0
+        self._explained: set[str] = set()
 
     def say(self, text: str) -> None:
         to_stderr(text)
@@ -82,25 +83,41 @@ class PlainReporter(Reporter):
         self.say(f"WARNING: {text}")
 
     def start(self, title: str, steps: int, done: int) -> None:
-        self._last = time.monotonic()
+        self._last, self._started, self._done, self._explained = -math.inf, time.monotonic(), done, set()
 
     def log(self, record: Mapping[str, Any], steps: int) -> None:
         now = time.monotonic()
         if now - self._last >= self.every or record["step"] == steps:
             self._last = now
+            self._explain(record)
             self.say(
-                f"step {record['step']}/{steps}  epoch {record['epoch']:g}  "
-                f"{record['samples_per_s']:.0f} samples/s  {losses_line(record)}"
+                f"step {record['step']} of {steps}  {self._left(record, steps)}  epoch {record['epoch']:g}  "
+                f"{record['samples_per_s']:.0f} rows/s  {losses_line(record)}"
             )
 
-    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
+    def _left(self, record: Mapping[str, Any], steps: int) -> str:
+        """Time left, at the mean speed since the start."""
+        passed, left = record["step"] - self._done, steps - record["step"]
+        if left <= 0:
+            return "trained"
+        return f"{duration((time.monotonic() - self._started) * left / passed)} left" if passed > 0 else ""
+
+    def _explain(self, record: Mapping[str, Any]) -> None:
+        """Print one line on the losses that were not seen before."""
+        names = {loss_name(key)[0] for key in record if key.startswith("loss.")}
+        line = legend(names - self._explained)
+        self._explained |= names
+        if line:
+            self.say(line)
+
+    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
         self.say(title)
-        for line in metrics_table(metrics).splitlines():
+        for line in metrics_table(metrics, meanings).splitlines():
             self.say(f"  {line}")
 
 
 class TerminalReporter(PlainReporter):
-    """Show a progress bar with losses, throughput and remaining time, and formatted tables."""
+    """Show a progress bar with steps, time left, losses and throughput, and formatted tables."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -116,38 +133,43 @@ class TerminalReporter(PlainReporter):
         self.console.print(f"WARNING: {text}", style="bold yellow", markup=False)
 
     def start(self, title: str, steps: int, done: int) -> None:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.table import Column
 
-        columns = [TextColumn("{task.description}"), BarColumn(12), TaskProgressColumn(), TimeRemainingColumn()]
+        super().start(title, steps, done)
+        left = TextColumn("{task.fields[left]}")
+        columns = [TextColumn("{task.description}"), BarColumn(12), MofNCompleteColumn(" of "), left]
         if self.console.width >= 80:
             rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
             columns.append(TextColumn("{task.fields[losses]}", markup=False, table_column=rest))
         self._progress = Progress(*columns, console=self.console, transient=True, expand=True)
-        self._task = self._progress.add_task(title, total=steps, completed=done, losses="")
+        self._task = self._progress.add_task(title, total=steps, completed=done, losses="", left="")
         self._progress.start()
 
     def log(self, record: Mapping[str, Any], steps: int) -> None:
-        line = f"{record['samples_per_s']:.0f}/s  {losses_line(record)}"
-        self._progress.update(self._task, completed=record["step"], losses=line)
+        if self.console.width >= 80:
+            self._explain(record)
+        line = f"{losses_line(record)}  {record['samples_per_s']:.0f} rows/s"
+        left = self._left(record, steps)
+        self._progress.update(self._task, completed=record["step"], losses=line, left=left)
 
     def stop(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
-    def metrics(self, title: str, metrics: Mapping[str, float]) -> None:
+    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
         from rich.table import Table
 
         if self.console.width < 72:
-            super().metrics(title, metrics)
+            super().metrics(title, metrics, meanings)
             return
         table = Table(title=title, title_justify="left")
         table.add_column("metric")
         table.add_column("value", justify="right")
-        table.add_column("")
+        table.add_column("what it means")
         for name, value in metrics.items():
-            table.add_row(name, f"{value:.5g}", DIRECTIONS.get(name, ""))
+            table.add_row(name, f"{value:.5g}", meanings.get(name, ""))
         self.console.print(table)
 
 

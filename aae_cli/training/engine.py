@@ -74,11 +74,12 @@ class Schedule:
 
 @dataclass
 class Callbacks:
-    """Callbacks of the loop: ``log`` receives a metrics record, ``save`` the engine, ``note`` a message to the user."""
+    """Callbacks of the loop: ``log`` receives a record, ``save`` the engine, ``note`` a message; ``at`` names a step."""
 
     log: Callable[[dict[str, Any]], None] = lambda record: None
     save: Callable[[Engine], None] = lambda engine: None
     note: Callable[[str], None] = lambda text: None
+    at: Callable[[int], str] = lambda step: f"step {step}"
 
 
 class Engine:
@@ -185,7 +186,7 @@ class Engine:
                     saved = time.perf_counter()
                 if number and not last:
                     raise Interrupted(
-                        f"stopped by {signal.Signals(number).name} at step {self.step} of {steps}; its state is saved",
+                        f"stopped by {signal.Signals(number).name} at {self.callbacks.at(self.step)}; its state is saved",
                         "continue with --resume",
                         number,
                     )
@@ -247,7 +248,7 @@ class Engine:
         if (finite == self._since_log).all(0).any():
             return
         first = self._names[int(finite.min(1).values.argmin())]
-        raise TrainingError(f"the loss {first} is no longer finite (before step {self.step})", DIVERGED)
+        raise TrainingError(f"the loss {first} is no longer finite (before {self.callbacks.at(self.step)})", DIVERGED)
 
     def _record(self, seconds: float) -> dict[str, Any]:
         """Metrics record of the ``seconds`` since the last one; each loss is a mean over steps and finite models."""

@@ -14,10 +14,12 @@ from ..config.auto import Adapted, adapt
 from ..config.draft import Facts
 from ..config.sections import Config
 from ..data.holdout import fingerprint
+from ..data.refusals import refuse_numbers
 from ..data.types import Data
 from ..device import autocast, choose_device
 from ..distributed import World
 from ..errors import UsageError
+from ..text import counted
 from .splits import Splits, choose_labelled
 
 
@@ -70,13 +72,14 @@ def plan_training(
     labels = rows.labels if rows.labels is not None else np.full(len(rows), -1)
     # adapt reports missing labels
     wanted = config.data.labels if (labels >= 0).any() and classes > 1 else "none"
+    refuse_numbers(rows, wanted, config.data.label_column)
     labelled = {seed: choose_labelled(labels, wanted, classes, seed) for seed in seeds or [config.train.seed]}
     used = len(next(iter(labelled.values())))
     adapted = adapt(config, Facts.of(rows.schema, len(rows), used), given)
     train = adapted.config.train
     context, precision = autocast(where, train.precision)
-    parts = [f"{len(rows)} rows", f"{used} labels used", f"{train.epochs} epochs"]
-    parts.append(f"{train.epochs * steps_per_epoch(len(rows), adapted.config)} steps")
+    parts = [counted(len(rows), "row"), f"{counted(used, 'label')} used", counted(train.epochs, "epoch")]
+    parts.append(counted(train.epochs * steps_per_epoch(len(rows), adapted.config), "step"))
     if len(labelled) > 1:
         parts.append(f"{len(labelled)} seeds at once")
     if int(train.restarts) > 1:

@@ -121,9 +121,13 @@ class RunWriter:
         return engine.step + self.timeline.steps_before(stage)
 
     def callbacks(self, stage: int) -> Callbacks:
-        """Callbacks for the engine of a stage. Only those of the main process do anything."""
+        """Callbacks for the engine of a stage. Only those of the main process write and report."""
+
+        def at(step: int) -> str:
+            return f"step {step + self.timeline.steps_before(stage)} of {self.timeline.steps}"
+
         if not self.world.main:
-            return Callbacks()
+            return Callbacks(at=at)
 
         def log(record: dict[str, Any]) -> None:
             record["step"] += self.timeline.steps_before(stage)
@@ -133,7 +137,7 @@ class RunWriter:
             self.folder.log(record)
             self.selection.reporter.log(record, self.timeline.steps)
 
-        return Callbacks(log, lambda engine: self._save(stage, engine), self.selection.reporter.say)
+        return Callbacks(log, lambda engine: self._save(stage, engine), self.selection.reporter.say, at)
 
     @property
     def _notes(self) -> dict[str, Any]:

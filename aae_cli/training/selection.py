@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +16,11 @@ from ..config.sections import Config
 from ..data.holdout import fingerprint
 from ..data.types import Data, Schema
 from ..errors import TrainingError
+from ..model.abilities import Abilities
 from ..model.autoencoder import Autoencoder
 from ..model.build import build_model
 from ..model.checkpoint import Header, read_header
-from ..model.evaluation import measure
+from ..model.evaluation import MEANINGS, measure
 from ..model.metrics import agreement, name_clusters
 from ..nn.aae import pick_model
 from ..objective.build import make_view
@@ -163,11 +163,11 @@ class Selection:
             "metrics": measured,
         }
         header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
-        written = self._card(folder.path, facts, measured)
+        written = self._card(folder.path, header, measured)
         log(measured)
         folder.save_model(Autoencoder(model.model, header, model.device), seed, card=written)
         if held_out is not None:
-            self.reporter.metrics(f"{self.title}: measured on {held_out}", measured)
+            self.reporter.metrics(f"{self.title}: measured on {held_out}", measured, MEANINGS)
         return Run(folder.path, measured, scores, seed, seconds)
 
     def _finite(self, candidates: Sequence[Autoencoder], seed: int) -> list[Autoencoder]:
@@ -215,13 +215,13 @@ class Selection:
         measured = measure(model, held_out[0], metrics, validation=validation, seed=seed)
         return {name: round(value, 6) for name, value in measured.items()}
 
-    def _card(self, folder: Path, facts: Mapping[str, Any], measured: Mapping[str, float]) -> str:
+    def _card(self, folder: Path, header: Header, measured: Mapping[str, float]) -> str:
         """Text of the model card."""
-        about = self.plan.config.about
-        rows = {name: value for name, value in facts.items() if name not in ("metrics", "notes", "scores")}
+        about, hidden = self.plan.config.about, ("cluster_sizes", "metrics", "notes", "scores")
+        rows = {name: value for name, value in (header.training or {}).items() if name not in hidden}
         rows["section of arXiv:1511.05644"] = about.section or "–"
         rows |= {f"note {number}": note for number, note in enumerate(self.notes, 1)}
-        return card(self.title, about.summary, rows, measured, f"aae info -c {folder}")
+        return card(self.title, about.summary, rows, measured, MEANINGS, Abilities(header).examples(str(folder)))
 
 
 def finished_run(folder: Path, seed: int) -> Run:

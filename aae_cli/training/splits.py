@@ -17,6 +17,7 @@ from ..errors import CheckpointError, DataError
 from ..model.checkpoint import Header
 from ..model.evaluation import trained_on
 from ..output.reporter import Reporter
+from ..text import counted
 
 
 def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: int) -> np.ndarray:
@@ -44,7 +45,9 @@ def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: i
     if count >= len(labelled):
         return labelled
     if count < classes:
-        raise DataError(f"{count} labels for {classes} classes", f"use at least one per class: --labels {classes}")
+        raise DataError(
+            f"{counted(count, 'label')} for {classes} classes", f"use at least one per class: --labels {classes}"
+        )
     random = np.random.default_rng(seed)
     queues = [random.permutation(labelled[labels[labelled] == c]).tolist() for c in range(classes)]
     chosen: list[int] = []
@@ -73,9 +76,9 @@ class Splits:
     def held_out(self) -> tuple[Data, str] | None:
         """The rows to measure on, and their description; None if no rows were held out."""
         if self.test is not None:
-            return self.test, f"{len(self.test)} test rows"
+            return self.test, counted(len(self.test), "test row")
         if self.validation is not None:
-            return self.validation, f"{len(self.validation)} held-out rows"
+            return self.validation, counted(len(self.validation), "held-out row")
         return None
 
 

@@ -46,7 +46,7 @@ FILES = {
     "cut.npy": (npy_of(PIXELS)[:-50], ["cut.npy", "cut short"]),
     "cut.npz": (npz_of(npy_of(PIXELS))[:-50], ["cut.npz"]),
     "other.npz": (npz_of(npy_of(PIXELS)).replace(b"x.npy", b"q.npy"), ["other.npz", "q", "file.npz[key]"]),
-    "nan.npy": (npy_of(NAN), ["nan.npy", "NaN", "row 1"]),
+    "nan.npy": (npy_of(NAN), ["nan.npy", "NaN", "row 0 (counted from 0)"]),
     "shape.npy": (npy_of(np.zeros((5, 9, 9), np.uint8)), ["9, 9", "8, 8"]),
     "flat.npy": (npy_of(np.zeros(64)), ["flat.npy", "shape"]),
     "five.npy": (npy_of(np.zeros((2, 2, 2, 2, 2))), ["five.npy", "shape"]),
@@ -83,9 +83,9 @@ TABLES = {
     "long.csv": (b"a,b,c\n1,2,3\n4,5,6,7\n7,8,9\n", ["long.csv", "line 3"]),
     "unlabelled.csv": (b"a,b,label\n1,2,x\n4,5\n7,8,y\n3,3,y\n", ["unlabelled.csv", "line 3"]),
     "words.csv": (b"a,b,name\n1,2,me\n3,4,you\n", ["words.csv", "name", "--label-column"]),
-    "hole.csv": (b"a,b\n1,2\n3,\n", ["hole.csv", "row 2", "b"]),
-    "nan.csv": (b"a,b\n1,2\n3,nan\n", ["nan.csv", "row 2", "b"]),
-    "inf.csv": (b"a,b\n1,2\n3,inf\n", ["inf.csv", "row 2", "b"]),
+    "hole.csv": (b"a,b\n1,2\n3,\n", ["hole.csv", "row 1", "b"]),
+    "nan.csv": (b"a,b\n1,2\n3,nan\n", ["nan.csv", "row 1", "b"]),
+    "inf.csv": (b"a,b\n1,2\n3,inf\n", ["inf.csv", "row 1", "b"]),
     "latin.csv": ("a,b\n1,2\n3,é\n".encode("latin-1"), ["latin.csv", "line 3", "UTF-8"]),
     "twice.csv": (b"a,a\n1,2\n", ["twice.csv", "a"]),
     "one.csv": (b"a,b\n1,2\n", ["row"]),
@@ -135,6 +135,12 @@ def test_labels_that_do_not_fit(run, semi, quick, tmp_path):
     np.savez(tmp_path / "u.npz", x=np.zeros((40, 8, 8), np.uint8))
     run(["train", "-p", "semi-supervised", "--data", "u.npz"], tmp_path).refused(1, "labels")
     run(["train", "-p", "semi-supervised", "--data", "digits", "--labels", "5"], tmp_path).refused(1, "5", "10")
+    prices = "".join(f"{i % 7},{i % 5},{1000 + i}\n" for i in range(150))
+    (tmp_path / "houses.csv").write_text(f"rooms,floors,price\n{prices}")
+    args = ["train", "-p", "semi-supervised", "--data", "houses.csv", "--label-column", "price"]
+    for labels in ([], ["--labels", "all"]):
+        words = ("houses.csv", "'price'", "150 different numbers", "classes", "--label-column", "--preset clustering")
+        run([*args, *labels], tmp_path).refused(1, *words)
     assert not (tmp_path / "runs").exists()
 
 

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 import shutil
 
 import numpy as np
@@ -223,6 +225,32 @@ def test_a_metric_asked_for_is_the_only_one_printed(run, quick, tmp_path):
     assert list(json.loads(done.out)) == ["nmi"]
 
 
+def test_metrics_are_explained(run, quick, tmp_path):
+    listed = run(["evaluate", "--metric", "list"], tmp_path).ok().out
+    sentences = dict(line.split(maxsplit=1) for line in listed.splitlines())
+    assert json.loads(run(["evaluate", "--metric", "list", "--json"], tmp_path).ok().out) == sentences
+    lines = run(["evaluate", "-c", quick], tmp_path).ok().out.splitlines()
+    assert lines[0].startswith("hungarian-accuracy ")
+    for line in lines:
+        name, _, sentence = line.split(maxsplit=2)
+        assert sentence == sentences[name]
+    card = (quick / "README.md").read_text()
+    assert sentences["cluster-error"] in card
+
+
+def test_a_card_shows_commands_that_work(run, quick, iris, models):
+    for folder, commands in (
+        (quick, {"info", "evaluate", "sample", "embed", "cluster", "classify"}),
+        (iris, {"sample"}),
+    ):
+        use = (folder / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+        lines = [line for line in use.splitlines() if not line.startswith("#")]
+        assert {line.split()[1] for line in lines} >= commands
+        for line in lines:
+            assert f"-c {folder.name}" in line
+            run(shlex.split(line)[1:], models).ok()
+
+
 def test_evaluate_refusals(run, quick, gaussian, tmp_path):
     run(["evaluate", "-c", quick, "--metric", "nmj"], tmp_path).refused(2, "nmj", "nmi")
     run(["evaluate", "-c", gaussian, "--metric", "cluster-error"], tmp_path).refused(
@@ -239,6 +267,23 @@ def test_info(run, iris, tmp_path):
     text = run(["info", "-c", iris / "model.safetensors"], tmp_path).ok().out
     assert "clustering" in text
     assert "setosa" in text
+    assert not set("{}") & set(text), "no Python"
+    rows = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in text.splitlines() if line.startswith("  "))
+    assert rows["columns"].startswith("sepal length (cm), sepal width (cm)") and rows["columns"].endswith("petals")
+    assert rows["label column"] == "species"
+    assert rows["classes"] == "setosa, versicolor, virginica"
+    assert rows["ignored columns"] == "all others, in the training data id"
+    assert rows["code"].startswith("y, 3 categories, merged from ")
+    assert rows["finished"] == "yes" and rows["data"].endswith("iris.csv")
+
+
+def test_info_of_images(run, quick, gaussian, tmp_path):
+    text = run(["info", "-c", quick], tmp_path).ok().out
+    assert "image 1 × 28 × 28, whole numbers from 0 to 255" in text
+    assert "ignored columns" not in text
+    assert re.search(r"hungarian-accuracy +\d", text)
+    assert "classes of clusters" in text
+    assert "classes of clusters" not in run(["info", "-c", gaussian], tmp_path).ok().out
 
 
 # --- which checkpoint -------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import load
 
 from aae_cli.config.presets import preset_names, preset_path
+from aae_cli.output.losses import MEANINGS, loss_name
 
 FILES = {"model.safetensors", "state.safetensors", "config.yaml", "metrics.jsonl", "samples.png", "README.md"}
 
@@ -283,6 +284,7 @@ def test_every_preset_trains(run, name, rows_for_presets, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     final = json.loads((tmp_path / "out/metrics.jsonl").read_text().splitlines()[-1])
     assert final["step"] >= 2
+    assert {loss_name(key)[0] for key in final if key.startswith("loss.")} <= set(MEANINGS)
     assert final["final"] is True
     with safe_open(tmp_path / "out/model.safetensors", "numpy") as file:
         title = json.loads(file.metadata()["aae"])["title"]

@@ -90,8 +90,8 @@ def test_pixel_ranges(npz, x, found):
         (np.zeros((2, 2, 2, 2, 2)), "(2, 2, 2, 2, 2)"),
         (np.zeros((2, 2), complex), "complex128"),
         (np.array([["a", "b"]]), "only numbers"),
-        (np.array([[1.0, 2.0], [3.0, np.nan]]), "NaN) in row 2, column 2"),
-        (np.array([[1.0, np.inf]]), "inf in row 1, column 2"),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), "NaN) in row 1 (counted from 0), column 1"),
+        (np.array([[1.0, np.inf]]), "inf in row 0 (counted from 0), column 1"),
         (np.array([[1.0, 1e300]]), "too large"),
     ],
 )
@@ -221,11 +221,14 @@ def test_like_accepts_every_layout_of_the_same_images(npz):
         (np.zeros((2, 4, 5), np.uint8), "images of shape (4, 5), but the model was trained on images of shape (1"),
         (np.zeros((2, 25), np.uint8), "25 columns, but the model was trained on images of shape (1, 4, 6)"),
         (bytes_image(2, 4, 6) / 255, "floats in [0, 1], but the model was trained on integers in 0..255; multiply"),
-        (np.full((2, 4, 6), 256), "row 1 has the value 256, but the model was trained on integers in 0..255"),
-        (np.full((2, 4, 6), 3.5), "row 1 has the value 3.5"),
-        (np.full((2, 4, 6), -1), "row 1 has the value -1"),
+        (
+            np.full((2, 4, 6), 256),
+            "row 0 (counted from 0) has the value 256, but the model was trained on integers in 0..255",
+        ),
+        (np.full((2, 4, 6), 3.5), "row 0 (counted from 0) has the value 3.5"),
+        (np.full((2, 4, 6), -1), "row 0 (counted from 0) has the value -1"),
         (np.eye(24).reshape(24, 4, 6), "all values are 0 or 1"),
-        (np.full((2, 4, 6), np.nan), "NaN) in row 1, column 1"),
+        (np.full((2, 4, 6), np.nan), "NaN) in row 0 (counted from 0), column 0"),
     ],
 )
 def test_like_refuses(npz, x, words):

@@ -146,13 +146,13 @@ def test_errors_count_from_the_beginning_of_the_source(tmp_path):
     path.write_text("\n".join([*lines[:81], "1,2,3,4", *lines[82:]]))
     assert "line 82 has more or fewer" in refusal(path, schema)
     path.write_text("\n".join([*lines[:81], "1,2,", *lines[82:]]))
-    assert "missing value in row 81" in refusal(path, schema)
+    assert "missing value in row 80 (counted from 0)" in refusal(path, schema)
     path.write_bytes("\n".join([*lines[:81], "1,2,\xe9", *lines[82:]]).encode("latin1"))
     assert "line 82 is not UTF-8" in refusal(path, schema)
     array = np.random.default_rng(0).normal(size=(100, 3))
     array[77, 1] = np.nan
     np.save(tmp_path / "x.npy", array)
-    assert "row 78" in refusal(tmp_path / "x.npy", schema)
+    assert "row 77 (counted from 0)" in refusal(tmp_path / "x.npy", schema)
 
 
 def test_a_line_without_end_is_refused(tmp_path, monkeypatch):

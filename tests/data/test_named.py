@@ -111,12 +111,32 @@ def test_cifar10_of_unknown_origin_is_not_opened(tmp_path):
     assert not (tmp_path / "fired").exists()
 
 
+def spoiled(content: bytes) -> bytes:
+    """Other bytes within the compressed rows."""
+    return content[:200] + bytes(255 - byte for byte in content[200:260]) + content[260:]
+
+
 def test_tfd(tmp_path, monkeypatch):
     with pytest.raises(NotHere, match="not public; give its path"):
         read("tfd")
     np.savez(tmp_path / "tfd.npz", x=np.zeros((2, 48, 48), np.uint8))
     monkeypatch.setenv("AAE_DATA_DIR", str(tmp_path))
     assert read("tfd").schema.shape == (1, 48, 48)
+    with pytest.raises(DataError, match="has no array x_test"):
+        read("tfd:test")
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"nonsense", lambda content: content[:-40], spoiled])
+@pytest.mark.parametrize("name", ["tfd", "mnist-mini"])
+def test_a_damaged_npz_is_named(tmp_path, monkeypatch, name, damage):
+    file = tmp_path / "tfd.npz"
+    x = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    np.savez_compressed(file, x_train=x, y_train=np.zeros(20, np.uint8))
+    file.write_bytes(damage(file.read_bytes()))
+    monkeypatch.setenv("AAE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(named, "_MINI", file)
+    with pytest.raises(DataError, match=r"tfd\.npz is not a valid \.npz file"):
+        read(name)
 
 
 @pytest.mark.parametrize("name", ["mnist", "kmnist", "fashion-mnist", "svhn", "cifar10"])
@@ -187,7 +207,7 @@ def test_named_test():
 def test_one_row_of_a_named_set():
     row = read_row("mnist-mini:test[5]")
     assert (row.x == read("mnist-mini:test").x[5:6]).all() and row.name == "mnist-mini:test[5]"
-    with pytest.raises(DataError, match="no row 1000; it has 1000 rows"):
+    with pytest.raises(DataError, match=r"no row 1000 \(counted from 0\); it has 1000 rows"):
         read_row("mnist-mini:test[1000]")
 
 

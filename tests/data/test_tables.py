@@ -109,8 +109,10 @@ def test_types_that_show_late(csv):
     rows = ["1,1,1"] * 2000
     data = read(csv("\n".join(["a,b,label", *rows, "2.5,99999999999999999999,x"])))
     assert data.x[-1].tolist() == [2.5, np.float32(1e20)] and data.schema.classes == ("1", "x")
-    assert "missing value in row 2001, column b" in refused(csv("\n".join(["a,b", *["1,1"] * 2000, "1,"])))
-    assert "row 2001 of column b has 'x'" in refused(csv("\n".join(["a,b", *["1,1"] * 2000, "1,x"])))
+    assert "missing value in row 2000 (counted from 0), column b" in refused(
+        csv("\n".join(["a,b", *["1,1"] * 2000, "1,"]))
+    )
+    assert "row 2000 (counted from 0) of column b has 'x'" in refused(csv("\n".join(["a,b", *["1,1"] * 2000, "1,x"])))
 
 
 def test_quotes_spaces_and_booleans(csv):
@@ -126,14 +128,14 @@ def test_quotes_spaces_and_booleans(csv):
         ("", "is empty"),
         ("a,b\n", "has no rows"),
         ("a,a\n1,2\n", "two columns called 'a'"),
-        ("a,b\n1,2\n3,\n", "missing value in row 2, column b"),
-        ("a,b\n1,2\n3,nan\n", "NaN) in row 2, column b"),
-        ("a,b\n1,2\n3,inf\n", "inf in row 2, column b"),
+        ("a,b\n1,2\n3,\n", "missing value in row 1 (counted from 0), column b"),
+        ("a,b\n1,2\n3,nan\n", "NaN) in row 1 (counted from 0), column b"),
+        ("a,b\n1,2\n3,inf\n", "inf in row 1 (counted from 0), column b"),
         ("a,b\n1,2\n3,4,5\n", "line 3 has more or fewer than the 2 columns"),
-        ("a,b\n1,2\n3,1e300\n", "1e+300 in row 2, column b is too large"),
-        ("a,b\n1,2\n3,4\n5,NA\n", "row 3 of column b has 'NA'"),
+        ("a,b\n1,2\n3,1e300\n", "1e+300 in row 1 (counted from 0), column b is too large"),
+        ("a,b\n1,2\n3,4\n5,NA\n", "row 2 (counted from 0) of column b has 'NA'"),
         ("a,b\x1b[31m\n1,x\n", r"b\x1b[31m is not numeric"),
-        ("a,label\n1,0.5\n", "labels that are fractions"),
+        ("a,label\n1,0.5\n", "labels that are fractions (column label); aae learns classes"),
         ("label\n1\n", "no feature columns"),
         ("a,b\n1,é\n".encode("latin1"), "line 2 is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
@@ -267,7 +269,7 @@ def test_csv_for_an_image_model(csv):
     like = Schema("image", (1, 2, 2), 0, 255, (True,))
     data = read(csv("a,b,c,d,label\n0,1,2,255,7\n"), like=like)
     assert data.x.dtype == np.uint8 and data.x.tolist() == [[0, 1, 2, 255]] and data.schema.classes == ("7",)
-    assert "row 2 has the value 256" in refused(csv("a,b,c,d\n0,1,2,255\n0,1,256,0\n"), like=like)
+    assert "row 1 (counted from 0) has the value 256" in refused(csv("a,b,c,d\n0,1,2,255\n0,1,256,0\n"), like=like)
     message = refused(csv("a,b,c,d\n0,0.5,1,1\n"), like=like)
     assert "values are floats in [0, 1], but the model was trained on integers in 0..255; multiply by 255" in message
 
@@ -276,7 +278,7 @@ def test_read_row(csv):
     path = csv("id,a\nr,1\ns,2\n")
     row = read_row(f"{path}[1]")
     assert row.x.tolist() == [[2]] and row.ids == ("s",) and len(row) == 1
-    with pytest.raises(DataError, match="no row 2; it has 2 rows"):
+    with pytest.raises(DataError, match=r"no row 2 \(counted from 0\); it has 2 rows"):
         read_row(f"{path}[2]")
     with pytest.raises(DataError, match="no row -1"):
         read_row(f"{path}[-1]")

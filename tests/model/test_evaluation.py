@@ -1,12 +1,14 @@
 """Metrics of a trained model: which ones there are, and what they give."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fitting import blobs
 
 from aae_cli import evaluate, load, read
 from aae_cli.errors import DataError, UsageError
-from aae_cli.model.evaluation import default_metrics
+from aae_cli.model.evaluation import MEANINGS, default_metrics, leading_value
 
 
 def test_metrics_follow_the_variant(semi, table):
@@ -37,3 +39,22 @@ def test_clusters_are_scored_by_their_own_label(table):
     names = np.array(model.header.cluster_labels)
     expected = 100 * (names[model.cluster(data.x)[0]] != data.labels).mean()
     assert evaluate(model, data, ["cluster-error"])["cluster-error"] == pytest.approx(expected)
+
+
+def test_the_value_that_tells_most_comes_first_and_each_has_a_sentence(semi, table):
+    measured = evaluate(load(semi.folder, "cpu"), read("digits:test"))
+    assert next(iter(measured)) == "classification-error"
+    clusters = evaluate(load(table.folder, "cpu"), blobs())
+    assert next(iter(clusters)) == "hungarian-accuracy"
+    assert {*measured, *clusters} <= set(MEANINGS)
+    assert all(sentence and sentence[-1] != "." and len(sentence) < 95 for sentence in MEANINGS.values())
+    assert list(evaluate(load(table.folder, "cpu"), blobs(), ["nmi", "cluster-error"])) == ["nmi", "cluster-error"]
+
+
+def test_more_clusters_than_classes_are_led_by_the_error(table):
+    """One cluster for each class leaves the other clusters out, so that the accuracy would mislead."""
+    model = load(table.folder, "cpu")
+    two = blobs()
+    two = replace(two, schema=two.schema.with_classes(("0", "1")), labels=np.minimum(two.labels, 1))
+    model.header = replace(model.header, schema=two.schema)
+    assert leading_value(model, two) == "cluster-error"

@@ -84,6 +84,8 @@ def test_only_the_metrics_asked_for_are_measured(tmp_path):
     settings = [*tiny("gaussian"), "train.epochs=1", "train.min_steps=0"]
     (run,) = train_seeds("gaussian", [0], "digits", tmp_path / "run", settings, device="cpu", metrics=["prior-fit"])
     assert list(run.metrics) == ["prior-fit"]
+    with pytest.raises(UsageError, match="did you mean prior-fit"):  # before anything is read or trained
+        train_seeds("gaussian", [0], "nowhere.npz", tmp_path / "again", metrics=["prior-fits"])
 
 
 def test_rows_in_memory_are_trained_on_and_nothing_else_is(tmp_path):

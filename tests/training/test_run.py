@@ -84,6 +84,25 @@ def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, mo
     assert lines[-1]["step"] == 16 and lines[-1]["epoch"] == 4
 
 
+def test_an_interruption_counts_the_steps_of_the_whole_training(tmp_path, monkeypatch):
+    import os
+    import signal
+
+    from aae_cli.output.reporter import Reporter
+
+    class Stopping(Reporter):
+        def log(self, record, steps):
+            if record["step"] == 13:  # in the second stage
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    from aae_cli.training.engine import Engine
+
+    monkeypatch.setattr(Engine.__init__, "__kwdefaults__", {**Engine.__init__.__kwdefaults__, "log_every": 0.0})
+    settings = ["code.y.classes=4", "code.y.overcluster=2", "train.epochs=6", "train.batch_size=50"]
+    with pytest.raises(Interrupted, match="at step 14 of 24; its state is saved"):
+        fit("clustering", read("digits")[:200], tmp_path / "run", *settings, reporter=Stopping())
+
+
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_more_epochs_after_merging_leave_the_merge_where_it_was(tmp_path, first):
     data = read("digits")[:200]
