@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from .errors import UsageError
@@ -61,6 +62,31 @@ def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManag
     if precision == "tf32" and device.type != "cuda":
         return nullcontext(), "fp32 (tf32 exists on CUDA only)"
     return nullcontext(), precision
+
+
+@contextmanager
+def kept_precision() -> Iterator[None]:
+    """Restore the precision of matrix products at the end of the block, in which it may be changed."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Compute matrix products in fp32 within the block, whatever the precision of the training is.
+
+    Distances computed by a product are differences of large numbers: TensorFloat-32 and bf16 would lose small ones.
+    """
+    import torch
+
+    with kept_precision(), torch.autocast(device.type, enabled=False):
+        torch.set_float32_matmul_precision("highest")
+        yield
 
 
 def bf16_gain() -> float:

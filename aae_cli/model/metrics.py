@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.types import Data
+from ..device import exact_products
 from .autoencoder import Autoencoder
 from .parzen import PARZEN_HELD_OUT_ROWS, parzen_log_likelihood, parzen_width
 
@@ -251,12 +252,8 @@ def log_likelihood(c: Context) -> Metrics:
             yield unit(c.model.model.scaling.invert(x)).clamp(0, 1) if schema.kind == "image" else x
 
     def score(x: np.ndarray, count: int, sigmas: Tensor) -> Tensor:
-        precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")  # TensorFloat-32 would change the result by more than a nat
-        try:
+        with exact_products(device):  # TensorFloat-32 would change the result by more than a nat
             return parzen_log_likelihood(draws(count), unit(x), sigmas)
-        finally:
-            torch.set_float32_matmul_precision(precision)
 
     held = validation.evenly_spaced(PARZEN_HELD_OUT_ROWS).x
     sigma = parzen_width(lambda count, sigmas: score(held, count, sigmas).mean(1), c.samples)
