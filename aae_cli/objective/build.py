@@ -141,7 +141,7 @@ def _build_terms(config: Config, adversaries: nn.ModuleDict, world: World) -> di
     if views is not None and views.weight:
         linear, ensemble = float(semi.linear) if semi else 0.0, ensemble_size(config)
         terms["consistency"].append(
-            AdversarialConsistency(views.weight, views.ramp, views.radius, linear, ensemble)
+            AdversarialConsistency(views.weight, views.ramp, views.radius, linear, ensemble, world)
             if views.radius
             else Consistency(views.weight, views.ramp, linear, ensemble)
         )
