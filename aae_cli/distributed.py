@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from .device import import_compiler
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _join(device: torch.device) -> World:
         return ALONE
     # DistributedDataParallel imports this module. If a group existed by then, the module would keep it for good, as a
     # default argument; so import it first.
-    import torch._dynamo  # noqa: F401
+    import_compiler()
     import torch.distributed as dist
 
     if not dist.is_initialized():

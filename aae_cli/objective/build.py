@@ -12,6 +12,7 @@ from ..config.auto import ensemble_size, needs_view
 from ..config.sections import Adversary as AdversaryConfig
 from ..config.sections import Config, Optimizer
 from ..data.types import Schema
+from ..device import import_compiler
 from ..distributed import ALONE, World
 from ..model.build import build_priors
 from ..nn.aae import AAE
@@ -70,6 +71,7 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Build SGD or Adam. On CUDA the learning rate is a tensor, whose current value a recorded CUDA graph reads."""
+    import_compiler()  # torch.optim would
     parameters = list(parameters)
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
     on_cuda = all(p.device.type == "cuda" for p in parameters)
