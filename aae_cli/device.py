@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import UsageError
@@ -62,6 +65,45 @@ def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManag
     if precision == "tf32" and device.type != "cuda":
         return nullcontext(), "fp32 (tf32 exists on CUDA only)"
     return nullcontext(), precision
+
+
+def import_compiler() -> None:
+    """Import torch's compiler, as the first optimiser does, without the cache folder that some versions then make.
+
+    The folder torchinductor_USER in the system's folder of temporary files stays if anything has been compiled into it.
+    A later compilation makes it again.
+    """
+    import torch._dynamo  # noqa: F401
+
+    folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))  # set by the import, unless the user had
+    if folder.name.startswith("torchinductor_") and folder.parent == Path(tempfile.gettempdir()):
+        with suppress(OSError):
+            folder.rmdir()  # empty folders only
+
+
+@contextmanager
+def kept_precision() -> Iterator[None]:
+    """Restore the precision of matrix products at the end of the block, in which it may be changed."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Compute matrix products in fp32 within the block, whatever the precision of the training is.
+
+    Distances computed by a product are differences of large numbers: TensorFloat-32 and bf16 would lose small ones.
+    """
+    import torch
+
+    with kept_precision(), torch.autocast(device.type, enabled=False):
+        torch.set_float32_matmul_precision("highest")
+        yield
 
 
 def bf16_gain() -> float:

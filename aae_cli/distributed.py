@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from .device import import_compiler
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,14 +67,28 @@ class World:
         """Return the mean over the processes; gradients flow through it."""
         return value if self.size == 1 else _Sum.apply(value) / self.size
 
-    def gather(self, value: Tensor) -> Tensor:
-        """Concatenate the rows (R, B, …) of all processes to (R, B·size, …); gradients flow through it."""
+    def gather(self, value: Tensor, parts: Sequence[int] | None = None) -> Tensor:
+        """Concatenate the rows (R, B, …) of all processes to (R, B·size, …); gradients flow through it.
+
+        Args:
+            parts: if B concatenates several batches, this process's number of rows in each; None for one batch.
+        """
         if self.size == 1:
             return value
-        models, rows, *rest = value.shape
-        own = value.new_zeros(models, self.size, rows, *rest)
-        own[:, self.rank] = value
-        return cast(Tensor, _Sum.apply(own)).flatten(1, 2)
+        whole = []
+        for part in value.split(list(parts or [value.shape[1]]), 1):
+            models, rows, *rest = part.shape
+            own = part.new_zeros(models, self.size, rows, *rest)
+            own[:, self.rank] = part
+            whole.append(cast(Tensor, _Sum.apply(own)).flatten(1, 2))
+        return torch.cat(whole, 1) if len(whole) > 1 else whole[0]
+
+    def positions(self, parts: Sequence[int], device: torch.device) -> Tensor:
+        """Positions of this process's rows among the gathered ones, for ``parts`` as in :meth:`gather`: (B,) int64."""
+        begins = [self.size * sum(parts[:i]) + self.rank * size for i, size in enumerate(parts)]
+        return torch.cat(
+            [torch.arange(begin, begin + size, device=device) for begin, size in zip(begins, parts, strict=True)]
+        )
 
     def sums(self, value: Tensor) -> Tensor:
         """Return the sum over the processes, without gradients."""
@@ -183,7 +198,7 @@ def _join(device: torch.device) -> World:
         return ALONE
     # DistributedDataParallel imports this module. If a group existed by then, the module would keep it for good, as a
     # default argument; so import it first.
-    import torch._dynamo  # noqa: F401
+    import_compiler()
     import torch.distributed as dist
 
     if not dist.is_initialized():

@@ -5,9 +5,10 @@ python examples/reproduce.py --quick             # one seed, an eighth of the ep
 python examples/reproduce.py --rows labels-100   # some rows
 python examples/reproduce.py --refresh           # no training: the table anew, from results.jsonl
 
-Each finished row is one JSON line in results.jsonl (every seed, machine, time, command). A row that is there already is
-not run again, so an interrupted run continues where it stopped. After each row, the block between <!-- results --> and
-<!-- end of results --> of RESULTS.md is written anew; the rest of that document is written by hand.
+Each finished row is one JSON line in results.jsonl: every seed, and the version, commit, command, machine and time. A row
+that is there already is not run again, so an interrupted run continues where it stopped. After each row, the block
+between <!-- results --> and <!-- end of results --> of RESULTS.md is written anew; the rest of that document is written
+by hand.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
+import shlex
 import sys
 import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from digit_reader import DigitReader
+from provenance import changed_since, commit, machine, spoken
 
 from aae_cli import Run, __version__, evaluate, load, read, train_seeds
 from aae_cli.config.resolve import resolve
@@ -151,7 +154,7 @@ ROWS = [
     prior("swiss-roll", "codes against a swiss roll"),
     Row(
         "petals",
-        "codes in their label's petal, a fifth of the labels",
+        "codes in their label's petal, 10,800 labels (a fifth)",
         "aae train --preset mixture-labels --data mnist",
         {},
         ["component-accuracy", "prior-fit"],
@@ -172,16 +175,12 @@ ROWS = [
 ]
 
 
-def machine(device: str) -> str:
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    cpu = f"{model}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
-    gpu = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else ""
-    return f"{gpu or cpu}, torch {torch.__version__}"
+def reproducing(row: Row, arguments: argparse.Namespace) -> str:
+    """The command that runs a row again."""
+    words = ["python", "examples/reproduce.py", "--rows", row.name, "--seeds", *map(str, arguments.seeds)]
+    words += ["--effort", f"{arguments.effort:g}"] if arguments.effort != 1 else []
+    words += ["--data", arguments.data] if arguments.data != "mnist" else []
+    return shlex.join([*words, *(word for setting in arguments.set for word in ("--set", setting))])
 
 
 def run_row(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -191,7 +190,7 @@ def run_row(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
         epochs = resolve(row.preset, [], {}).train.epochs
         flags["train.epochs"] = max(2, round(epochs * arguments.effort))
     folder = arguments.output / row.name
-    started = time.perf_counter()
+    code, date, started = commit(), datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     runs = train_seeds(
         row.preset,
         arguments.seeds,
@@ -212,6 +211,7 @@ def run_row(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
     training = header.training or {}
     return {
         "row": row.name,
+        "reproduce": reproducing(row, arguments),
         "command": row.command,
         "settings": arguments.set,
         "epochs": header.config.train.epochs,
@@ -221,25 +221,31 @@ def run_row(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
         "labels": training.get("labels"),
         "seconds": round(time.perf_counter() - started, 1),
         "training_seconds": round(runs[0].seconds, 1),
+        "date": date,
         "machine": machine(arguments.device),
         "precision": training.get("precision"),
         "version": __version__,
+        "commit": code,
         "notes": training.get("notes", []),
         "seeds": seeds,
     }
 
 
 def spread(values: list[float], digits: int) -> str:
+    """Mean ± standard deviation over seeds, with n − 1."""
     mean = f"{np.mean(values):.{digits}f}"
     return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else f"{mean} (one seed)"
 
 
-def table(lines: list[dict[str, Any]]) -> str:
+Changed = Callable[[str], bool]
+
+
+def table(lines: list[dict[str, Any]], changed: Changed) -> str:
     """The newest line of each row, in Markdown."""
     newest = {line["row"]: line for line in lines}
     out = [
-        "| task | paper | ours | seeds | epochs | minutes | command |",
-        "|---|---|---|---|---|---|---|",
+        "| task | paper | ours | goal | seeds | epochs | minutes | commit | command |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in ROWS:
         line = newest.get(row.name)
@@ -259,25 +265,33 @@ def table(lines: list[dict[str, Any]]) -> str:
             settings = " ".join(f"--set {setting}" for setting in line["settings"])
             command = "`" + " ".join(part for part in (row.command, epochs, settings) if part) + "`"
             minutes = f"{line['training_seconds'] / 60:.1f}" if line["training_seconds"] is not None else "–"
+            sign = "≥" if goal > must else "≤"
+            aim = f"{sign} {goal:g}" + f" ({sign} {must:g})" * (paper == "–")
+            code = f"{line['commit'][:7]}{' †' * changed(line['commit'])}"
             out.append(
-                f"| {row.what}, {unit} | {paper} | {mark}{spread(values, digits)}{mark} | {len(values)} "
-                f"| {line['epochs']} | {minutes} | {command} |"
+                f"| {row.what}, {unit} | {paper} | {mark}{spread(values, digits)}{mark} | {aim} | {len(values)} "
+                f"| {line['epochs']} | {minutes} | {code} | {command} |"
             )
     return "\n".join(out)
 
 
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 LEGEND = """\
-Error rates and scores are measured on the test rows, as the mean ± standard deviation over seeds. Bold: our goal for
-the row is met. Italics: the paper's figure is missed, or, where the paper gives none, our own minimum. Minutes are
-the training time of all seeds of a row together."""
+Error rates and scores are measured on the test rows, as the mean ± standard deviation (with n − 1) over seeds. Bold:
+our goal for the row is met. Italics: the paper's figure is missed, or, where the paper gives none, our own minimum,
+which stands in brackets beside the goal. Minutes are the training time of all seeds of a row together, – where they
+were not recorded. †: measured on an earlier commit; code that decides results has changed since."""
 
 
-def block(lines: list[dict[str, Any]]) -> str:
+def block(lines: list[dict[str, Any]], changed: Changed = changed_since) -> str:
     """The generated part of a document: table, machines and notes, between its marks."""
-    machines = [f"- {machine}" for machine in sorted({line["machine"] for line in lines})]
-    notes = [f"- {note}" for note in sorted({f"{line['row']}: {note}" for line in lines for note in line["notes"]})]
-    parts = [BEGIN, LEGEND, table(lines)]
+    machines = [f"- {machine}" for machine in sorted({spoken(line["machine"]) for line in lines})]
+    noted: dict[str, list[str]] = {}
+    for line in lines:
+        for note in line["notes"]:
+            noted.setdefault(note, []).append(line["row"])
+    notes = [f"- {', '.join(dict.fromkeys(rows))}: {note}" for note, rows in noted.items()]
+    parts = [BEGIN, LEGEND, table(lines, changed)]
     for title, items in (("Machines:", machines), ("Notes:", notes)):
         if items:
             parts += [title, "\n".join(textwrap.fill(item, 118, subsequent_indent="  ") for item in items)]
@@ -348,7 +362,8 @@ def main() -> None:
             and line["settings"] == arguments.set
         ]
         if same and not arguments.again:
-            print(f"{row.name}: done before", file=sys.stderr)
+            older = " on an earlier commit; --again runs it anew" * changed_since(same[-1]["commit"])
+            print(f"{row.name}: done before{older}", file=sys.stderr)
             continue
         try:
             line = run_row(row, arguments)

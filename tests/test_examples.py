@@ -1,14 +1,96 @@
 """Examples run as they are."""
 
+import importlib
 import json
 import os
+import shutil
+import statistics
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+KEYS = {"row", "reproduce", "command", "settings", "epochs", "share_of_epochs", "data", "rows", "labels", "seconds"}
+KEYS |= {"training_seconds", "date", "machine", "precision", "version", "commit", "notes", "seeds"}
+MACHINE = {"gpu", "cpu", "cores", "threads", "torch"}
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Imports a script of the examples."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    return importlib.import_module
+
+
+def test_results_say_where_they_come_from():
+    lines = [json.loads(line) for line in (ROOT / "examples" / "results.jsonl").read_text().splitlines()]
+    assert len(lines) >= 17
+    for line in lines:
+        assert set(line) == KEYS
+        assert set(line["machine"]) == MACHINE and line["machine"]["torch"]
+        assert line["commit"] and line["version"] and line["seeds"]
+        assert line["machine"]["gpu"] or line["machine"]["threads"]
+        seeds = " ".join(str(seed["seed"]) for seed in line["seeds"])
+        assert line["reproduce"].startswith(f"python examples/reproduce.py --rows {line['row']} --seeds {seeds}")
+
+
+def test_the_table_of_results_is_that_of_the_recorded_rows(example):
+    """Except for the marks of rows whose code has changed, which depend on the history."""
+    reproduce = example("reproduce")
+    document = (ROOT / "examples" / "RESULTS.md").read_text(encoding="utf-8")
+    lines = reproduce.read_lines(ROOT / "examples" / "results.jsonl")
+    none, all_ = (reproduce.block(lines, changed=lambda commit, every=every: every) for every in (False, True))
+    assert none.replace(" †", "") in document.replace(" †", "")
+    assert none.count(" †") == 1 and all_.count(" †") == 1 + all_.count("`aae train")
+    rows = [row for row in document.splitlines() if "`aae train" in row and row.startswith("| ")]
+    assert any("≤" in row for row in rows) and all("≤" in row or "≥" in row for row in rows)
+
+
+def test_spreads_over_seeds_have_n_minus_1(example, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
+    values = [1.0, 2.0, 4.0]
+    expected = f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+    assert example("reproduce").spread(values, 3) == example("tables").spread(values) == expected
+    assert example("reproduce").spread([2.0], 3) == "2.000 (one seed)"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_rows_whose_code_has_changed_since_are_found(example, tmp_path):
+    changed_since = example("provenance").changed_since
+
+    def commit(path: str) -> str:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / path).open("a") as file:
+            file.write("x")
+        author = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        for words in (["add", "-A"], [*author, "commit", "-qm", path], ["rev-parse", "--short", "HEAD"]):
+            done = subprocess.run(["git", "-C", tmp_path, *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert changed_since("0b07026", tmp_path)  # no repository
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    first = commit("aae_cli/nn/aae.py")
+    assert not changed_since(first, tmp_path)
+    for path in (
+        "README.md",
+        "aae_cli/README.md",
+        "aae_cli/cli/train.py",
+        "aae_cli/output/card.py",
+        "tests/test_aae.py",
+    ):
+        commit(path)
+    assert not changed_since(first, tmp_path)
+    second = commit("presets/quick.yaml")
+    assert changed_since(first, tmp_path) and not changed_since(second, tmp_path)
+    commit("aae_cli/nn/aae.py")
+    assert changed_since(second, tmp_path)
+    for untold in ("unknown", f"{second}-dirty", "0" * 12):
+        assert changed_since(untold, tmp_path)
 
 
 def script(name: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -59,6 +141,12 @@ def test_reproduce_runs_each_row_once_and_figures_draw_from_it(forked, tmp_path)
     assert "labels-100 classification-error" in first.stdout and "goal 0.8" in first.stdout
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [line["row"] for line in lines] == ["labels-100", "prior-gaussian"]
+    assert all(set(line) == KEYS and set(line["machine"]) == MACHINE for line in lines)
+    assert all(line["seconds"] >= line["training_seconds"] > 0 and line["machine"]["cores"] > 0 for line in lines)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(lines[0]["date"])) < timedelta(hours=1)
+    assert lines[0]["reproduce"].startswith(
+        "python examples/reproduce.py --rows labels-100 --seeds 0 1 --effort 0.01 --data"
+    )
     assert [seed["seed"] for seed in lines[0]["seeds"]] == [0, 1]
     assert lines[0]["seeds"][0]["classification-error"] != lines[0]["seeds"][1]["classification-error"]
     second = forked(SCRIPT, reproduce, *words, cwd=tmp_path)

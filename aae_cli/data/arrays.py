@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..text import clean, listed, quoted
-from .streams import LIMIT, Where, opened, read_up_to
+from .streams import Where, opened, read_up_to, refuse_claim, size_of
 from .types import MAP_FROM
 from .values import Raw
 
@@ -43,21 +43,19 @@ def read_npz(where: Where, name: str, key: str | None = None, label_key: str | N
     try:
         with zipfile.ZipFile(where) as file:
             members = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
-            if sum(info.file_size for info in members.values()) > LIMIT:
-                raise DataError(f"{name} unpacks to more than {LIMIT >> 30} GiB")
             chosen = key if key is not None else next((item for item in DATA_KEYS if item in members), None)
             if chosen is None or chosen not in members:
                 what = f"no array {quoted(chosen)}" if chosen else f"none of the arrays {', '.join(DATA_KEYS)}"
                 raise DataError(
                     f"{name} has {what}; it has {listed(members, 12) or 'no arrays'}", "choose one with file.npz[key]"
                 )
-            values = _read_member(file, members[chosen], name)
+            values = _read_member(file, members[chosen], size_of(where), name)
             labels_at = label_key if label_key is not None else _label_key(chosen, set(members))
             if labels_at is None:
                 return Raw(values, name)
             if labels_at not in members:
                 raise DataError(f"{name} has no labels {quoted(labels_at)}; it has {listed(members, 12)}")
-            labels = _read_member(file, members[labels_at], name)
+            labels = _read_member(file, members[labels_at], size_of(where), name)
     except _DAMAGED as error:
         raise _invalid(where, name, error) from error
     # A general label array of another length belongs to another array of the file.
@@ -131,8 +129,7 @@ def read_idx_array(where: Where, name: str) -> np.ndarray:
         shape = struct.unpack(f">{head[3]}I", sizes)
         dtype = np.dtype(_IDX_TYPES[head[2]])
         size = prod(shape) * dtype.itemsize
-        if size > LIMIT:
-            raise DataError(f"{name} is too large: it declares {size >> 30} GiB in its header")
+        refuse_claim(size, size_of(where), name)
         content = read_up_to(file, size + 1)
     if len(content) != size:
         found = f"only {len(content)}" if len(content) < size else "more"
@@ -147,9 +144,12 @@ def _label_key(key: str, keys: set[str]) -> str | None:
     return next((item for item in candidates if item in keys and item != key), None)
 
 
-def _read_member(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> np.ndarray:
+def _read_member(file: zipfile.ZipFile, info: zipfile.ZipInfo, whole: int, name: str) -> np.ndarray:
+    """Read a member of a zip file of ``whole`` bytes."""
+    name = f"{name}[{clean(info.filename.removesuffix('.npy'))}]"
+    refuse_claim(info.file_size, min(info.compress_size, whole), name)
     with file.open(info) as member:
-        return _read_array(member, info.file_size, f"{name}[{clean(info.filename.removesuffix('.npy'))}]")
+        return _read_array(member, info.file_size, name)
 
 
 def _read_array(file: IO[bytes], size: int, name: str) -> np.ndarray:

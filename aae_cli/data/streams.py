@@ -22,6 +22,9 @@ Where = Path | io.BytesIO
 LIMIT = 16 * 2**30
 """Largest unpacked size of a file, in bytes; a larger file is treated as damaged or hostile."""
 
+DEFLATE = 1032
+"""Most bytes that one byte of a gzip or zip file unpacks to."""
+
 _CHUNK = 2**24
 
 
@@ -162,6 +165,11 @@ def opened(where: Where) -> Iterator[IO[bytes]]:
         yield cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
 
 
+def size_of(where: Where) -> int:
+    """Bytes of a file or of a pipe's content, as they are packed."""
+    return len(where.getbuffer()) if isinstance(where, io.BytesIO) else where.stat().st_size
+
+
 def read_up_to(file: IO[bytes], size: int) -> bytearray:
     """Read at most ``size`` bytes; memory grows with the actual content, not with the size that a header declares."""
     content = bytearray()
@@ -174,11 +182,57 @@ def read_whole(where: Where, name: str) -> bytes:
     """Read all bytes of a file, unpacked if gzipped.
 
     Raises:
-        DataError: there are more than ``LIMIT`` bytes.
+        DataError: there are more than ``LIMIT`` bytes, or they do not fit into memory beside their values.
     """
+    free = free_memory()
+    limit = LIMIT if free is None else min(LIMIT, free // 2)
     with opened(where) as file:
-        plain = isinstance(where, Path) and not isinstance(file, gzip.GzipFile)
-        content = file.read(LIMIT + 1) if plain else bytes(read_up_to(file, LIMIT + 1))
-    if len(content) > LIMIT:
+        packed = isinstance(file, gzip.GzipFile)
+        if packed or size_of(where) <= limit:
+            content = bytes(read_up_to(file, limit + 1)) if packed else file.read(limit + 1)
+            if len(content) <= limit:
+                return content
+    if limit == LIMIT:
         raise DataError(f"{name} holds more than {LIMIT >> 30} GiB")
-    return content
+    hint = "use a machine with more memory, take fewer rows, or save it as .parquet or .npy"
+    raise DataError(f"{name} holds more than half of the free memory, {as_size(limit)}", hint)
+
+
+def refuse_claim(size: int, packed: int, name: str) -> None:
+    """Refuse a size that cannot be true or does not fit into memory, before anything is unpacked.
+
+    Args:
+        size: bytes that a header claims.
+        packed: bytes of the file that they are unpacked from.
+
+    Raises:
+        DataError: more than ``packed`` bytes can hold, than ``LIMIT``, or than the free memory.
+    """
+    if size > DEFLATE * (packed + 64):
+        what = f"{name} claims to hold {as_size(size)}, for which {as_size(packed)} of the file are too few"
+        raise DataError(what, "copy or download it again, or save it anew")
+    if size > LIMIT:
+        raise DataError(f"{name} is too large: it claims to hold more than {LIMIT >> 30} GiB")
+    free = free_memory()
+    if free is not None and size > free:
+        hint = "take fewer rows, or save it as .npy, which is not read into memory as a whole"
+        raise DataError(f"{name} takes {as_size(size)} of memory, of which {as_size(free)} are free", hint)
+
+
+def as_size(count: int) -> str:
+    """A number of bytes, with a unit."""
+    unit = min(max(count.bit_length() - 1, 0) // 10, 3)
+    return f"{count / 2 ** (10 * unit):.{1 if unit else 0}f} {('bytes', 'KiB', 'MiB', 'GiB')[unit]}"
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that can be used without swapping, or all memory of the machine; None where neither is known."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

@@ -12,6 +12,7 @@ from ..config.auto import ensemble_size, needs_view
 from ..config.sections import Adversary as AdversaryConfig
 from ..config.sections import Config, Optimizer
 from ..data.types import Schema
+from ..device import import_compiler
 from ..distributed import ALONE, World
 from ..model.build import build_priors
 from ..nn.aae import AAE
@@ -70,6 +71,7 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Build SGD or Adam. On CUDA the learning rate is a tensor, whose current value a recorded CUDA graph reads."""
+    import_compiler()  # torch.optim would
     parameters = list(parameters)
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
     on_cuda = all(p.device.type == "cuda" for p in parameters)
@@ -141,7 +143,7 @@ def _build_terms(config: Config, adversaries: nn.ModuleDict, world: World) -> di
     if views is not None and views.weight:
         linear, ensemble = float(semi.linear) if semi else 0.0, ensemble_size(config)
         terms["consistency"].append(
-            AdversarialConsistency(views.weight, views.ramp, views.radius, linear, ensemble)
+            AdversarialConsistency(views.weight, views.ramp, views.radius, linear, ensemble, world)
             if views.radius
             else Consistency(views.weight, views.ramp, linear, ensemble)
         )

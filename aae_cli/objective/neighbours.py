@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from ..device import exact_products
+
 
 class Neighbours:
     """Search for the reference rows that are nearest to a table's rows, with an optional cache for training rows.
@@ -59,6 +61,7 @@ class Neighbours:
         if rows is not None and self._cache is not None:
             far, near = self._cache
             return far[rows], near[rows]
-        square = self._square - 2 * x @ self.reference.T + x.square().sum(-1, keepdim=True)
+        with exact_products(x.device):
+            square = self._square - 2 * x @ self.reference.T + x.square().sum(-1, keepdim=True)
         nearest, near = square.topk(self.count, largest=False, sorted=False)
         return nearest.amax(-1, keepdim=True).clamp(min=0), near

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..device import exact_products
 from ..distributed import ALONE, World
 from ..nn.aae import AAE
 from ..nn.adversary import Adversary, generator_gradient
@@ -245,15 +246,24 @@ class AdversarialConsistency(Term):
 
     needs_view = True
 
-    def __init__(self, weight: float, ramp: float, radius: float, linear: float = 0.0, ensemble: int = 1) -> None:
+    def __init__(
+        self,
+        weight: float,
+        ramp: float,
+        radius: float,
+        linear: float = 0.0,
+        ensemble: int = 1,
+        world: World = ALONE,
+    ) -> None:
         self.weight, self.ramp, self.radius, self.linear, self.ensemble = weight, ramp, radius, linear, ensemble
+        self.world = world
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         target, batch, model = consistency_target(forward, self.linear, self.ensemble), forward.batch, forward.model
         assert batch.view is not None
         view = batch.view.detach().requires_grad_()
         (slope,) = torch.autograd.grad(cross_entropy(target, model.encode(view)).sum(), view)
-        length = self.radius * nearest_distance(batch.x)
+        length = self.radius * nearest_distance(batch.x, self.world)
         r = length.unsqueeze(-1) * F.normalize(slope.float(), dim=-1)
         loss = cross_entropy(target, model.encode(batch.view + r)).mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
@@ -280,12 +290,14 @@ def cross_entropy(target: Tensor, view: Codes) -> Tensor:
     return -(target * view.y_logits.float().log_softmax(-1)).sum(-1)
 
 
-def nearest_distance(x: Tensor) -> Tensor:
-    """Euclidean distance of each row to the nearest other row of the batch: (R, B, D) → (R, B)."""
-    square = x.square().sum(-1)
-    distance = square.unsqueeze(1) + square.unsqueeze(2) - 2 * x @ x.transpose(1, 2)
-    diagonal = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
-    return distance.masked_fill(diagonal, torch.inf).amin(-1).clamp(min=0).sqrt()
+def nearest_distance(x: Tensor, world: World = ALONE) -> Tensor:
+    """Euclidean distance of each row to the nearest other row of the batch of all processes: (R, B, D) → (R, B)."""
+    whole, own = world.gather(x), world.positions([x.shape[1]], x.device)
+    norms = x.square().sum(-1, keepdim=True) + whole.square().sum(-1).unsqueeze(1)
+    with exact_products(x.device):
+        distance = norms - 2 * x @ whole.transpose(1, 2)
+    itself = own.unsqueeze(1) == torch.arange(whole.shape[1], device=x.device)
+    return distance.masked_fill(itself, torch.inf).amin(-1).clamp(min=0).sqrt()
 
 
 class NeighbourEmbedding(Term):

@@ -92,7 +92,7 @@ def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world
 
     Args:
         noise: length of the noise, as a share of the distance to the farthest neighbour; without neighbours, its std.
-        swap: probability that a feature takes the value of another row. Each process swaps among its own rows.
+        swap: probability that a feature takes the value of another row of the batch.
         neighbours: search for neighbours; a row moves a random part of the way towards one of them. None for no step.
     """
 
@@ -105,10 +105,12 @@ def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world
             part = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts)
             x = x + part * (neighbours.reference[near.gather(-1, chosen).squeeze(-1)] - x)
         if swap:
-            # Cyclic shift of the batch by a random offset: the source rows of swapped features.
-            offset = torch.randint(1, max(x.shape[-2], 2), (), device=x.device)
-            others = (torch.arange(x.shape[-2], device=x.device) + offset) % x.shape[-2]
-            x = torch.where(world.draw(torch.rand, x.shape, x.device, parts) < swap, x[..., others, :], x)
+            # Cyclic shift of the whole batch by a random offset: the source rows of swapped features.
+            sizes = parts or [x.shape[1]]
+            whole = world.gather(x, sizes)
+            offset = torch.randint(1, max(whole.shape[1], 2), (), device=x.device)
+            others = (world.positions(sizes, x.device) + offset) % whole.shape[1]
+            x = torch.where(world.draw(torch.rand, x.shape, x.device, parts) < swap, whole[:, others], x)
         return x + std * world.draw(torch.randn, x.shape, x.device, parts)
 
     return view

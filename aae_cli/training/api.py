@@ -15,7 +15,7 @@ from ..config.resolve import resolve_given
 from ..config.sections import Config
 from ..data.memory import NAME, from_memory
 from ..data.types import Data
-from ..device import choose_device
+from ..device import choose_device, kept_precision
 from ..distributed import joined, started_by_torchrun
 from ..errors import UsageError
 from ..model.evaluation import checked_metric
@@ -233,18 +233,17 @@ def train_config(config: Config, options: Options) -> list[Run]:
 
 def _train_on_device(config: Config, options: Options, folder: RunFolder, resume: bool) -> list[Run]:
     """As :func:`train_config`, in a folder that is chosen, without another device to fall back on."""
-    precision = torch.get_float32_matmul_precision()  # the plan sets another one
-    prepared = prepare(config, options)
-    plan = prepared.plan
-    selection = Selection(options.title, plan, prepared.splits, prepared.notes, options.metrics, options.reporter)
-    torch.set_flush_denormal(True)  # optimiser moments of unused weights become denormal, which halves CPU speed
-    try:
-        with (
-            joined(plan.device) as world,
-            torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
-        ):
-            require_divisible_batches(plan.config, world)
-            return run(selection, folder, world, resume)
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_float32_matmul_precision(precision)
+    with kept_precision():  # the plan sets another one
+        prepared = prepare(config, options)
+        plan = prepared.plan
+        selection = Selection(options.title, plan, prepared.splits, prepared.notes, options.metrics, options.reporter)
+        torch.set_flush_denormal(True)  # optimiser moments of unused weights become denormal, which halves CPU speed
+        try:
+            with (
+                joined(plan.device) as world,
+                torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
+            ):
+                require_divisible_batches(plan.config, world)
+                return run(selection, folder, world, resume)
+        finally:
+            torch.set_flush_denormal(False)

@@ -46,7 +46,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     for precision in arguments.precisions.split(","):
         found = errors(precision, arguments.seeds, arguments.epochs, arguments.data)
-        print(f"{precision}: error {found.mean():.2f} ± {found.std():.2f} %, {np.round(found, 1).tolist()}", flush=True)
+        spread = f" ± {found.std(ddof=1):.2f}" if len(found) > 1 else ""
+        print(f"{precision}: error {found.mean():.2f}{spread} %, {np.round(found, 1).tolist()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """``aae train`` and what a run folder holds; ``aae presets``; configuration layers and their errors."""
 
 import json
+import os
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
 import yaml
-from conftest import small
+from conftest import AAE, small
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load
@@ -33,6 +35,17 @@ def test_run_folder(quick):
     for path in quick.iterdir():
         assert not path.read_bytes().startswith(pickle.PROTO), path.name
         assert not path.read_bytes().startswith(b"PK"), path.name
+
+
+def test_training_leaves_nothing_among_the_temporary_files(tmp_path):
+    (tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    words = ["train", "-p", "quick", "-q", "--epochs", "1", "--set", "train.min_steps=0", *small("y", "z")]
+    done = subprocess.run([*AAE, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / done.stdout.strip() / "model.safetensors").is_file()
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_header(quick, iris):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import pickle
 import struct
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aae_cli.data import arrays, streams
 from aae_cli.data.read import read, read_row
 from aae_cli.data.types import Schema
 from aae_cli.errors import DataError
@@ -171,6 +173,78 @@ def test_header_that_claims_too_much(tmp_path):
     assert "cut short or damaged" in refused(str(tmp_path / "a.npz"))
 
 
+def member(*shape: int) -> bytes:
+    """The header of an .npy member of bytes."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return head.getvalue()
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """No content of arrays is read."""
+    monkeypatch.setattr(arrays, "read_up_to", lambda file, size: pytest.fail("content was read"))
+
+
+def test_members_that_unpack_to_more_than_their_bytes_can_hold_are_refused_unread(tmp_path, unread):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as file:  # bzip2 packs 20 MB of zeros into a hundred bytes
+        file.writestr("x.npy", member(20_000_000, 1) + bytes(20_000_000))
+    assert path.stat().st_size < 2000
+    message = refused(str(path))
+    assert "a.npz[x] claims to hold 19.1 MiB, for which" in message and "copy or download it again" in message
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        head = member(2**31, 1)
+        file.writestr("x.npy", head + bytes(1000))
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")  # in the zip file's directory: bytes packed, and unpacked
+    content[entry + 20 : entry + 28] = struct.pack("<2I", 2**30, 2**31 + len(head))
+    path.write_bytes(content)
+    assert "claims to hold 2.0 GiB" in refused(str(path))
+
+
+def test_arrays_that_do_not_fit_into_memory_are_refused_unread(tmp_path, unread, monkeypatch):
+    monkeypatch.setattr(streams, "free_memory", lambda: 5000)
+    x = np.random.default_rng(0).integers(0, 256, (100, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x=x)
+    (tmp_path / "a.idx").write_bytes(idx(x))
+    (tmp_path / "a.idx.gz").write_bytes(gzip.compress(idx(x)))
+    for name in ("a.npz", "a.idx", "a.idx.gz"):
+        message = refused(str(tmp_path / name))
+        assert f"{name}" in message and "KiB of memory, of which 4.9 KiB are free; " in message and ".npy" in message
+
+
+def test_images_of_zeros_are_read_however_small_they_pack(tmp_path):
+    x = np.zeros((4000, 28, 28), np.uint8)
+    x[0, 0, 0] = 255
+    np.savez_compressed(tmp_path / "a.npz", x=x)
+    assert x.size > 900 * (tmp_path / "a.npz").stat().st_size
+    assert read(str(tmp_path / "a.npz")).x.sum() == 255
+    (tmp_path / "a.idx.gz").write_bytes(gzip.compress(idx(x)))
+    assert read(str(tmp_path / "a.idx.gz")).x.sum() == 255
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_text_that_does_not_fit_into_memory_is_refused(tmp_path, ending, monkeypatch):
+    path = tmp_path / f"a.csv{ending}"
+    text = b"a,b\n" + b"1,2\n" * 1000
+    path.write_bytes(gzip.compress(text) if ending else text)
+    assert len(read(str(path))) == 1000
+    monkeypatch.setattr(streams, "free_memory", lambda: 8000)
+    assert "a.csv" in refused(str(path)) and "half of the free memory, 3.9 KiB; " in refused(str(path))
+
+
+def test_the_free_memory_of_this_machine_is_known_or_not():
+    free = streams.free_memory()
+    assert free is None or 2**20 < free < 2**50
+    assert [streams.as_size(size) for size in (0, 1023, 2048, 5 * 2**40)] == [
+        "0 bytes",
+        "1023 bytes",
+        "2.0 KiB",
+        "5120.0 GiB",
+    ]
+
+
 def idx(x: np.ndarray, kind: int = 8) -> bytes:
     return struct.pack(f">HBB{x.ndim}I", 0, kind, x.ndim, *x.shape) + x.tobytes()
 
@@ -196,8 +270,9 @@ def test_damaged_idx(tmp_path):
         (whole + b"x", "holds more"),
         (whole[:6], "within its header"),
         (b"hello", "not an IDX file"),
-        (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 9), "GiB in its header"),
-        (struct.pack(">HBB3I", 0, 8, 3, 2**10, 2**10, 2**10), "but holds only 0"),
+        (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 9), "too few"),
+        (struct.pack(">HBB3I", 0, 8, 3, 2**10, 2**10, 2**10), "claims to hold 1.0 GiB, for which 16 bytes"),
+        (struct.pack(">HBB3I", 0, 8, 3, 2**4, 2**4, 2**4), "but holds only 0"),
         (gzip.compress(whole)[:-20], "cut short or damaged"),
     ):
         path.write_bytes(content)

@@ -1,11 +1,23 @@
 """Measurements, against values known by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
 from aae_cli import load, read
+from aae_cli.data.types import Data, Schema
 from aae_cli.model import metrics
-from aae_cli.model.metrics import Context, _probe, agreement, log_likelihood, name_clusters
+from aae_cli.model.metrics import (
+    Context,
+    _probe,
+    agreement,
+    component_accuracy,
+    log_likelihood,
+    name_clusters,
+)
+from aae_cli.nn.priors import Mixture
 
 
 def test_the_surest_labelled_row_names_a_cluster():
@@ -42,6 +54,20 @@ def test_codes_on_threads_inside_the_prior_do_not_pass_for_it():
     told = [_probe(np.concatenate([codes, prior]), which, 0, 5) for codes in (threads, fits)]
     assert told[0] > 70
     assert told[1] == pytest.approx(50, abs=5)
+
+
+def test_component_accuracy_is_that_of_drawn_codes():
+    labels = np.arange(2000) % 2
+    centres = np.array([[0.5, 0], [-0.5, 0]], np.float32)[labels]  # components 0 and 1 lie right and left of 0
+    rows = Data(centres, Schema("table", (2,)), labels)
+
+    def z(x, draw=False):
+        return x + 0.5 * torch.randn(x.shape).numpy() if draw else x
+
+    model = SimpleNamespace(z=z, prior_z=Mixture(components=2), classes=None)
+    found = [component_accuracy(Context(model, rows, None, samples=0, seed=3))["component-accuracy"] for _ in range(2)]
+    assert found[0] == found[1]
+    assert found[0] == pytest.approx(84.13, abs=1.2)  # one std away from the boundary: the normal quantile of 1
 
 
 def test_the_parzen_width_is_chosen_on_rows_from_all_over_the_validation_rows(semi, monkeypatch):

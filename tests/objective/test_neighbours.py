@@ -7,6 +7,32 @@ from fitting import blobs, fit
 from aae_cli.objective.neighbours import Neighbours
 
 
+def test_the_search_computes_exact_products_and_restores_the_precision(monkeypatch):
+    torch.manual_seed(0)
+    rows = 100 + 0.1 * torch.randn(50, 4)  # in bf16, all of these rows would be one
+    search, seen = Neighbours(3, rows), []
+    exact = search(rows)
+    product = torch.Tensor.__matmul__
+
+    def spy(a, b):
+        seen.append(torch.get_float32_matmul_precision())
+        return product(a, b)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", spy)
+    try:
+        torch.set_float32_matmul_precision("high")
+        with torch.autocast("cpu", torch.bfloat16):
+            far, near = search(rows)
+        assert torch.equal(far, exact[0]) and torch.equal(near, exact[1])
+        assert seen == ["highest"]
+        assert torch.get_float32_matmul_precision() == "high"
+        with pytest.raises(RuntimeError):
+            search(torch.zeros(2, 3))  # rows of another width
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_neighbours_of_a_tables_rows_are_found_once(tmp_path, monkeypatch):
     every, cached = [], []
     find = Neighbours.__call__

@@ -9,6 +9,7 @@ from aae_cli.config.auto import adapt
 from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
+from aae_cli.distributed import World
 from aae_cli.model.build import build_model
 from aae_cli.nn.encoder import Codes
 from aae_cli.objective.build import build_objective
@@ -249,6 +250,22 @@ def test_label_given_to_the_decoder():
 def test_nearest_distance_is_to_another_row():
     x = torch.tensor([[[0.0, 0], [3, 4], [3, 5], [0, 0]]])
     torch.testing.assert_close(nearest_distance(x), torch.tensor([[0.0, 1, 1, 0]]))
+
+
+def test_nearest_distance_looks_in_the_batch_of_all_processes(monkeypatch):
+    torch.manual_seed(0)
+    whole = torch.randn(2, 6, 3)
+    monkeypatch.setattr(World, "gather", lambda self, value, parts=None: whole)
+    shares = [nearest_distance(share, World(rank, 2)) for rank, share in enumerate(whole.split(3, 1))]
+    assert torch.equal(torch.cat(shares, 1), nearest_distance(whole))
+
+
+def test_distances_are_exact_whatever_the_precision_of_training():
+    torch.manual_seed(0)
+    near = 100 + 0.1 * torch.randn(1, 40, 8)  # in bf16, all of these rows would be one
+    exact = nearest_distance(near)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(nearest_distance(near), exact)
 
 
 def test_adversarial_views_are_harder_than_random_moves_of_the_same_length():

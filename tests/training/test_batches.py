@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from aae_cli.distributed import World
 from aae_cli.errors import DataError
 from aae_cli.nn.scaling import Scaling
 from aae_cli.objective.neighbours import Neighbours
@@ -130,6 +131,20 @@ def test_feature_views_swap_in_values_of_other_rows():
     assert set(view.unique().tolist()) <= set(range(40))
     noisy = feature_view(0.1, 0.0, None)(x)
     assert (noisy - x).std().item() == pytest.approx(0.1, rel=0.2)
+
+
+def test_swapped_values_come_from_the_whole_batch_of_all_processes(monkeypatch):
+    batch, labelled = torch.randn(2, 8, 5), torch.randn(2, 4, 5)
+    torch.manual_seed(0)
+    one = feature_view(0.1, 0.5, None)(torch.cat([batch, labelled], 1), [8, 4])
+    whole = {4: batch, 2: labelled}  # by a process's share of it
+    monkeypatch.setattr(World, "gather", lambda self, x, parts: torch.cat([whole[part] for part in parts], 1))
+    shares = []
+    for rank in range(2):
+        torch.manual_seed(0)
+        share = torch.cat([part.chunk(2, 1)[rank] for part in (batch, labelled)], 1)
+        shares.append(feature_view(0.1, 0.5, None, World(rank, 2))(share, [4, 2]).split([4, 2], 1))
+    assert torch.equal(torch.cat([share for part in zip(*shares, strict=True) for share in part], 1), one)
 
 
 def test_feature_views_move_towards_near_rows():
