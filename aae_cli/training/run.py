@@ -147,7 +147,7 @@ class RunWriter:
         self.folder.save_state(tensors, facts)
         if self.done(stage, engine) < self.timeline.steps:
             model = self.selection.candidate(engine.weights, 0, self.timeline.checkpoint_config(stage))
-            self.folder.save_model(model, self.timeline.config.train.seed)
+            self.folder.save_model(model, self.timeline.config.train.seed, self.selection.splits.train)
 
     def finish(self, stage: Stage, stages: Stages, seed: int) -> Run:
         """Select one of a seed's restarts, measure it, and write its checkpoint and the final record of the log."""
