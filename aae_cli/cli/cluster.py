@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
@@ -27,7 +28,7 @@ from .options import (
 from .rows import Fit, Rows, Target, ids_and_labels
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Iterator
 
     from ..data.types import Data
     from ..model.autoencoder import Autoencoder
@@ -49,7 +50,12 @@ def command(
     ] = None,
     plot: Annotated[
         str | None,
-        option("Output", "--plot", metavar="FILE", help="Draw each cluster's head beside its members, as PNG."),
+        option(
+            "Output",
+            "--plot",
+            metavar="FILE",
+            help="Draw typical and random members of each image cluster, or a map of a table's clusters, as PNG.",
+        ),
     ] = None,
     output: Output = None,
     format: Format = None,
@@ -78,17 +84,20 @@ def command(
         model = load(path, device.value)
         if clusters is not None and model.model.classes not in (0, clusters):
             raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")
-        first: list[tuple[np.ndarray, np.ndarray]] = []  # the members that are drawn
+        from ..model.figures import cluster_figure, rows_for_clusters
 
-        def tables() -> Any:
+        drawn = rows_for_clusters(model, seed) if plot is not None else None
+
+        def tables() -> Iterator[dict[str, Any]]:
             for piece in rows.pieces(model.header):
                 table = table_of(model, piece)
-                if not first:
-                    first.append((piece.x, table["cluster"]))
+                if drawn is not None:
+                    drawn.add(piece, table["cluster"], table["confidence"])
                 yield table
 
         target.write(tables(), report)
-        target.draw(lambda: picture(model, *first[0]), report)
+        if drawn is not None:
+            target.draw(lambda: cluster_figure(model, drawn, Path(data).name), report)
 
 
 def table_of(model: Autoencoder, rows: Data) -> dict[str, Any]:
@@ -96,12 +105,3 @@ def table_of(model: Autoencoder, rows: Data) -> dict[str, Any]:
     known = ids_and_labels(rows)
     cluster, confidence = model.cluster(rows.x)
     return {"id": known.pop("id"), "cluster": cluster, "confidence": confidence, **known}
-
-
-def picture(model: Autoencoder, x: np.ndarray, clusters: np.ndarray) -> bytes:
-    """Cluster heads beside members for images, a map for tables."""
-    from ..model.figures import cluster_figure, cluster_profiles
-
-    if model.schema.kind == "image":
-        return cluster_figure(model, x, clusters)
-    return cluster_profiles(model, model.embed(x), clusters)

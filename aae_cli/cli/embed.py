@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
@@ -55,7 +56,12 @@ def command(
             help="Dimensions; a larger representation is projected, unless all are asked for (default: 2).",
         ),
     ] = None,
-    plot: Annotated[str | None, option("Output", "--plot", metavar="FILE", help="Draw a scatter plot as PNG.")] = None,
+    plot: Annotated[
+        str | None,
+        option(
+            "Output", "--plot", metavar="FILE", help="Draw a map of the rows as PNG; of 3 dimensions, their 3 pairs."
+        ),
+    ] = None,
     output: Output = None,
     format: Format = None,
     input_format: InputFormat = None,
@@ -87,6 +93,8 @@ def command(
         model = load(path, device.value)
         if dims is None and model.dims <= 2:
             wanted = None  # nothing to project, and a line is as good as a plane
+        import numpy as np
+
         drawn: list[tuple[np.ndarray, list[str]]] = []
 
         def tables() -> Iterator[dict[str, Any]]:
@@ -97,7 +105,12 @@ def command(
                 yield known | {axis: points[:, i] for i, axis in enumerate(axes)}
 
         target.write(tables(), report)
-        target.draw(lambda: picture(model, drawn, data), report)
+        if plot is not None and drawn:
+            points, shown = plane(model, np.concatenate([piece for piece, _ in drawn]))
+            colours = [label for _, piece in drawn for label in piece]
+            target.draw(lambda: picture(model, points, colours, data), report)
+            if shown:
+                report.say(f"{plot} shows {shown}")
 
 
 def parsed_dims(text: str | None) -> int | None:
@@ -135,17 +148,24 @@ def represented(model: Autoencoder, pieces: Iterable[Data], dims: int | None, cl
             yield known, points, names
 
 
-def picture(model: Autoencoder, drawn: list[tuple[np.ndarray, list[str]]], name: str) -> bytes:
-    """The points as a scatter plot, with the cluster heads where they lie in the same plane."""
-    import numpy as np
+def plane(model: Autoencoder, points: np.ndarray) -> tuple[np.ndarray, str]:
+    """Points to draw, of at most three dimensions, and where that is not all of them, what they are."""
+    dims = points.shape[1]
+    if dims <= 3:
+        return points, ""
+    if dims < model.dims:  # principal components already
+        return points[:, :2], f"z0 and z1, the first two of {dims} principal components (--dims 3 draws three)"
+    if len(points) < 2:
+        return points[:, :2], f"z0 and z1 of {dims} dimensions"
+    how = "cluster heads on a circle" if model.model.heads is not None else "principal components"
+    return model.project(points, 2), f"a projection of the {dims} dimensions to two: {how} (--dims 3 draws three)"
 
+
+def picture(model: Autoencoder, points: np.ndarray, names: list[str], source: str) -> bytes:
+    """Draw points (N, up to 3), with the cluster heads where they lie in the same space."""
     from ..output.pictures import scatter
-    from ..text import clean
 
-    points = np.concatenate([piece for piece, _ in drawn])
-    colours = [label for _, piece in drawn for label in piece]
-    flat = model.project(points, 2) if points.shape[1] > 2 and points.shape[1] == model.dims else points
     heads = None
-    if model.model.heads is not None and model.dims == 2 and flat is points:
+    if model.model.heads is not None and points.shape[1] == model.dims:
         heads = model.model.W_C[0].detach().cpu().numpy()
-    return scatter(flat, colours or None, f"{model.header.title}: {clean(name)}", heads)
+    return scatter(points, names or None, f"{model.header.title}: {Path(source).name}", heads)

@@ -149,11 +149,12 @@ def content(model: Autoencoder, samples: Samples, kind: str, labelled: bool) -> 
     Args:
         labelled: write the label of each sample in a table; of images drawn at random, the pixels alone.
     """
-    from ..output.pictures import image_grid
     from ..output.writers import table_bytes
 
     if kind == "png":
-        return image_grid(samples.x, model.schema, samples.columns)
+        from ..model.figures import samples_picture
+
+        return samples_picture(model, samples)
     labels = None if samples.labels is None else [model.classes[i] if i >= 0 else "" for i in samples.labels]
     if kind == "npz":
         return _npz(model, samples, labels)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..nn.priors import Prior
-from .abilities import Abilities
+from ..output.sheets import Headings
+from .abilities import Abilities, Clusters
 
 DECODED_AT_ONCE = 2048
 
@@ -24,11 +25,13 @@ class Samples:
         x: (N, D) float32 in the file's units.
         labels: (N,) int64 indices into the model's classes, −1 for none; None if the model has no class labels.
         columns: number of samples in each row of a picture.
+        headings: title of a picture, and what its rows and columns are.
     """
 
     x: np.ndarray
     labels: np.ndarray | None
     columns: int
+    headings: Headings = Headings()  # noqa: RUF009
 
 
 def draw_categories(count: int, p: Tensor | None, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -75,7 +78,12 @@ class Sampler:
             category = torch.full((n,), -1)
         component, u = self._styles(n, generator)
         columns = len(groups) if len(groups) > 1 else max(1, min(20, round(n**0.5)))
-        return self._samples(category, self._style_at(category, component, u), columns)
+        named = [self._class_name(group[0]) or "" for group in groups[len(clusters) :]]
+        names = (*(self._name(k) for k in clusters), *named)
+        one = named[0] if named else self._in_a_title(clusters[0]) if clusters else ""
+        title = "samples in turn" if len(names) > 1 else f"samples of {one}" if names else "random samples"
+        headings = Headings(title, names if len(names) > 1 else ())
+        return self._samples(category, self._style_at(category, component, u), columns, headings)
 
     def _of_group(self, group: list[int], n: int, generator: torch.Generator | None) -> Tensor:
         """(n,) categories of a group: in turn if all are equally probable, else drawn from p(y | group)."""
@@ -101,7 +109,35 @@ class Sampler:
             return self._lattice(rows, columns[0] if columns else -1)
         category = torch.tensor(columns).repeat(rows)
         component, u = (part.repeat_interleave(len(columns), 0) for part in self._styles(rows, generator))
-        return self._samples(category, self._style_at(category, component, u), len(columns))
+        headings = self._grid_headings(columns, [f"style {i + 1}" for i in range(rows)])
+        return self._samples(category, self._style_at(category, component, u), len(columns), headings)
+
+    def _grid_headings(self, columns: Sequence[int], styles: Sequence[str]) -> Headings:
+        """Headings of a grid with a style in each row and a category in each column."""
+        names = tuple(self._name(k) for k in columns)
+        known = self._clusters and any(self._class_name(k) is not None for k in columns)
+        what = "clusters (number: class)" if known else "clusters" if self._clusters else "classes"
+        return Headings(f"styles in rows, {what} in columns", names, tuple((style,) for style in styles))
+
+    @property
+    def _clusters(self) -> bool:
+        """Whether the categories are clusters that were found without labels."""
+        return isinstance(self.abilities.content, Clusters) and not self.abilities.learned_with_labels
+
+    def _class_name(self, category: int) -> str | None:
+        """Name of the class of a category; None if it has none."""
+        classes, own = self.abilities.header.schema.classes or (), self.abilities.content.class_of(np.array([category]))
+        return classes[own[0]] if own is not None and 0 <= own[0] < len(classes) else None
+
+    def _name(self, category: int) -> str:
+        """Name of a category in a heading: its class, or the number of a cluster and its class."""
+        known = self._class_name(category)
+        return str(category) if known is None else f"{category}: {known}" if self._clusters else known
+
+    def _in_a_title(self, category: int) -> str:
+        known = self._class_name(category)
+        cluster = f"cluster {category}" + (f" ({known})" if known else "")
+        return cluster if self._clusters else self._name(category)
 
     def _grid_from(self, style: np.ndarray, columns: list[int]) -> Samples:
         if not self.abilities.samples(style_from=True):
@@ -110,7 +146,9 @@ class Sampler:
                 "train --preset supervised, semi-supervised or clustering",
             )
         z = torch.from_numpy(self.encode(style)).repeat_interleave(len(columns), 0)
-        return self._samples(torch.tensor(columns).repeat(len(style)), z, len(columns))
+        rows = [f"row {i + 1}" for i in range(len(style))] if len(style) > 1 else ["this style"]
+        headings = self._grid_headings(columns, rows)
+        return self._samples(torch.tensor(columns).repeat(len(style)), z, len(columns), headings)
 
     def _lattice(self, side: int, category: int) -> Samples:
         """Lattice of styles along the two dimensions of z that change the output most, at evenly spaced quantiles.
@@ -121,17 +159,23 @@ class Sampler:
         if prior is None:
             raise CheckpointError(f"a {self.abilities.header.title} model has no style z for a grid")
         ticks = (torch.arange(side) + 0.5) / side
+        quantiles = tuple(f"{100 * tick:.3g} %" for tick in ticks.tolist())
         if category < 0 and prior.components > 1:  # no categories: one row per component
             component = torch.arange(prior.components).repeat_interleave(side)
             u = torch.full((len(component), prior.dims), 0.5)
             u[:, 0] = ticks.repeat(prior.components)
-            return Samples(self.decode(None, prior.at(u, component), None), None, side)
+            parts = tuple((f"part {i + 1}",) for i in range(prior.components))
+            headings = Headings("parts of the prior in rows, quantiles along a part in columns", quantiles, parts)
+            return Samples(self.decode(None, prior.at(u, component), None), None, side, headings)
         first, second = self._most_influential_dims(prior, category)
         u = torch.full((side * side, prior.dims), 0.5)
         u[:, second] = ticks.repeat_interleave(side)
         u[:, first] = ticks.repeat(side)
         at = torch.full((len(u),), category)
-        return self._samples(at, self._style_at(at, torch.zeros_like(at), u), side)
+        title = "styles" if category < 0 else f"styles of {self._in_a_title(category)}"
+        title += f": quantiles of z{first} in columns" + (f", of z{second} in rows" if second != first else "")
+        headings = Headings(title, quantiles, tuple((quantile,) for quantile in quantiles))
+        return self._samples(at, self._style_at(at, torch.zeros_like(at), u), side, headings)
 
     def _most_influential_dims(self, prior: Prior, category: int) -> tuple[int, int]:
         """The two dimensions of z that change the decoded rows most, in ascending order."""
@@ -164,7 +208,7 @@ class Sampler:
         parts = [[None if part is None else part[i : i + DECODED_AT_ONCE] for part in (y, z, label)] for i in pieces]
         return np.concatenate([self.decode(*each) for each in parts])
 
-    def _samples(self, category: Tensor, z: Tensor | None, columns: int) -> Samples:
+    def _samples(self, category: Tensor, z: Tensor | None, columns: int, headings: Headings) -> Samples:
         """Decode categories (N,) int64, −1 for none, and styles z (N, n)."""
         labels = self.abilities.content.class_of(category.numpy())
-        return Samples(self._decode_categories(category, z), labels, columns)
+        return Samples(self._decode_categories(category, z), labels, columns, headings)

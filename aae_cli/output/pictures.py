@@ -1,51 +1,22 @@
-"""Draw PNGs: grids of images, and scatter plots."""
+"""Draw plots as PNG: maps of points, and histograms of a table's columns. Sheets of images are drawn by ``sheets``."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..data.types import Schema
+from ..text import clean
 
-GAP = 2
+MOST_COLUMNS = 12
+"""Number of columns of a table that are drawn at most."""
 
+MOST_NAMES = 40
+"""Number of names that a legend lists at most."""
 
-def image_grid(x: np.ndarray, schema: Schema, columns: int, separator: int | None = None) -> bytes:
-    """Draw a grid of images as one PNG, at least 200 pixels wide.
-
-    Args:
-        x: (N, D) images in the file's own units.
-        columns: images in each row of the grid.
-        separator: number of columns before a wider gap (cluster heads | members).
-    """
-    import torch
-    from PIL import Image
-    from torchvision.utils import make_grid
-
-    channels, height, width = schema.shape
-    low, high = schema.low or 0.0, schema.high or 1.0
-    images = torch.from_numpy(((x - low) / (high - low)).clip(0, 1).astype(np.float32)).view(
-        -1, channels, height, width
-    )
-    grid = make_grid(images, nrow=columns, padding=GAP, pad_value=0.5)
-    if separator is not None:
-        at = separator * (width + GAP) + GAP
-        bar = torch.ones(grid.shape[0], grid.shape[1], 2 * GAP)
-        grid = torch.cat([grid[:, :, :at], bar, grid[:, :, at:]], 2)
-    pixels = (grid * 255).round().byte().permute(1, 2, 0).numpy()
-    picture = Image.fromarray(pixels)
-    factor = max(1, -(-200 // picture.width))
-    if factor > 1:
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    return _png(picture)
-
-
-def _png(picture: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)  # type: ignore[attr-defined]
-    return buffer.getvalue()
+REAL, SAMPLED = "#9aa5b1", "#d9480f"
 
 
 def scatter(
@@ -53,47 +24,198 @@ def scatter(
     names: Sequence[str] | None,
     title: str,
     heads: np.ndarray | None = None,
+    legend: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Draw points as a 2-D map, coloured by label or cluster; returns a PNG.
+    """Draw points as a map, coloured by label or cluster; returns a PNG. Arguments as for ``scatter_figure``."""
+    return _png(scatter_figure(points, names, title, heads, legend))
+
+
+def scatter_figure(
+    points: np.ndarray,
+    names: Sequence[str] | None,
+    title: str,
+    heads: np.ndarray | None = None,
+    legend: Mapping[str, str] | None = None,
+) -> Any:
+    """Two dimensions as one map, three as the maps of their three pairs, one as a strip for each name.
 
     Args:
-        points: (N, m) coordinates, of which the first two columns are drawn.
+        points: (N, m) coordinates; of more than three dimensions the first two are drawn.
         names: label or cluster of each point, empty for unlabelled points; None draws all in one colour.
-        heads: (K, 2) cluster heads, drawn as crosses.
+        heads: (K, m) cluster heads, drawn as crosses.
+        legend: text of the legend for names where it differs from the name.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 6), dpi=110, layout="constrained")
-    axes = figure.add_subplot()
-    second = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))
+    pairs = [(0, 1), (0, 2), (1, 2)] if points.shape[1] == 3 else [(0, min(1, points.shape[1] - 1))]
+    figure = Figure(figsize=(15, 5.4) if len(pairs) > 1 else (8, 6.4), dpi=110, layout="constrained")
+    panels = figure.subplots(1, len(pairs), squeeze=False)[0]
+    groups = _groups(names, len(points))
     size = float(np.clip(4000 / max(len(points), 1), 1, 24))
+    for axes, (i, j) in zip(panels, pairs, strict=True):
+        for place, (_, own, colour) in enumerate(groups):
+            second = points[own, j] if i != j else _jitter(len(own)) - place
+            axes.scatter(points[own, i], second, s=size, color=colour, linewidths=0)
+        if heads is not None:
+            axes.scatter(heads[:, i], heads[:, j], marker="x", color="black", s=40)
+        if i == j:
+            axes.set_yticks([])
+            axes.set_xlabel("z0")
+        else:
+            axes.set_aspect("equal", adjustable="datalim")
+        if len(pairs) > 1:
+            axes.set_xlabel(f"z{i}")
+            axes.set_ylabel(f"z{j}")
+    if names is not None and 0 < len(groups) <= MOST_NAMES:
+        texts = [_plain((legend or {}).get(name, name)) if name else "unlabelled" for name, _, _ in groups]
+        _legend(figure, texts, [colour for _, _, colour in groups])
+    figure.suptitle(_plain(title, 100), fontsize=11)
+    return figure
+
+
+def _groups(names: Sequence[str] | None, points: int) -> list[tuple[str, np.ndarray, Any]]:
+    """Distinct names in order, numbers by size and unlabelled points last, with their points and colour."""
     if names is None:
-        axes.scatter(points[:, 0], second, s=size, linewidths=0)
+        return [("", np.arange(points), "C0")]
+    import matplotlib
+
+    distinct = sorted(set(names), key=lambda name: (name == "", len(name) if name.isdigit() else 0, name))
+    colours = matplotlib.colormaps["tab10" if len(distinct) <= 10 else "gist_rainbow"]
+    array = np.array(names)
+    return [
+        (
+            name,
+            np.flatnonzero(array == name),
+            colours(index if len(distinct) <= 10 else index / len(distinct)) if name else "lightgrey",
+        )
+        for index, name in enumerate(distinct)
+    ]
+
+
+def _jitter(count: int) -> np.ndarray:
+    """Heights of points on a strip, the same in every picture."""
+    return np.random.default_rng(0).uniform(-0.3, 0.3, count)
+
+
+def _legend(figure: Any, texts: Sequence[str], colours: Sequence[Any]) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [Line2D([], [], marker="o", linestyle="", color=colour, markersize=7) for colour in colours]
+    figure.legend(marks, texts, fontsize=9, loc="outside right center", ncols=1 + len(texts) // 21)
+
+
+def histograms(
+    real: np.ndarray, sampled: np.ndarray, names: Sequence[str], integer: Sequence[bool], title: str
+) -> bytes:
+    """Draw real against sampled values of a table's columns; returns a PNG. Arguments as for ``histogram_figure``."""
+    return _png(histogram_figure(real, sampled, names, integer, title))
+
+
+def histogram_figure(
+    real: np.ndarray, sampled: np.ndarray, names: Sequence[str], integer: Sequence[bool], title: str
+) -> Any:
+    """One histogram for each column, with the share of real rows and of sampled rows in each bin.
+
+    Of more than 12 columns, those are drawn whose standard deviation is largest relative to their mean absolute value.
+    Columns that never change are left out where others change.
+
+    Args:
+        real: (N, D) rows of the training data.
+        sampled: (M, D) rows drawn from the model.
+        names: names of the columns.
+        integer: whether a column has whole numbers, one entry per column or one for all.
+    """
+    from matplotlib.figure import Figure
+
+    chosen = _most_varying(real if len(real) else sampled)
+    across = min(4, len(chosen))
+    down = -(-len(chosen) // across)
+    width, height = max(6.5, 3.4 * across), 2.7 * down + 0.7
+    figure = Figure(figsize=(width, height), dpi=100)  # a computed layout would take as long as the drawing
+    edges = {"left": 0.6 / width, "right": 1 - 0.2 / width, "bottom": 0.75 / height, "top": 1 - 0.8 / height}
+    panels = figure.subplots(down, across, squeeze=False, gridspec_kw={**edges, "wspace": 0.2, "hspace": 0.45}).ravel()
+    for axes in panels[len(chosen) :]:
+        axes.remove()
+    for place, (axes, column) in enumerate(zip(panels, chosen, strict=False)):
+        whole = bool(integer[column] if len(integer) > 1 else integer[0])
+        _histogram(axes, real[:, column], sampled[:, column], whole)
+        ranges = _ranges(real[:, column], sampled[:, column])
+        axes.set_title(f"{_plain(names[column], 36)}\n{ranges}", fontsize=9 if len(ranges) <= 42 else 7.5)
+        if place % across == 0:
+            axes.set_ylabel("% of rows", fontsize=9)
+    counted = f", {len(chosen)} of {len(names)} columns" if len(chosen) < len(names) else ""
+    figure.suptitle(_plain(title) + counted, fontsize=11, y=1 - 0.1 / height, va="top")
+    texts = [f"real ({len(real):,} rows)", f"sampled ({len(sampled):,} rows)"]
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    marks = [Patch(color=REAL), Line2D([], [], color=SAMPLED, linewidth=1.8)]
+    figure.legend(marks, texts, fontsize=9, loc="lower center", ncols=2)
+    return figure
+
+
+def _most_varying(x: np.ndarray) -> list[int]:
+    """Columns to draw, in the order of the file."""
+    values = np.where(np.isfinite(x), x, 0).astype(np.float64) if len(x) else np.zeros((1, x.shape[1]))
+    relative = values.std(0) / (np.abs(values).mean(0) + np.finfo(np.float64).tiny)
+    order = np.argsort(-relative, kind="stable")[:MOST_COLUMNS]
+    moving = [i for i in order.tolist() if relative[i] > 1e-9]
+    return sorted(moving or order[:1].tolist())
+
+
+def _histogram(axes: Any, real: np.ndarray, sampled: np.ndarray, whole: bool) -> None:
+    """Histograms of two columns in the same bins: real values filled, sampled ones as a line."""
+    finite = [column[np.isfinite(column)].astype(np.float64) for column in (real, sampled)]
+    both = [column for column in finite if len(column)]
+    axes.tick_params(labelsize=8)
+    axes.ticklabel_format(axis="x", useOffset=False)
+    if not both:
+        return
+    # Rare extremes would squeeze all else into one bin; they are counted in the outermost bins.
+    low = min(float(np.quantile(column, 0.005, method="lower")) for column in both)
+    high = max(float(np.quantile(column, 0.995, method="higher")) for column in both)
+    if whole and high - low <= 30:
+        edges = np.arange(np.floor(low), np.floor(high) + 2) - 0.5
+        axes.xaxis.get_major_locator().set_params(integer=True)
     else:
-        distinct = sorted(set(names), key=lambda name: (name == "", len(name) if name.isdigit() else 0, name))
-        import matplotlib
+        pad = 0.0 if high > low else max(0.5, abs(low) * 1e-3)
+        edges = np.linspace(low - pad, high + pad, 1 + int(np.clip(1.3 * len(both[0]) ** 0.5, 8, 30)))
+    for column, filled in zip(finite, (True, False), strict=True):
+        if len(column):
+            counts = np.histogram(column.clip(edges[0], edges[-1]), edges)[0] * (100 / len(column))
+            style = {"fill": True, "color": REAL} if filled else {"color": SAMPLED, "linewidth": 1.8}
+            axes.stairs(counts, edges, **style)
+    axes.set_ylim(bottom=0)
 
-        colours = matplotlib.colormaps["tab10" if len(distinct) <= 10 else "gist_rainbow"]
-        array = np.array(names)
-        for index, name in enumerate(distinct):
-            own = array == name
-            colour = colours(index if len(distinct) <= 10 else index / len(distinct)) if name else "lightgrey"
-            label = _plain(name) if name else "unlabelled"
-            axes.scatter(points[own, 0], second[own], s=size, color=colour, linewidths=0, label=label)
-        if len(distinct) <= 40:
-            axes.legend(
-                markerscale=3, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(distinct) // 21
-            )
-    if heads is not None:
-        axes.scatter(heads[:, 0], heads[:, 1], marker="x", color="black", s=40)
-    axes.set_title(_plain(title), fontsize=10)
-    axes.set_aspect("equal", adjustable="datalim")
+
+def _ranges(real: np.ndarray, sampled: np.ndarray) -> str:
+    """Range of real and of sampled values."""
+    parts = []
+    for name, column in (("real", real), ("sampled", sampled)):
+        values = column[np.isfinite(column)]
+        if len(values):
+            parts.append(f"{name} {_short(values.min())} to {_short(values.max())}")
+    return ", ".join(parts)
+
+
+def _short(value: float) -> str:
+    """A number with four digits, or whole where it has more before the point."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e8 else f"{value:.4g}"
+
+
+def _plain(text: str, most: int = 60) -> str:
+    """Text from a file made safe by ``clean``, without matplotlib's mathtext and its rule for a leading underscore."""
+    shown = clean(text, most).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+def _png(figure: Any) -> bytes:
+    import warnings
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
+        FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Escape matplotlib's mathtext in text from files, and cut the text to 60 characters."""
-    return text.replace("$", r"\$")[:60]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..config.resolve import to_yaml
 from ..config.sections import Config
+from ..data.types import Data
 from ..errors import AaeError, CheckpointError, UsageError
 from ..files import locked, make_folder, remove_leftovers, write_whole
 from ..model.autoencoder import Autoencoder
@@ -198,12 +199,15 @@ class RunFolder:
             )
         return tensors, facts
 
-    def save_model(self, model: Autoencoder, seed: int, card: str | None = None) -> None:
+    def save_model(self, model: Autoencoder, seed: int, rows: Data, card: str | None = None) -> None:
         """Save a model with its picture of samples and, at the end of training, its model card.
 
         The model is written last, since its header marks the run as finished.
+
+        Args:
+            rows: rows of the training; the picture compares a table's samples with them.
         """
-        write_whole(self.path / SAMPLES, sample_sheet(model, seed))
+        write_whole(self.path / SAMPLES, sample_sheet(model, rows, seed))
         if card is not None:
             write_whole(self.path / CARD, card)
         save_tensors(self.path / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())

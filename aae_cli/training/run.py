@@ -151,7 +151,7 @@ class RunWriter:
         self.folder.save_state(tensors, facts)
         if self.done(stage, engine) < self.timeline.steps:
             model = self.selection.candidate(engine.weights, 0, self.timeline.checkpoint_config(stage))
-            self.folder.save_model(model, self.timeline.config.train.seed)
+            self.folder.save_model(model, self.timeline.config.train.seed, self.selection.splits.train)
 
     def finish_all(self, stage: Stage, stages: Stages) -> list[Run]:
         """Finish every seed; one whose models all diverged is left out, unless it is the last that is left.

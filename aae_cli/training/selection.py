@@ -165,7 +165,7 @@ class Selection:
         header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
         written = self._card(folder.path, header, measured)
         log(measured)
-        folder.save_model(Autoencoder(model.model, header, model.device), seed, card=written)
+        folder.save_model(Autoencoder(model.model, header, model.device), seed, self.splits.train, card=written)
         if held_out is not None:
             self.reporter.metrics(f"{self.title}: measured on {held_out}", measured, MEANINGS)
         return Run(folder.path, measured, scores, seed, seconds)

@@ -31,7 +31,8 @@ def test_o_writes_there_and_leaves_stdout_empty(run, quick, tmp_path):
     done = run(["sample", "-c", quick, "-n", "9", "-o", "nine.png"], tmp_path).ok()
     assert done.out == ""
     assert "nine.png" in done.err
-    assert Image.open(tmp_path / "nine.png").width == Image.open(tmp_path / "nine.png").height
+    width, height = Image.open(tmp_path / "nine.png").size
+    assert 0 <= height - width < 40, "three by three, under a title"
 
 
 def test_npz_holds_pixels_in_the_units_of_the_training_data(run, quick, tmp_path):

@@ -133,3 +133,22 @@ def test_classes_are_named_or_counted(semi):
     for wrong in ("seven", 10, -1):
         with pytest.raises(UsageError, match="there is no class"):
             model.sample(4, label=wrong)
+
+
+def test_headings_name_the_rows_and_columns_of_a_picture(semi, table):
+    model = load(semi.folder, "cpu")
+    grid = model.style_grid(4)
+    assert grid.headings.across == tuple("0123456789")
+    assert grid.headings.down == tuple((f"style {i}",) for i in range(1, 5))
+    lattice = model.style_grid(5, labels=[7]).headings
+    assert lattice.across == ("10 %", "30 %", "50 %", "70 %", "90 %") and len(lattice.down) == 5
+    assert "styles of 7" in lattice.title and lattice.title.count("z") >= 2
+    assert model.sample(6, labels=[7, 3]).headings.across == ("7", "3")
+    assert model.sample(6).headings.across == () and model.sample(6).headings.title == "random samples"
+    assert "7" in model.sample(6, labels=[7]).headings.title
+    assert model.sample(6, clusters=[4]).headings.title == "samples of 4"
+    given = model.style_grid(style=read("digits:test").x[:2])
+    assert given.headings.down == (("row 1",), ("row 2",))
+    found = load(table.folder, "cpu")
+    assert found.style_grid(2).headings.across[0].startswith("0: ")
+    assert found.sample(6, clusters=[1]).headings.title.startswith("samples of cluster 1 (")
