@@ -74,7 +74,7 @@ def command(
     """
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..model.evaluation import MEANINGS, checked_metric, measure, require_possible, why_not
+        from ..model.evaluation import MEANINGS, checked_metric, intervals, measure, require_possible, why_not
 
         if metric == ["list"]:
             print(json.dumps(MEANINGS) if as_json else "\n".join(f"{name:<24} {MEANINGS[name]}" for name in MEANINGS))
@@ -102,7 +102,7 @@ def command(
         model = load(path, device.value)
         measured_on, validation = held_out(model, report) if rows is None else (others(rows, model, report), None)
         measured = measure(model, measured_on, metric or None, validation=validation, samples=samples, seed=seed)
-        print(json.dumps(measured) if as_json else metrics_table(measured, MEANINGS))
+        print(json.dumps(measured) if as_json else metrics_table(measured, intervals(measured, measured_on), MEANINGS))
 
 
 def held_out(model: Autoencoder, report: Reporter) -> tuple[Data, Data | None]:

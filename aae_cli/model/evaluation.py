@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from .abilities import Abilities
 from .autoencoder import Autoencoder
 from .checkpoint import Header
 from .metrics import (
+    PROBE_ROWS,
     Context,
     Metrics,
     classification_error,
@@ -124,6 +126,15 @@ METRICS: dict[str, Metric] = {
 }
 MEANINGS = {value: sentence for metric in METRICS.values() for value, sentence in metric.meaning.items()}
 """Every value that a metric gives, with one sentence on it."""
+RATES = (
+    "classification-error",
+    "cluster-error",
+    "hungarian-accuracy",
+    "neighbour-accuracy",
+    "style-leakage",
+    "component-accuracy",
+)
+"""Values in % of the labelled rows, which have an interval."""
 ALIASES = {"nmi": "agreement", "ari": "agreement", "hungarian-accuracy": "agreement", "parzen": "log-likelihood"}
 
 
@@ -218,6 +229,26 @@ def unseen(header: Header, rows: Data) -> tuple[Data, str | None]:
     if held_out is None:
         return rows, f"the model was trained on these very rows of {rows.name}: none were held out"
     return held_out, f"the model was trained on {rows.name}: measuring on the {len(held_out)} rows that it did not see"
+
+
+def intervals(measured: Metrics, rows: Data) -> dict[str, tuple[float, float]]:
+    """95 % interval (Wilson 1927) of each rate among measured values, in %: what another draw of such rows could give.
+
+    Args:
+        rows: the rows measured on.
+    """
+    labelled = int((rows.labels >= 0).sum()) if rows.labels is not None else 0
+    some = min(labelled, PROBE_ROWS)
+    counts = {name: some if name in ("neighbour-accuracy", "style-leakage") else labelled for name in RATES}
+    return {name: wilson(measured[name] / 100, count) for name, count in counts.items() if name in measured and count}
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share of ``count`` independent rows, in %."""
+    z = 1.96
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return 100 * max(0.0, middle - half), 100 * min(1.0, middle + half)
 
 
 def evaluate(

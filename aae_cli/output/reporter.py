@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from .card import metrics_table
+from .card import INTERVAL, Intervals, metrics_table, value_text
 from .losses import legend, loss_name, losses_line
 
 
@@ -50,7 +50,9 @@ class Reporter:
     def stop(self) -> None:
         """Stop reporting progress, whether training succeeded or failed."""
 
-    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
+    def metrics(
+        self, title: str, metrics: Mapping[str, float], intervals: Intervals, meanings: Mapping[str, str]
+    ) -> None:
         """Print a table of measurements, each with one sentence on what it means."""
 
 
@@ -110,9 +112,11 @@ class PlainReporter(Reporter):
         if line:
             self.say(line)
 
-    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
+    def metrics(
+        self, title: str, metrics: Mapping[str, float], intervals: Intervals, meanings: Mapping[str, str]
+    ) -> None:
         self.say(title)
-        for line in metrics_table(metrics, meanings).splitlines():
+        for line in metrics_table(metrics, intervals, meanings).splitlines():
             self.say(f"  {line}")
 
 
@@ -158,18 +162,22 @@ class TerminalReporter(PlainReporter):
             self._progress.stop()
             self._progress = None
 
-    def metrics(self, title: str, metrics: Mapping[str, float], meanings: Mapping[str, str]) -> None:
+    def metrics(
+        self, title: str, metrics: Mapping[str, float], intervals: Intervals, meanings: Mapping[str, str]
+    ) -> None:
         from rich.table import Table
 
         if self.console.width < 72:
-            super().metrics(title, metrics, meanings)
+            super().metrics(title, metrics, intervals, meanings)
             return
-        table = Table(title=title, title_justify="left")
+        table = Table(
+            title=title, title_justify="left", caption=INTERVAL if intervals else None, caption_justify="left"
+        )
         table.add_column("metric")
         table.add_column("value", justify="right")
         table.add_column("what it means")
         for name, value in metrics.items():
-            table.add_row(name, f"{value:.5g}", meanings.get(name, ""))
+            table.add_row(name, value_text(value, intervals.get(name)), meanings.get(name, ""))
         self.console.print(table)
 
 

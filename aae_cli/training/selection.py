@@ -20,7 +20,7 @@ from ..model.abilities import Abilities
 from ..model.autoencoder import Autoencoder
 from ..model.build import build_model
 from ..model.checkpoint import Header, read_header
-from ..model.evaluation import MEANINGS, measure
+from ..model.evaluation import MEANINGS, intervals, measure
 from ..model.metrics import agreement, name_clusters
 from ..nn.aae import pick_model
 from ..objective.build import make_view
@@ -167,7 +167,8 @@ class Selection:
         log(measured)
         folder.save_model(Autoencoder(model.model, header, model.device), seed, self.splits.train, card=written)
         if held_out is not None:
-            self.reporter.metrics(f"{self.title}: measured on {held_out}", measured, MEANINGS)
+            title = f"{self.title}: measured on {held_out}"
+            self.reporter.metrics(title, measured, self._intervals(measured), MEANINGS)
         return Run(folder.path, measured, scores, seed, seconds)
 
     def _finite(self, candidates: Sequence[Autoencoder], seed: int) -> list[Autoencoder]:
@@ -215,13 +216,18 @@ class Selection:
         measured = measure(model, held_out[0], metrics, validation=validation, seed=seed)
         return {name: round(value, 6) for name, value in measured.items()}
 
-    def _card(self, folder: Path, header: Header, measured: Mapping[str, float]) -> str:
+    def _intervals(self, measured: dict[str, float]) -> dict[str, tuple[float, float]]:
+        held_out = self.splits.held_out
+        return {} if held_out is None else intervals(measured, held_out[0])
+
+    def _card(self, folder: Path, header: Header, measured: dict[str, float]) -> str:
         """Text of the model card."""
         about, hidden = self.plan.config.about, ("cluster_sizes", "metrics", "notes", "scores")
         rows = {name: value for name, value in (header.training or {}).items() if name not in hidden}
         rows["section of arXiv:1511.05644"] = about.section or "–"
         rows |= {f"note {number}": note for number, note in enumerate(self.notes, 1)}
-        return card(self.title, about.summary, rows, measured, MEANINGS, Abilities(header).examples(str(folder)))
+        examples = Abilities(header).examples(str(folder))
+        return card(self.title, about.summary, rows, measured, self._intervals(measured), MEANINGS, examples)
 
 
 def finished_run(folder: Path, seed: int) -> Run:

@@ -8,7 +8,7 @@ from fitting import blobs
 
 from aae_cli import evaluate, load, read
 from aae_cli.errors import DataError, UsageError
-from aae_cli.model.evaluation import MEANINGS, default_metrics, leading_value
+from aae_cli.model.evaluation import MEANINGS, RATES, default_metrics, intervals, leading_value, wilson
 
 
 def test_metrics_follow_the_variant(semi, table):
@@ -61,3 +61,17 @@ def test_more_clusters_than_classes_are_led_by_the_error(table):
     two = replace(two, schema=two.schema.with_classes(("0", "1")), labels=np.minimum(two.labels, 1))
     model.header = replace(model.header, schema=two.schema)
     assert leading_value(model, two) == "cluster-error"
+
+
+def test_every_rate_has_an_interval():
+    """Wilson's: 3 of 30 rows are 10 %, and could be 3.5 to 25.6 %."""
+    assert wilson(0.1, 30) == pytest.approx((3.46, 25.62), abs=0.01)
+    assert wilson(0.0, 15) == pytest.approx((0, 20.39), abs=0.01)
+    assert wilson(1.0, 15) == pytest.approx((79.61, 100), abs=0.01)
+    data = blobs(30)
+    found = intervals({"cluster-error": 10.0, "nmi": 0.5, "reconstruction-error": 3.0}, data)
+    assert found == {"cluster-error": wilson(0.1, 30)}
+    assert intervals({"cluster-error": 10.0}, replace(data, labels=None)) == {}
+    assert set(RATES) == {
+        name for name, text in MEANINGS.items() if text.startswith("% of rows") and "chance" not in name
+    }
