@@ -1,22 +1,28 @@
 """Terms and phases: the paper's losses by hand, what each phase moves, and that joint equals alternating's gradients."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from aae_cli.config.auto import adapt
 from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
 from aae_cli.data.types import Schema
 from aae_cli.model.build import build_model
+from aae_cli.nn.adversary import Adversary
 from aae_cli.nn.encoder import Codes
+from aae_cli.nn.priors import Mixture
 from aae_cli.objective.build import build_objective
 from aae_cli.objective.terms import (
     AdversarialConsistency,
     Batch,
     Consistency,
+    DiscriminatorLoss,
     Forward,
+    GeneratorLoss,
     HeadSeparation,
     Information,
     NeighbourEmbedding,
@@ -153,6 +159,57 @@ def test_an_ensemble_teaches_the_mean_of_its_finite_models():
 
 
 @pytest.mark.parametrize("schedule", ["joint", "alternating"])
+@pytest.mark.parametrize("progress", [0.1, 0.8])
+def test_the_generators_loss_and_gradient(schedule, progress):
+    """Weight · ramp · the mean of −log D(code), whichever way its gradient is computed."""
+    c = config(schedule)
+    model, objective = build(c)
+    adversary = objective.adversaries["z"]
+    f = Forward.run(model, batch(), ["x"], progress, joint=schedule == "joint")
+    code = f.codes["x"].z
+    f.codes["x"] = Codes(f.codes["x"].y_logits, code.detach().requires_grad_())
+    if schedule == "joint":
+        DiscriminatorLoss("z", adversary)(f)[0].sum().backward()
+    objective, named = GeneratorLoss("z", adversary, weight=6.0, ramp=0.4)(f)
+    objective.sum().backward()
+    again = code.detach().requires_grad_()
+    expected = F.softplus(-adversary.logits(again)).mean(1)
+    expected.sum().backward()
+    torch.testing.assert_close(named["regularisation.z.generator"], expected)
+    weight = 6.0 * min(1.0, progress / 0.4)
+    torch.testing.assert_close(f.codes["x"].z.grad, weight * again.grad, rtol=1e-3, atol=1e-6)
+    assert again.grad.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_labels_reach_the_discriminator_in_both_phases(schedule):
+    """Section 2.3: changing the label of a row changes both losses."""
+    torch.manual_seed(0)
+    adversary = Adversary(1, Mixture(3), (8,), labels=3)
+    losses = []
+    for labels in ([0, 1, 2, -1, -1], [2, 0, 1, -1, -1], [-1] * 5):
+        b = replace(batch(), labels=torch.tensor([labels]))
+        f = Forward(None, b, {"x": Codes(None, torch.zeros(1, 5, 2))}, 0.5, joint=schedule == "joint")
+        adversary.prior.sample = lambda component, world: torch.zeros(*component.shape, 2)  # the same for any label
+        discriminator = DiscriminatorLoss("z", adversary)(f)[0]
+        if f.joint:
+            discriminator.sum().backward()
+        losses.append((discriminator.item(), GeneratorLoss("z", adversary, 1.0, 0.0)(f)[1].popitem()[1].item()))
+    sums = {(0, 1): "the same labels in another order", (0, 2): "labels or none"}
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5), sums[0, 1]
+    assert all(abs(one - other) > 1e-3 for one, other in zip(losses[0], losses[2], strict=True)), sums[0, 2]
+
+
+def test_progress_reaches_the_losses():
+    _, objective = build(config("alternating"))
+    seen = []
+    for phase in objective.phases:
+        phase.step = lambda forward, autocast: seen.append(float(forward.progress)) or {}
+    objective.step(batch(), 0.25)
+    assert seen == [0.25] * len(objective.phases)
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
 def test_phases_move_what_they_should(schedule):
     model, objective = build(config(schedule))
     names = [phase.name for phase in objective.phases]
@@ -206,6 +263,54 @@ def test_joint_gradients_are_the_sum_of_the_terms():
     total.sum().backward()
     for name, p in model.encoder.named_parameters():
         torch.testing.assert_close(joint[name], p.grad, rtol=1e-3, atol=1e-5)
+
+
+def encoder_gradient(model, loss) -> torch.Tensor:
+    """Gradient of a loss in all weights of the encoder, as one vector."""
+    parameters = list(model.encoder.parameters())
+    return torch.cat([slope.flatten() for slope in torch.autograd.grad(loss, parameters, retain_graph=True)])
+
+
+def generator_steps(schedule, lr):
+    """A step of one schedule: the gradient that it gives the encoder as a generator, and those of −log D with the
+    discriminators before and after their update."""
+    optimizer = {"name": "sgd", "lr": lr, "momentum": 0.0}
+    others = {"semi_supervised": {"batch_size": 6, "weight": 0.0}, "reconstruction": {"weight": 0.0}}
+    model, objective = build(config(schedule, regularisation={"optimizer": optimizer}, **others))
+    model.encoder.dropout = 0.0
+    b = batch()
+    f = Forward.run(model, b, ["x"], 0.0, joint=False)
+
+    def generators():
+        return sum(
+            a.generator_loss(f.codes["x"].part(name), b.labels).sum() for name, a in objective.adversaries.items()
+        )
+
+    before = encoder_gradient(model, generators())
+    given = []
+    encoders = next(phase for phase in objective.phases if phase.name in ("autoencoder", "generator"))
+    encoders.optimizer.step = lambda: given.extend(p.grad.flatten() for p in model.encoder.parameters())
+    objective.step(b, 0.0)
+    return torch.cat(given), before, encoder_gradient(model, generators())
+
+
+def distance(one, other) -> float:
+    return float((one - other).norm() / other.norm())
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_joint_takes_the_discriminator_before_its_update_and_alternating_after(schedule):
+    given, before, after = generator_steps(schedule, lr=1.0)
+    assert distance(before, after) > 0.05  # a large step, so that the two are not mistaken for each other
+    expected, other = (before, after) if schedule == "joint" else (after, before)
+    assert distance(given, expected) < 1e-3
+    assert distance(given, other) > 0.05
+
+
+def test_joint_gradients_agree_with_the_updated_discriminator_as_its_step_gets_small():
+    far, near = (distance(given, after) for given, _, after in (generator_steps("joint", lr) for lr in (0.01, 0.001)))
+    assert 0 < near < 0.02
+    assert far / near == pytest.approx(10, rel=0.3)  # of first order in the step
 
 
 def test_several_models_train_as_they_would_alone():
