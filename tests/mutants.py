@@ -62,9 +62,7 @@ VALUES, TABLES, REFUSALS, ARRAYS, IMAGES, NAMED, MEMORY, CHUNKS, READ = (
     for name in ("values", "tables", "refusals", "arrays", "images", "named", "memory", "chunks", "read")
 )
 
-IN_PHASES, IN_BUILD, IN_TRAINING = (
-    f"tests/objective/test_{name}.py::test_" for name in ("phases", "build", "matching")
-)
+IN_PHASES, IN_BUILD = (f"tests/objective/test_{name}.py::test_" for name in ("phases", "build"))
 IN_CLASSIFIERS, IN_BATCHES = (
     "tests/objective/test_linear_classifiers.py::test_",
     "tests/training/test_batches.py::test_",
@@ -186,6 +184,19 @@ MUTANTS = [
         "self._forward(batch, phase.streams, 0.0), self.autocast",
         f"{IN_PHASES}progress_reaches_the_losses",
     ),
+    Mutant(
+        TERMS,
+        "if self.part in forward.fake_codes:",
+        "if False:",
+        f"{IN_PHASES}joint_takes_the_discriminator_before_its_update_and_alternating_after",
+    ),
+    Mutant(PHASES, "self.optimizer.step()", "pass", f"{IN_PHASES}phases_move_what_they_should"),
+    Mutant(
+        OBJECTIVE,
+        "GeneratorLoss(part, adversary, float(a.weight)",
+        "GeneratorLoss(part, adversary, 0.0 * float(a.weight)",
+        f"{IN_PHASES}training_brings_the_codes_to_their_prior_and_only_by_the_adversary",
+    ),
     # --- the other losses ---------------------------------------------------------------------------------------------
     Mutant(
         TERMS,
@@ -197,6 +208,36 @@ MUTANTS = [
         OBJECTIVE,
         "HeadSeparation(heads.weight,",
         "HeadSeparation(0.0,",
+        f"{IN_BUILD}weights_of_the_config_reach_their_losses",
+    ),
+    Mutant(
+        OBJECTIVE,
+        "Reconstruction(float(c.reconstruction.weight))",
+        "Reconstruction(1.0)",
+        f"{IN_BUILD}weights_of_the_config_reach_their_losses",
+    ),
+    Mutant(
+        OBJECTIVE,
+        "NeighbourEmbedding(float(near.weight)",
+        "NeighbourEmbedding(1.0",
+        f"{IN_BUILD}weights_of_the_config_reach_their_losses",
+    ),
+    Mutant(
+        OBJECTIVE,
+        "SemiSupervised(float(semi.weight)",
+        "SemiSupervised(1.0",
+        f"{IN_BUILD}weights_of_the_config_reach_their_losses",
+    ),
+    Mutant(
+        OBJECTIVE,
+        "else Consistency(views.weight",
+        "else Consistency(1.0",
+        f"{IN_BUILD}weights_of_the_config_reach_their_losses",
+    ),
+    Mutant(
+        OBJECTIVE,
+        "Information(information.weight",
+        "Information(1.0",
         f"{IN_BUILD}weights_of_the_config_reach_their_losses",
     ),
     Mutant(
@@ -454,8 +495,8 @@ MUTANTS = [
     # units and losses
     Mutant(
         RULES,
-        'Choice("standard", "columns have',
-        'Choice("unit", "columns have',
+        'Choice("unit", "pixels have',
+        'Choice("standard", "pixels have',
         f"{IN_AUTO}a_table_is_standardised_and_an_image_is_not",
     ),
     Mutant(

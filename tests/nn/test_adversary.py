@@ -61,8 +61,8 @@ def test_losses_of_a_known_discriminator():
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[[1.0], [0.0]]]))
         layer.bias.fill_(0.5)
-    fake, labels = torch.tensor([[[1.0, 7.0], [-2.0, 7.0]]]), torch.full((1, 2), -1)
-    real, logits = 0.5, (1.5, -1.5)
+    fake, labels = torch.tensor([[[2.0, 7.0], [-1.0, 7.0]]]), torch.full((1, 2), -1)
+    real, logits = 0.5, (2.5, -0.5)
     loss, found = a.discriminator_loss(fake, labels)
     assert found[0].tolist() == pytest.approx(logits)
     expected = math.log(1 + math.exp(-real)) + sum(math.log(1 + math.exp(logit)) for logit in logits) / 2

@@ -2,16 +2,19 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aae_cli.config.auto import adapt
 from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
-from aae_cli.data.types import Schema
-from aae_cli.model.build import build_model
+from aae_cli.data.types import Data, Schema
+from aae_cli.model.build import build_model, build_priors
+from aae_cli.model.metrics import Context, prior_fit
 from aae_cli.nn.adversary import Adversary
 from aae_cli.nn.encoder import Codes
 from aae_cli.nn.priors import Mixture
@@ -311,6 +314,62 @@ def test_joint_gradients_agree_with_the_updated_discriminator_as_its_step_gets_s
     far, near = (distance(given, after) for given, _, after in (generator_steps("joint", lr) for lr in (0.01, 0.001)))
     assert 0 < near < 0.02
     assert far / near == pytest.approx(10, rel=0.3)  # of first order in the step
+
+
+def fit_before_and_after(schedule: str, weight: float) -> tuple[float, float]:
+    """Two-sample accuracy of 2-D codes against N(0, I), untrained and trained with an adversary of this weight.
+
+    The rows are a mixture of three Gaussians, and the codes start two standard deviations beside the prior.
+    """
+    schema = Schema("table", (4,), integer=(False,) * 4)
+    rate = {"optimizer": {"name": "adam", "lr": 0.003, "betas": [0.5, 0.999]}}
+    values = {
+        "code": {"y": None, "z": {"dims": 2, "batch_norm": True, "posterior": "gaussian", "std": 0.3}},
+        "encoder": {"hidden": [64]},
+        "decoder": {"hidden": [64]},
+        "adversaries": {"z": {"hidden": [64, 64], "weight": weight, "noise": 0.2}},
+        "phases": {"schedule": schedule, "reconstruction": rate, "regularisation": rate},
+    }
+    c = adapt(resolve(values), Facts.of(schema, 1000)).config
+    torch.manual_seed(0)
+    model = build_model(c, schema, 1)
+    objective = build_objective(c, model, 0)
+    with torch.no_grad():
+        model.encoder.z[-1].bias.fill_(2.0)
+    centres = torch.tensor([[-2.0, -2.0, 0.0, 0.0], [2.0, -2.0, 0.0, 0.0], [0.0, 2.0, 2.0, -2.0]])
+    x = centres[torch.randint(3, (1000,))] + torch.randn(1000, 4)
+    x = (x - x.mean(0)) / x.std(0)
+    with torch.no_grad():
+        for _ in range(30):  # the running statistics of batch norm
+            model.encode(x[None])
+
+    def fit() -> float:
+        model.eval()
+        with torch.no_grad():
+            z = model.encode(x[None], draw=True).z[0].numpy()
+        model.train()
+        known = SimpleNamespace(z=lambda rows, draw: z, prior_z=build_priors(c)["z"], classes=())
+        return prior_fit(Context(known, Data(x.numpy(), schema), None, 1, 0))["prior-fit"]
+
+    before, steps = fit(), 1000
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
+    for step in range(steps):
+        for optimizer in objective.optimizers.values():
+            optimizer.param_groups[0]["lr"] = 0.003 * min(1.0, 3 * (1 - step / steps))
+        rows = torch.randint(1000, (128,))
+        objective.step(Batch(x[rows][None], torch.full((1, 128), -1)), step / steps)
+        average.update_parameters(model)
+    model.load_state_dict(average.module.state_dict())
+    return before, fit()
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_training_brings_the_codes_to_their_prior_and_only_by_the_adversary(schedule):
+    before, after = fit_before_and_after(schedule, weight=10.0)
+    assert before > 0.9
+    assert after < 0.65
+    _, without = fit_before_and_after(schedule, weight=0.0)
+    assert without > 0.8
 
 
 def test_several_models_train_as_they_would_alone():
