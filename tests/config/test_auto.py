@@ -11,7 +11,7 @@ from aae_cli.config.resolve import resolve, resolve_given, to_commented_yaml, to
 from aae_cli.config.rules import RULES
 from aae_cli.config.sections import Config
 from aae_cli.data.types import Schema
-from aae_cli.errors import UsageError
+from aae_cli.errors import DataError, UsageError
 
 
 def test_epochs_that_a_person_sets_are_not_raised():
@@ -47,6 +47,27 @@ def test_many_labels_have_large_batches_and_come_in_early(used, batch_size, merg
     assert config.phases.semi_supervised is not None
     assert (config.phases.semi_supervised.batch_size, config.train.merge_at) == (batch_size, merge_at)
     assert config.train.batch_size == 250
+
+
+def test_a_table_is_standardised_and_an_image_is_not():
+    image, table = Schema("image", (1, 4, 4), 0.0, 1.0), Schema("table", (4,), integer=(False,) * 4)
+    for preset in ("gaussian", "clustering"):
+        data = [adapt(resolve(preset), Facts.of(s, 100)).config.data.scaling for s in (image, table)]
+        assert data == ["unit", "standard"]
+
+
+def test_data_that_cannot_be_trained_on_is_refused():
+    three, one = (Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c")[:count]) for count in (3, 1))
+    none = Schema("image", (1, 4, 4), 0.0, 1.0)
+    for preset, settings, facts, words in (
+        ("gaussian", (), Facts.of(none, 1), "1 rows to train on; at least 2"),
+        ("semi-supervised", (), Facts.of(one, 100, 100), "the labels name 1 class; at least 2"),
+        ("semi-supervised", (), Facts.of(none, 100), "needs labels and the data has none"),
+        ("semi-supervised", (), Facts.of(three, 100, 0), "needs labels and the data has none"),
+        ("semi-supervised", ("code.y.classes=2",), Facts.of(three, 100, 50), "3 classes and code.y.classes is 2"),
+    ):
+        with pytest.raises(DataError, match=words):
+            adapt(resolve(preset, settings), facts)
 
 
 def test_small_tables_are_clustered_several_times_over():

@@ -102,8 +102,8 @@ def test_refused_arrays(npz, x, words):
 
 
 def test_objects_and_pickles_are_refused(npz, tmp_path):
-    assert "pickles" in refused(npz(x=np.array([[1, None]], dtype=object)))
-    assert "pickles" in refused(npz(x=np.ones((2, 2)), y=np.array(["a", None], dtype=object)))
+    assert "holds Python objects" in refused(npz(x=np.array([[1, None]], dtype=object)))
+    assert "holds Python objects" in refused(npz(x=np.ones((2, 2)), y=np.array(["a", None], dtype=object)))
     fired = tmp_path / "fired"
 
     class Bomb:
@@ -112,7 +112,8 @@ def test_objects_and_pickles_are_refused(npz, tmp_path):
 
     for name in ("a.npy", "a.npz", "a.pkl", "a.pt", "a.csv", "a.parquet", "a.png"):
         (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
-        refused(str(tmp_path / name))
+        message = refused(str(tmp_path / name))
+        assert ("is a pickle, and reading one can run code" in message) is name.endswith((".pkl", ".pt"))
     assert not fired.exists()
 
 
@@ -127,6 +128,32 @@ def test_keys_and_their_labels(npz):
     assert "2 rows but labels of shape (3,)" in refused(npz(x=np.ones((2, 3)), y=[1, 2, 3]))
     assert read(npz(images=np.ones((2, 3)), labels=[[1], [2]])).labels.tolist() == [0, 1]
     assert "no named columns" in refused(path, columns=["a"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([1, 2, 3], "2 rows but labels of shape (3,)"),
+        (np.ones((2, 2)), "2 rows but labels of shape (2, 2)"),
+        (np.array([1j, 2j]), "labels of type complex128"),
+        ([0.5, 1.0], "labels that are fractions"),
+        ([np.inf, 1.0], "labels that are fractions"),
+        (["0.5", "1"], "labels that are fractions"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(npz, labels, words):
+    assert words in refused(npz(x=np.ones((2, 3)), y=labels))
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(npz, monkeypatch):
+    path = npz(x=np.ones((20, 3)), other=np.ones((20, 3)))
+    assert len(read(path)) == 20
+    monkeypatch.setattr("aae_cli.data.streams.LIMIT", 500)
+    assert "is too large: it claims to hold more than" in refused(path)
+
+
+def test_labels_of_a_key_that_is_not_there_are_refused(npz):
+    assert "no labels 'z'; it has x, y" in refused(npz(x=np.ones((2, 3)), y=[1, 2]), label_column="z")
 
 
 def test_one_row(npz):

@@ -62,6 +62,12 @@ def test_like_chooses_the_channels(tmp_path):
     assert "(3, 3, 4)" in message and "(1, 3, 4)" in message
 
 
+def test_pixels_of_another_range_are_refused(tmp_path):
+    sixteen = Schema("image", (1, 3, 4), 0, 16, (True,))
+    message = refused(save(tmp_path / "dark.png", value=7), like=sixteen)  # in 0..16 by chance
+    assert "pixel values are in 0..255, but the model was trained on integers in 0..16" in message
+
+
 def test_refusals(tmp_path, monkeypatch):
     assert "has no images" in refused(tmp_path)
     save(tmp_path / "s" / "a.png")

@@ -126,7 +126,7 @@ def test_quotes_spaces_and_booleans(csv):
     ("text", "words"),
     [
         ("", "is empty"),
-        ("a,b\n", "has no rows"),
+        ("a,b\n", "has no rows; it has only a header"),
         ("a,a\n1,2\n", "two columns called 'a'"),
         ("a,b\n1,2\n3,\n", "missing value in row 1 (counted from 0), column b"),
         ("a,b\n1,2\n3,nan\n", "NaN) in row 1 (counted from 0), column b"),
@@ -144,6 +144,11 @@ def test_quotes_spaces_and_booleans(csv):
 )
 def test_refusals(csv, text, words):
     assert words in refused(csv(text))
+
+
+def test_a_column_is_not_both_feature_and_label(csv):
+    message = refused(csv("a,b\n1,2\n3,4\n"), columns=["a", "b"], label_column="b")
+    assert "cannot be both a feature and the label" in message
 
 
 def test_at_most_five_columns_are_named(csv):

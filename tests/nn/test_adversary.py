@@ -1,5 +1,7 @@
 """Section 2: discriminator and generator losses of one code part."""
 
+import math
+
 import pytest
 import torch
 
@@ -50,6 +52,52 @@ def test_losses_at_chance():
             parameter.zero_()
     loss, _ = a.discriminator_loss(torch.randn(2, 5, 3), torch.full((2, 5), -1))
     assert loss.tolist() == pytest.approx([2 * 0.693147] * 2, abs=1e-4)
+
+
+def test_losses_of_a_known_discriminator():
+    """Section 2: −log D(real) − log(1 − D(fake)), and −log D(fake). D's logit is the first coordinate."""
+    a = Adversary(1, Gaussian(2, std=0.0), ())  # prior samples lie at 0, where the logit is the bias
+    (layer,) = a.discriminator.layers
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[[1.0], [0.0]]]))
+        layer.bias.fill_(0.5)
+    fake, labels = torch.tensor([[[2.0, 7.0], [-1.0, 7.0]]]), torch.full((1, 2), -1)
+    real, logits = 0.5, (2.5, -0.5)
+    loss, found = a.discriminator_loss(fake, labels)
+    assert found[0].tolist() == pytest.approx(logits)
+    expected = math.log(1 + math.exp(-real)) + sum(math.log(1 + math.exp(logit)) for logit in logits) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    expected = sum(math.log(1 + math.exp(-logit)) for logit in logits) / 2
+    assert a.generator_loss(fake, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_discriminators_loss_sees_labels_and_content():
+    """A discriminator that looks at nothing else must answer to them, for codes and for prior samples."""
+    fake, labels = torch.zeros(1, 2, 2), torch.tensor([[1, -1]])
+    content = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])
+    for options, logit in (({"labels": 4}, [1.0, 4.0]), ({"content": 2}, [1.0, 0.0])):
+        a = Adversary(1, Mixture(4), (), **options)
+        (layer,) = a.discriminator.layers
+        with torch.no_grad():  # the logit is the number of the label or of the content, and ignores the code
+            layer.weight.copy_(
+                torch.cat([torch.zeros(2), torch.arange(float(layer.weight.shape[1] - 2))]).view(1, -1, 1)
+            )
+            layer.bias.zero_()
+        loss, found = a.discriminator_loss(fake, labels, content)
+        assert found[0].tolist() == logit
+        each = [math.log(1 + math.exp(-number)) + math.log(1 + math.exp(number)) for number in logit]
+        assert loss.item() == pytest.approx(sum(each) / 2, rel=1e-5)
+
+
+def test_noise_reaches_codes_and_samples():
+    a = Adversary(1, Gaussian(1, std=0.0), (), noise=3.0)
+    (layer,) = a.discriminator.layers
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+        layer.bias.zero_()
+    torch.manual_seed(0)
+    logits = a.logits(torch.zeros(1, 5000, 1))
+    assert logits.std().item() == pytest.approx(3.0, rel=0.05)
 
 
 def test_labels_reach_the_discriminator_with_an_extra_class():

@@ -55,6 +55,14 @@ def test_swiss_roll_is_even_along_its_arc():
     assert difference.abs().max() < 1e-3
 
 
+def test_the_roll_has_its_width():
+    prior = SwissRoll(5, radius=3.0, turns=2.0, width=0.3)
+    u = torch.tensor([[0.4, 0.5], [0.4, 0.8413447]])  # the median of the width, and one standard deviation out
+    inner, outer = prior.at(u, torch.full((2,), 3))
+    assert (outer.norm() - inner.norm()).item() == pytest.approx(0.3, abs=1e-4)
+    assert inner.norm().item() == pytest.approx(3.0 * (3.4 / 5) ** 0.5, abs=1e-4)
+
+
 def test_categorical_is_one_hot_and_even():
     y = Categorical(4).sample(anywhere(8000))
     assert y.sum(1).eq(1).all()

@@ -1,23 +1,32 @@
 """Terms and phases: the paper's losses by hand, what each phase moves, and that joint equals alternating's gradients."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aae_cli.config.auto import adapt
 from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
-from aae_cli.data.types import Schema
+from aae_cli.data.types import Data, Schema
 from aae_cli.distributed import World
-from aae_cli.model.build import build_model
+from aae_cli.model.build import build_model, build_priors
+from aae_cli.model.metrics import Context, prior_fit
+from aae_cli.nn.adversary import Adversary
 from aae_cli.nn.encoder import Codes
+from aae_cli.nn.priors import Mixture
 from aae_cli.objective.build import build_objective
 from aae_cli.objective.terms import (
     AdversarialConsistency,
     Batch,
     Consistency,
+    DiscriminatorLoss,
     Forward,
+    GeneratorLoss,
     HeadSeparation,
     Information,
     NeighbourEmbedding,
@@ -154,6 +163,57 @@ def test_an_ensemble_teaches_the_mean_of_its_finite_models():
 
 
 @pytest.mark.parametrize("schedule", ["joint", "alternating"])
+@pytest.mark.parametrize("progress", [0.1, 0.8])
+def test_the_generators_loss_and_gradient(schedule, progress):
+    """Weight · ramp · the mean of −log D(code), whichever way its gradient is computed."""
+    c = config(schedule)
+    model, objective = build(c)
+    adversary = objective.adversaries["z"]
+    f = Forward.run(model, batch(), ["x"], progress, joint=schedule == "joint")
+    code = f.codes["x"].z
+    f.codes["x"] = Codes(f.codes["x"].y_logits, code.detach().requires_grad_())
+    if schedule == "joint":
+        DiscriminatorLoss("z", adversary)(f)[0].sum().backward()
+    objective, named = GeneratorLoss("z", adversary, weight=6.0, ramp=0.4)(f)
+    objective.sum().backward()
+    again = code.detach().requires_grad_()
+    expected = F.softplus(-adversary.logits(again)).mean(1)
+    expected.sum().backward()
+    torch.testing.assert_close(named["regularisation.z.generator"], expected)
+    weight = 6.0 * min(1.0, progress / 0.4)
+    torch.testing.assert_close(f.codes["x"].z.grad, weight * again.grad, rtol=1e-3, atol=1e-6)
+    assert again.grad.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_labels_reach_the_discriminator_in_both_phases(schedule):
+    """Section 2.3: changing the label of a row changes both losses."""
+    torch.manual_seed(0)
+    adversary = Adversary(1, Mixture(3), (8,), labels=3)
+    losses = []
+    for labels in ([0, 1, 2, -1, -1], [2, 0, 1, -1, -1], [-1] * 5):
+        b = replace(batch(), labels=torch.tensor([labels]))
+        f = Forward(None, b, {"x": Codes(None, torch.zeros(1, 5, 2))}, 0.5, joint=schedule == "joint")
+        adversary.prior.sample = lambda component, world: torch.zeros(*component.shape, 2)  # the same for any label
+        discriminator = DiscriminatorLoss("z", adversary)(f)[0]
+        if f.joint:
+            discriminator.sum().backward()
+        losses.append((discriminator.item(), GeneratorLoss("z", adversary, 1.0, 0.0)(f)[1].popitem()[1].item()))
+    sums = {(0, 1): "the same labels in another order", (0, 2): "labels or none"}
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5), sums[0, 1]
+    assert all(abs(one - other) > 1e-3 for one, other in zip(losses[0], losses[2], strict=True)), sums[0, 2]
+
+
+def test_progress_reaches_the_losses():
+    _, objective = build(config("alternating"))
+    seen = []
+    for phase in objective.phases:
+        phase.step = lambda forward, autocast: seen.append(float(forward.progress)) or {}
+    objective.step(batch(), 0.25)
+    assert seen == [0.25] * len(objective.phases)
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
 def test_phases_move_what_they_should(schedule):
     model, objective = build(config(schedule))
     names = [phase.name for phase in objective.phases]
@@ -207,6 +267,110 @@ def test_joint_gradients_are_the_sum_of_the_terms():
     total.sum().backward()
     for name, p in model.encoder.named_parameters():
         torch.testing.assert_close(joint[name], p.grad, rtol=1e-3, atol=1e-5)
+
+
+def encoder_gradient(model, loss) -> torch.Tensor:
+    """Gradient of a loss in all weights of the encoder, as one vector."""
+    parameters = list(model.encoder.parameters())
+    return torch.cat([slope.flatten() for slope in torch.autograd.grad(loss, parameters, retain_graph=True)])
+
+
+def generator_steps(schedule, lr):
+    """A step of one schedule: the gradient that it gives the encoder as a generator, and those of −log D with the
+    discriminators before and after their update."""
+    optimizer = {"name": "sgd", "lr": lr, "momentum": 0.0}
+    others = {"semi_supervised": {"batch_size": 6, "weight": 0.0}, "reconstruction": {"weight": 0.0}}
+    model, objective = build(config(schedule, regularisation={"optimizer": optimizer}, **others))
+    model.encoder.dropout = 0.0
+    b = batch()
+    f = Forward.run(model, b, ["x"], 0.0, joint=False)
+
+    def generators():
+        return sum(
+            a.generator_loss(f.codes["x"].part(name), b.labels).sum() for name, a in objective.adversaries.items()
+        )
+
+    before = encoder_gradient(model, generators())
+    given = []
+    encoders = next(phase for phase in objective.phases if phase.name in ("autoencoder", "generator"))
+    encoders.optimizer.step = lambda: given.extend(p.grad.flatten() for p in model.encoder.parameters())
+    objective.step(b, 0.0)
+    return torch.cat(given), before, encoder_gradient(model, generators())
+
+
+def distance(one, other) -> float:
+    return float((one - other).norm() / other.norm())
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_joint_takes_the_discriminator_before_its_update_and_alternating_after(schedule):
+    given, before, after = generator_steps(schedule, lr=1.0)
+    assert distance(before, after) > 0.05  # a large step, so that the two are not mistaken for each other
+    expected, other = (before, after) if schedule == "joint" else (after, before)
+    assert distance(given, expected) < 1e-3
+    assert distance(given, other) > 0.05
+
+
+def test_joint_gradients_agree_with_the_updated_discriminator_as_its_step_gets_small():
+    far, near = (distance(given, after) for given, _, after in (generator_steps("joint", lr) for lr in (0.01, 0.001)))
+    assert 0 < near < 0.02
+    assert far / near == pytest.approx(10, rel=0.3)  # of first order in the step
+
+
+def fit_before_and_after(schedule: str, weight: float) -> tuple[float, float]:
+    """Two-sample accuracy of 2-D codes against N(0, I), untrained and trained with an adversary of this weight.
+
+    The rows are a mixture of three Gaussians, and the codes start two standard deviations beside the prior.
+    """
+    schema = Schema("table", (4,), integer=(False,) * 4)
+    rate = {"optimizer": {"name": "adam", "lr": 0.003, "betas": [0.5, 0.999]}}
+    values = {
+        "code": {"y": None, "z": {"dims": 2, "batch_norm": True, "posterior": "gaussian", "std": 0.3}},
+        "encoder": {"hidden": [64]},
+        "decoder": {"hidden": [64]},
+        "adversaries": {"z": {"hidden": [64, 64], "weight": weight, "noise": 0.2}},
+        "phases": {"schedule": schedule, "reconstruction": rate, "regularisation": rate},
+    }
+    c = adapt(resolve(values), Facts.of(schema, 1000)).config
+    torch.manual_seed(0)
+    model = build_model(c, schema, 1)
+    objective = build_objective(c, model, 0)
+    with torch.no_grad():
+        model.encoder.z[-1].bias.fill_(2.0)
+    centres = torch.tensor([[-2.0, -2.0, 0.0, 0.0], [2.0, -2.0, 0.0, 0.0], [0.0, 2.0, 2.0, -2.0]])
+    x = centres[torch.randint(3, (1000,))] + torch.randn(1000, 4)
+    x = (x - x.mean(0)) / x.std(0)
+    with torch.no_grad():
+        for _ in range(30):  # the running statistics of batch norm
+            model.encode(x[None])
+
+    def fit() -> float:
+        model.eval()
+        with torch.no_grad():
+            z = model.encode(x[None], draw=True).z[0].numpy()
+        model.train()
+        known = SimpleNamespace(z=lambda rows, draw: z, prior_z=build_priors(c)["z"], classes=())
+        return prior_fit(Context(known, Data(x.numpy(), schema), None, 1, 0))["prior-fit"]
+
+    before, steps = fit(), 1000
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
+    for step in range(steps):
+        for optimizer in objective.optimizers.values():
+            optimizer.param_groups[0]["lr"] = 0.003 * min(1.0, 3 * (1 - step / steps))
+        rows = torch.randint(1000, (128,))
+        objective.step(Batch(x[rows][None], torch.full((1, 128), -1)), step / steps)
+        average.update_parameters(model)
+    model.load_state_dict(average.module.state_dict())
+    return before, fit()
+
+
+@pytest.mark.parametrize("schedule", ["joint", "alternating"])
+def test_training_brings_the_codes_to_their_prior_and_only_by_the_adversary(schedule):
+    before, after = fit_before_and_after(schedule, weight=10.0)
+    assert before > 0.9
+    assert after < 0.65
+    _, without = fit_before_and_after(schedule, weight=0.0)
+    assert without > 0.8
 
 
 def test_several_models_train_as_they_would_alone():

@@ -111,6 +111,16 @@ def test_a_resumed_training_ends_with_the_same_bits(optimizer, at):
         assert torch.equal(whole.weights[name], second.weights[name])
 
 
+def test_a_resumed_training_restores_the_discriminators_and_counts_on():
+    first, second = engine(), engine()
+    first.other = nn.Linear(3, 1)
+    second.other = nn.Linear(3, 1)
+    first.step, first.seconds = 7, 12.5
+    second.load_state(*first.state())
+    assert torch.equal(first.other.weight, second.other.weight)
+    assert (second.step, second.seconds) == (7, 12.5)
+
+
 def test_not_finite_stops_and_names_the_loss_that_went_first():
     objective = Objective()
     objective.spoil = {3: [float("nan"), float("inf")]}

@@ -8,6 +8,7 @@ from fitting import fit
 from aae_cli import read
 from aae_cli.errors import UsageError
 from aae_cli.model.checkpoint import read_header
+from aae_cli.training.folder import RunFolder
 
 
 def test_the_run_folder_is_as_promised(semi):
@@ -33,3 +34,13 @@ def test_given_folders_are_not_overwritten(tmp_path):
         fit("quick", read("digits")[:60], tmp_path / "full", resume=True)
     fit("quick", read("digits")[:60], tmp_path / "full", force=True)
     assert (tmp_path / "full" / "precious").read_text() == "x"
+
+
+def test_the_log_is_rewound_to_the_step_that_is_resumed(tmp_path):
+    folder = RunFolder(tmp_path)
+    for record in ({"step": 5}, {"step": 10}, {"step": 15}, {"step": 10, "final": True}):
+        folder.log(record)
+    folder.rewind_log(10, write=True)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [{"step": 5}, {"step": 10}]
+    assert folder.last == {"step": 10}

@@ -1,12 +1,22 @@
 """Restarts are scored and one is kept; clusters get the names of classes."""
 
+import math
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from fitting import blobs, fit, tiny
 
-from aae_cli import load, train_seeds
+from aae_cli import load, read, train_seeds
+from aae_cli.config.resolve import resolve
 from aae_cli.errors import TrainingError
+from aae_cli.nn.encoder import Codes
+from aae_cli.nn.scaling import Scaling
+from aae_cli.training import selection
 from aae_cli.training.engine import Engine
+from aae_cli.training.selection import Selection, best_index
+from aae_cli.training.splits import Splits, split
 
 
 class Said:
@@ -87,3 +97,87 @@ def test_it_is_said_whose_labels_named_the_clusters_and_which_rows_chose(tmp_pat
     assert "clusters are named after classes by the labels of 90 training rows, after training" in said.lines
     facts = load(tmp_path / "run", "cpu").header.training
     assert facts["held_out"] == "10 held-out rows, which also chose the restart (without their labels)"
+
+
+def test_the_best_finite_score_wins():
+    assert best_index([0.1, 0.9, 0.4]) == 1
+    assert best_index([-3.0, -1.0, -2.0]) == 1
+    assert best_index([math.nan, 0.1, math.inf, 0.4]) == 3
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_the_restart_of_the_best_score_is_kept(tmp_path, monkeypatch, best):
+    candidates = []
+
+    def scores(self, found, neighbours):
+        candidates.extend(found)
+        return tuple(0.5 + (i == best) - 0.1 * i for i in range(3))
+
+    monkeypatch.setattr(Selection, "_scores", scores)
+    run = fit("gaussian", blobs(60), tmp_path / "run", "train.restarts=3")
+    kept = load(run.folder, "cpu").model.state_dict()
+    same = [all(torch.equal(kept[k], v) for k, v in one.model.state_dict().items()) for one in candidates]
+    assert same == [i == best for i in range(3)]
+
+
+def scored(model):
+    """A selection that can only score, and rows to score on."""
+    data = blobs(60)
+    plan = SimpleNamespace(config=resolve("clustering"))
+    reporter = SimpleNamespace(say=lambda text: None)
+    return Selection("", plan, Splits(data, None, None), (), None, reporter)._scores(model, None)
+
+
+def candidate(y=None, x_hat=None, cluster=None):
+    """A model that gives q(y|x) of a row and of its view, a reconstruction, or clusters."""
+    networks = SimpleNamespace(scaling=Scaling(4), classes=0 if y is None else 3)
+    answers = iter([] if y is None else y)
+    networks.encode = lambda rows: Codes(next(answers).log(), None)
+    options = {"reconstruct": lambda x, labels: x_hat, "cluster": lambda x: (cluster, None)}
+    return SimpleNamespace(model=networks, schema=blobs(3).schema, device=torch.device("cpu"), **options)
+
+
+def test_scores_rank_better_models_higher(monkeypatch):
+    """Without categories −‖x − x̂‖²; with them H(mean y) − CE(q(y|x), q(y|view)), as a share of log K."""
+    x = blobs(60).x
+    found = scored([candidate(x_hat=x + np.float32(each)) for each in (2, 0, 1)])
+    assert found == pytest.approx((-16, 0, -4), rel=1e-2, abs=1e-2)
+
+    monkeypatch.setattr(selection, "make_view", lambda *args: lambda x: x)
+    monkeypatch.setattr(selection, "agreement", lambda clusterings: [0.0] * len(clusterings))
+    sure = torch.eye(3)[torch.arange(60) % 3][None].clamp(min=1e-6)
+    even, one = torch.full_like(sure, 1 / 3), torch.eye(3)[[0]].expand(1, 60, -1).clamp(min=1e-6)
+    found = scored([candidate([each, each]) for each in (even, sure, one)])
+    assert found == pytest.approx((0, 1, 0), abs=1e-3)
+    (crossed,) = scored([candidate([sure, even])])  # a view of a row says nothing of its category
+    assert crossed == pytest.approx(0, abs=1e-3)
+
+
+def test_agreement_with_other_restarts_counts(monkeypatch):
+    monkeypatch.setattr(selection, "_view_information", lambda *args: 0.5 * math.log(3))
+    parts = np.arange(60) % 3
+    apart = np.arange(60) // 20
+    y = torch.ones(1, 60, 3)
+    found = scored([candidate([y], cluster=each) for each in (parts, (parts + 1) % 3, apart)])
+    assert found[0] == pytest.approx(found[1])
+    assert found[0] == pytest.approx(0.5 + 0.5, abs=0.01) and found[2] == pytest.approx(0.5, abs=0.01)
+
+
+def test_test_rows_are_for_measuring_only(tmp_path, monkeypatch):
+    """Clusters are named and σ is chosen on validation rows, where there are test rows too."""
+    named, measured = [], []
+    name_clusters, evaluate = selection.name_clusters, selection.measure
+    monkeypatch.setattr(selection, "name_clusters", lambda y, labels: named.append(labels) or name_clusters(y, labels))
+    monkeypatch.setattr(
+        selection,
+        "measure",
+        lambda model, rows, metrics, **options: (
+            measured.append((rows, options["validation"])) or evaluate(model, rows, metrics, **options)
+        ),
+    )
+    fit("clustering", "digits", tmp_path / "run", "data.validation=0.2", "code.y.classes=10", "train.restarts=1")
+    expected = split(read("digits"), 0.2, resolve("clustering").train.seed).validation
+    assert all(np.array_equal(labels, expected.labels) for labels in named) and named
+    ((rows, validation),) = measured
+    assert np.array_equal(rows.x, read("digits:test").x)
+    assert np.array_equal(validation.x, expected.x)
