@@ -527,6 +527,18 @@ MUTANTS = [
         "pass",
         f"{IN_TABLES}the_label_that_means_unlabelled_can_be_named",
     ),
+    Mutant(
+        "aae_cli/objective/merging.py",
+        "torch.cat([mean @ from_y, from_z]",
+        "torch.cat([from_y[:, : after.classes], from_z]",
+        "tests/objective/test_merging.py::test_what_decodes_is_carried_through_the_merging",
+    ),
+    Mutant(
+        BATCHES,
+        "seed * 1_000_003 + self.first_epoch + epoch",
+        "seed * 1_000_003 + epoch",
+        "tests/training/test_batches.py::test_a_later_stage_goes_on_with_other_orders",
+    ),
     # --- rules for what is auto ---------------------------------------------------------------------------------------
     # heads or z alone
     Mutant(

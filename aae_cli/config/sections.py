@@ -306,6 +306,7 @@ class Train(_Section):
     ``ema``: decay of the averaged weights, which are the ones saved (0 = no averaging).
     ``merge_at``: share of the epochs after which the clusters of ``code.y.overcluster`` are merged.
     ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
+    With ``code.y.overcluster``, ``lr_drops``, ``lr_decay`` and every ``ramp`` count within each of the two stages.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10**9)] = 50

@@ -18,6 +18,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.special import xlogy
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..nn.aae import AAE
 from .views import View
@@ -245,6 +246,28 @@ def _merged_axis(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:
     table = np.moveaxis(table, axis, 0).copy()
     table[i] += table[j]
     return np.moveaxis(np.delete(table, j, 0), 0, axis)
+
+
+@torch.no_grad()
+def carry_decoder(before: AAE, after: AAE, groups: Tensor) -> None:
+    """Copy the decoder of models with fine clusters to models with merged ones.
+
+    Weights from y are means over the members of each group. A decoder that receives something else than [y, z] in the next
+    stage (cluster heads, or a label) keeps the first layer that it starts with.
+
+    Args:
+        groups: (R, F) int64 group of each fine cluster, in [0, after.classes).
+    """
+    old, new = before.decoder.state_dict(), after.decoder.state_dict()
+    first = "layers.0.weight"  # (R, K + n, units)
+    for name, value in new.items():
+        if name != first:
+            value.copy_(old[name])
+    if after.heads is None and not after.labels:
+        members = F.one_hot(groups, after.classes).float().transpose(1, 2)  # (R, K, F)
+        mean = members / members.sum(-1, keepdim=True).clamp(min=1)
+        from_y, from_z = old[first].split([before.classes, before.dims], 1)
+        new[first].copy_(torch.cat([mean @ from_y, from_z], 1))
 
 
 def merged_proportions(groups: np.ndarray, share: np.ndarray, classes: int) -> np.ndarray:

@@ -31,6 +31,7 @@ class Batches:
         augment_labelled: whether the labelled rows are replaced by views of them.
         augment_rows: whether x itself is replaced by a view.
         world: processes that share each batch; the sizes above are those of the whole batch.
+        first_epoch: epochs of earlier stages, so that a later one does not repeat their order of rows.
         index: (N,) numbers of the training rows in x, if x is a memory-mapped file with other rows too; None for all.
 
     Attributes:
@@ -55,6 +56,7 @@ class Batches:
         want_view: bool = False,
         augment_labelled: bool = False,
         augment_rows: bool = False,
+        first_epoch: int = 0,
         world: World = ALONE,
         index: Tensor | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class Batches:
         wanted = {"view": want_view, "x": augment_rows, "labelled": augment_labelled and labelled_size > 0}
         # Parts of a batch that are views → the rows that they are views of.
         self.viewed = {name: "x" if name == "view" else name for name, here in wanted.items() if here}
+        self.first_epoch = first_epoch
         self.world, self.index, self.count = world, index, len(x) if index is None else len(index)
         self.steps_per_epoch = max(1, self.count // batch_size)
         rows = torch.from_numpy(np.stack(labelled)).to(x.device)  # (R, L)
@@ -79,7 +82,7 @@ class Batches:
         if epoch != self._epoch:
             orders = []
             for seed in self.seeds:
-                generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+                generator = torch.Generator().manual_seed(seed * 1_000_003 + self.first_epoch + epoch)
                 orders.append(torch.randperm(self.count, generator=generator))
             self._epoch, self._order = epoch, torch.stack(orders).to(self.x.device)
         return self._order

@@ -25,6 +25,7 @@ from ..objective.build import (
 from ..objective.linear_classifiers import LinearClassifiers
 from ..objective.merging import ROWS as COUPLING_ROWS
 from ..objective.merging import (
+    carry_decoder,
     co_occurrence,
     coupling,
     label_clusters,
@@ -79,7 +80,7 @@ class Stages:
         model.to(device)
         classes = len(self.schema.classes or ())
         objective = build_objective(config, model, classes, self.plan.autocast, self.world)
-        batches = self._batches(config, model, objective, x.to(device), None if index is None else index.to(device))
+        batches = self._batches(number, model, objective, x.to(device), None if index is None else index.to(device))
         self._add_linear(config, model, batches)
         schedule = Schedule(config.train.epochs, batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay)
         engine = Engine(
@@ -95,8 +96,9 @@ class Stages:
         )
         return Stage(number, config, model, batches, engine)
 
-    def _batches(self, config: Config, model: AAE, objective: Objective, x: Tensor, index: Tensor | None) -> Batches:
-        plan, semi = self.plan, config.phases.semi_supervised
+    def _batches(self, number: int, model: AAE, objective: Objective, x: Tensor, index: Tensor | None) -> Batches:
+        plan, config = self.plan, self.timeline.stages[number]
+        semi = config.phases.semi_supervised
         restarts, ensemble = int(config.train.restarts), ensemble_size(config)
         seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
         labels = self.rows.labels if self.rows.labels is not None else np.full(len(self.rows), -1)
@@ -116,6 +118,7 @@ class Stages:
             want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),
             augment_rows=config.augment.rows,
+            first_epoch=self.timeline.epochs_before(number),
             world=self.world,
             index=index,
         )
@@ -151,7 +154,10 @@ class Stages:
     # --- from fine clusters to categories -----------------------------------------------------------------------------
 
     def merge(self, before: Stage, callbacks: Callbacks) -> Stage:
-        """Build the next stage, with the trained encoder of this one and its clusters merged."""
+        """Build the next stage, with the trained encoder and decoder of this one and its clusters merged.
+
+        The discriminators, which see categories of another number, and the optimisers start anew.
+        """
         before.model.load_state_dict(before.engine.weights)
         after = self.build(before.number + 1, callbacks)
         encoder, found = after.model.encoder, self._merged(before, after)
@@ -159,6 +165,7 @@ class Stages:
         merged = {"groups": found["groups"], "share": found.get("share", encoder.share)}
         shared = {name: self.world.of_main(value.to(self.plan.device)) for name, value in merged.items()}
         encoder.load_state_dict({**before.model.encoder.state_dict(), **shared})
+        carry_decoder(before.model, after.model, shared["groups"])
         after.engine.restart_average()
         after.engine.seconds = before.engine.seconds
         self.reporter.say(f"{before.model.classes} clusters merged into {after.model.classes}")

@@ -7,6 +7,7 @@ import torch
 from aae_cli.nn.aae import AAE
 from aae_cli.nn.encoder import Encoder, gather_logits
 from aae_cli.objective.merging import (
+    carry_decoder,
     co_occurrence,
     coupling,
     label_clusters,
@@ -158,3 +159,27 @@ def test_no_move_of_a_single_cluster_would_tell_more_of_its_view():
                 moved[i] = other
                 if len(set(moved)) == 3:
                     assert information(joint, moved) < best + 1e-9
+
+
+def test_what_decodes_is_carried_through_the_merging():
+    """A merged cluster is decoded as the mean of its members; the style's weights stay."""
+    torch.manual_seed(0)
+
+    def model(classes, **options):
+        encoder = Encoder(2, 4, [8], classes, 3)
+        return AAE(2, 4, encoder, classes=classes, dims=3, decoder_hidden=[8, 6], **options)
+
+    groups = torch.tensor([[0, 1, 0, 1], [1, 1, 1, 0]])
+    before, after = model(4), model(2)
+    carry_decoder(before, after, groups)
+    y, z = torch.eye(2).expand(2, -1, -1), torch.randn(2, 2, 3)
+    old, new = before.decoder.layers[0].weight, after.decoder.layers[0].weight
+    assert torch.allclose(new[0, 0], (old[0, 0] + old[0, 2]) / 2) and torch.allclose(new[1, 0], old[1, 3])
+    assert torch.equal(new[:, 2:], old[:, 4:])
+    single = torch.eye(4)[torch.tensor([[0, 3], [3, 3]])]
+    assert torch.allclose(after.decode(y, z)[1, 0], before.decode(single, z)[1, 0], atol=1e-6)
+    heads = model(2, decoder_input="heads", heads_eta=0.1)
+    first = heads.decoder.layers[0].weight.clone()
+    carry_decoder(before, heads, groups)
+    assert torch.equal(heads.decoder.layers[0].weight, first)
+    assert torch.equal(heads.decoder.layers[2].weight, before.decoder.layers[2].weight)

@@ -38,6 +38,12 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert torch.equal(one.batch(one.rows(6)).x, two.batch(two.rows(6)).x)
 
 
+def test_a_later_stage_goes_on_with_other_orders():
+    first, later = batches(), batches(first_epoch=3)
+    assert torch.equal(first.order(4), later.order(1))
+    assert not torch.equal(first.order(0), later.order(0))
+
+
 def test_labels_show_only_where_chosen():
     b = batches()
     visible = torch.cat([b.batch(b.rows(step)).labels[0] for step in range(4)])
