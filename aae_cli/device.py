@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from .errors import UsageError
@@ -65,20 +63,6 @@ def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManag
     if precision == "tf32" and device.type != "cuda":
         return nullcontext(), "fp32 (tf32 exists on CUDA only)"
     return nullcontext(), precision
-
-
-def import_compiler() -> None:
-    """Import torch's compiler, as the first optimiser does, without the cache folder that some versions then make.
-
-    The folder torchinductor_USER in the system's folder of temporary files stays if anything has been compiled into it.
-    A later compilation makes it again.
-    """
-    import torch._dynamo  # noqa: F401
-
-    folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))  # set by the import, unless the user had
-    if folder.name.startswith("torchinductor_") and folder.parent == Path(tempfile.gettempdir()):
-        with suppress(OSError):
-            folder.rmdir()  # empty folders only
 
 
 @contextmanager

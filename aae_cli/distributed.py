@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from .device import import_compiler
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -192,13 +193,26 @@ def joined(device: torch.device) -> Iterator[World]:
             gc.collect()
 
 
+def _import_compiler() -> None:
+    """Import torch's compiler without the cache folder that some versions then make.
+
+    The folder torchinductor_USER in the system's folder of temporary files stays if anything has been compiled into it.
+    """
+    import torch._dynamo  # noqa: F401
+
+    folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))  # set by the import, unless the user had
+    if folder.name.startswith("torchinductor_") and folder.parent == Path(tempfile.gettempdir()):
+        with suppress(OSError):
+            folder.rmdir()  # empty folders only
+
+
 def _join(device: torch.device) -> World:
     rank, size = started_by_torchrun()
     if size == 1:
         return ALONE
     # DistributedDataParallel imports this module. If a group existed by then, the module would keep it for good, as a
     # default argument; so import it first.
-    import_compiler()
+    _import_compiler()
     import torch.distributed as dist
 
     if not dist.is_initialized():

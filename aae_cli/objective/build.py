@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 import torch
@@ -10,9 +9,8 @@ from torch import Tensor, nn
 
 from ..config.auto import ensemble_size, needs_view
 from ..config.sections import Adversary as AdversaryConfig
-from ..config.sections import Config, Optimizer
+from ..config.sections import Config
 from ..data.types import Schema
-from ..device import import_compiler
 from ..distributed import ALONE, World
 from ..model.build import build_priors
 from ..nn.aae import AAE
@@ -21,6 +19,7 @@ from ..nn.encoder import Encoder
 from ..nn.layers import BatchNorm
 from ..nn.priors import Categorical
 from .neighbours import Neighbours
+from .optimizers import build_optimizer
 from .phases import Objective, Phase
 from .terms import (
     AdversarialConsistency,
@@ -67,18 +66,6 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
         return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
     return feature_view(float(a.noise), a.swap, neighbours, world)
-
-
-def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Build SGD or Adam. On CUDA the learning rate is a tensor, whose current value a recorded CUDA graph reads."""
-    import_compiler()  # torch.optim would
-    parameters = list(parameters)
-    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    on_cuda = all(p.device.type == "cuda" for p in parameters)
-    lr = torch.tensor(config.lr, device=parameters[0].device) if on_cuda else config.lr
-    if config.name == "sgd":
-        return torch.optim.SGD(parameters, lr, momentum=config.momentum, fused=fused)
-    return torch.optim.Adam(parameters, lr, betas=config.betas, fused=fused, capturable=on_cuda)
 
 
 def build_objective(

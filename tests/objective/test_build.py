@@ -1,13 +1,21 @@
 """What the config says reaches the losses and the adversaries."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 import torch
 
 from aae_cli.config.auto import adapt
 from aae_cli.config.draft import Facts
 from aae_cli.config.resolve import resolve
+from aae_cli.config.sections import Optimizer
 from aae_cli.data.types import Schema
 from aae_cli.model.build import build_model
 from aae_cli.objective.build import build_objective
+from aae_cli.objective.optimizers import build_optimizer
 
 SCHEMA = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
 SMALL = {"hidden": [8]}
@@ -85,3 +93,31 @@ def test_adversaries_see_what_the_config_says():
     assert (z.labels, z.content, z.noise) == (3, 3, 0.3)
     assert z.discriminator.layers[0].weight.shape[1] == 2 + (3 + 1) + 3
     assert (y.prior.components, z.prior.components) == (3, 3)
+
+
+def test_training_does_without_torchs_compiler(tmp_path):
+    """Its import takes more than a second. Two steps in a process of their own, with each optimiser."""
+    code = f"""
+import sys
+from fitting import blobs, fit
+fit("gaussian", blobs(60), {str(tmp_path / "a")!r}, "data.validation=0")
+fit("paper/gaussian", blobs(60), {str(tmp_path / "b")!r}, "data.validation=0")
+assert "torch._dynamo" not in sys.modules
+"""
+    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("config", [{"name": "sgd"}, {"name": "adam", "betas": [0.5, 0.99]}])
+def test_optimisers_step_as_torchs_do(config):
+    config = Optimizer.model_validate({"lr": 0.1, **config})
+    own, theirs = (torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
+    options = {"momentum": 0.9} if config.name == "sgd" else {"betas": config.betas}
+    kind = torch.optim.SGD if config.name == "sgd" else torch.optim.Adam
+    for parameter, optimizer in ((own, build_optimizer(config, [own])), (theirs, kind([theirs], lr=0.1, **options))):
+        for _ in range(5):
+            optimizer.zero_grad()
+            parameter.pow(3).sum().backward()
+            optimizer.step()
+    assert torch.allclose(own, theirs, atol=1e-6)
