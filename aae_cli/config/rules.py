@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ..text import counted
 from .checks import map_without_labels
 from .draft import Choice, Choose, Draft, Rule
+from .sections import Pretraining
 
 MERGED_TOGETHER = 2048
 """The most fine clusters of all restarts that are merged together: spectral clustering of these takes seconds."""
@@ -207,6 +208,14 @@ def _neighbours_weight(c: Draft, key: str) -> Choice:
     if c.facts.table:
         return Choice(3.0, "neighbours of a table's row are alike")
     return Choice(0.0, "near in pixels is not alike")
+
+
+@_auto("phases.neighbour_embedding.pretrain")
+def _pretrain(c: Draft, key: str) -> Choice:
+    """for images; not for tables."""
+    if c.facts.table:
+        return Choice(None, "rows of a table that are near each other are alike")
+    return Choice(Pretraining().model_dump(), "near in pixels is not alike, and views say more")
 
 
 @_auto("decoder.output")

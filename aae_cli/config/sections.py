@@ -246,11 +246,36 @@ class Consistency(_Section):
     ramp: Fraction = 0.0
 
 
+class Pretraining(_Section):
+    """A stage before a map: the first ``layers`` of the encoder learn a code of ``dims`` dimensions, whose nearest rows the
+    map then keeps together. Distances of pixels say less.
+
+    ``temperature``, ``share``: as in ``neighbour_embedding``. ``part``: share of the epochs.
+    """
+
+    layers: Annotated[int, Field(ge=1, le=16)] = 2
+    dims: Annotated[int, Field(ge=1, le=65536)] = 32
+    temperature: Positive = 0.2
+    share: Fraction = 0.5
+    part: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
 class NeighbourEmbedding(_Section):
-    """Contrastive loss on the representation: a view lies nearer to its row than views of other rows do. Ours."""
+    """Contrastive loss on the representation: a view lies nearer to its row than views of other rows do. Ours.
+
+    ``width``: of the kernel 1 / (1 + (distance / width)²). ``temperature``: compare cosines, divided by it, instead.
+    ``negatives``: other rows of the batch that each row is compared with, the same for all (0 = all of them).
+    ``share``: of an image's views that are views of one of its ``augment.neighbours`` nearest rows.
+    ``pretrain``: a stage before; auto = for images.
+    """
 
     weight: NonNegative | Literal["auto"] = 0.0
     ramp: Fraction = 0.0
+    width: Positive = 1.0
+    temperature: Positive | None = None
+    negatives: Annotated[int, Field(ge=0, le=65536)] = 0
+    share: Fraction = 0.0
+    pretrain: Pretraining | Literal["auto"] | None = None
 
 
 class Information(_Section):
@@ -300,6 +325,7 @@ class Train(_Section):
 
     ``epochs``: passes over the data; more for small data, so that there are ``min_steps`` steps.
     ``lr_drops``: epochs after which learning rates are divided by 10.
+    ``lr_warmup``: share of training in which learning rates rise linearly from 0.
     ``lr_decay``: share of training after which learning rates fall linearly to 0 (1 = never).
     ``init_std``: initial weights ~ N(0, std²); null = He initialisation.
     ``restarts``: models trained at once, of which a label-free score keeps the best.
@@ -313,6 +339,7 @@ class Train(_Section):
     min_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
     batch_size: Annotated[int, Field(ge=1, le=10**9)] = 100
     lr_drops: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    lr_warmup: Fraction = 0.0
     lr_decay: Fraction = 1.0
     init_std: Positive | None = None
     restarts: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"

@@ -24,6 +24,7 @@ from .phases import Objective, Phase
 from .terms import (
     AdversarialConsistency,
     Consistency,
+    Contrastive,
     DiscriminatorLoss,
     GeneratorLoss,
     HeadSeparation,
@@ -33,20 +34,21 @@ from .terms import (
     SemiSupervised,
     Term,
 )
-from .views import View, feature_view, image_view
+from .views import View, feature_view, image_view, neighbour_view
 
 NEIGHBOUR_ROWS = 4096  # training rows searched for neighbours of a table's row
 CACHED_ROWS = 2_000_000  # maximum number of training rows whose neighbours are cached, 28 bytes each
 
 
 def build_neighbours(config: Config, schema: Schema, model: AAE, rows: Tensor) -> Neighbours | None:
-    """Build the search for neighbours of a table's rows; None for images and for ``augment.neighbours`` = 0.
+    """Build the search for neighbours of rows; None for ``augment.neighbours`` = 0, and for images whose views need none.
 
     Args:
         rows: (M, D) in the file's units, on the model's device.
     """
-    count = config.augment.neighbours
-    return Neighbours(count, model.scaling(rows)) if schema.kind == "table" and count else None
+    count, near = config.augment.neighbours, config.phases.neighbour_embedding
+    wanted = schema.kind == "table" or (near is not None and near.weight and near.share)
+    return Neighbours(count, model.scaling(rows)) if wanted and count else None
 
 
 def build_view(
@@ -64,7 +66,9 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
-        return image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
+        view = image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
+        near = config.phases.neighbour_embedding
+        return view if near is None or neighbours is None else neighbour_view(view, neighbours, near.share, world)
     return feature_view(float(a.noise), a.swap, neighbours, world)
 
 
@@ -119,7 +123,11 @@ def _build_terms(config: Config, adversaries: nn.ModuleDict, world: World) -> di
     if config.decoder.input == "heads" and heads.learned and heads.weight:
         terms["reconstruction"].append(HeadSeparation(heads.weight, heads.eta))
     if near is not None and near.weight:
-        terms["reconstruction"].append(NeighbourEmbedding(float(near.weight), near.ramp, world))
+        terms["reconstruction"].append(
+            NeighbourEmbedding(float(near.weight), near.ramp, near.width, near.negatives, world)
+            if near.temperature is None
+            else Contrastive(float(near.weight), near.ramp, near.temperature, near.negatives, world)
+        )
     for part, adversary in adversaries.items():
         assert isinstance(adversary, Adversary)
         a = getattr(config.adversaries, part)

@@ -87,6 +87,27 @@ def _centres(count: int, device: torch.device) -> Tensor:
     return (2 * torch.arange(count, device=device) + 1) / count - 1
 
 
+def neighbour_view(view: View, neighbours: Neighbours, share: float, world: World = ALONE) -> View:
+    """Views of one of a row's neighbours instead of the row itself.
+
+    Args:
+        share: probability of that.
+    """
+
+    def moved(x: Tensor, parts: Sequence[int] | None = None, rows: Tensor | None = None) -> Tensor:
+        near = _one_of(neighbours, neighbours(x, rows)[1], parts, world)
+        taken = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts) < share
+        return view(torch.where(taken, near, x), parts, rows)
+
+    return moved
+
+
+def _one_of(neighbours: Neighbours, near: Tensor, parts: Sequence[int] | None, world: World) -> Tensor:
+    """One of each row's neighbours at random: (R, B, D), from their positions (R, B, count)."""
+    chosen = world.draw(partial(torch.randint, neighbours.count), (*near.shape[:2], 1), near.device, parts)
+    return neighbours.reference[near.gather(-1, chosen).squeeze(-1)]
+
+
 def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world: World = ALONE) -> View:
     """A step towards a neighbour, Gaussian noise, and features taken from other rows.
 
@@ -101,9 +122,9 @@ def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world
         if neighbours is not None:
             far, near = neighbours(x, rows)
             std = noise * (far / x.shape[-1]).sqrt()
-            chosen = world.draw(partial(torch.randint, neighbours.count), (*x.shape[:2], 1), x.device, parts)
+            chosen = _one_of(neighbours, near, parts, world)
             part = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts)
-            x = x + part * (neighbours.reference[near.gather(-1, chosen).squeeze(-1)] - x)
+            x = x + part * (chosen - x)
         if swap:
             # Cyclic shift of the whole batch by a random offset: the source rows of swapped features.
             sizes = parts or [x.shape[1]]

@@ -51,12 +51,14 @@ class Schedule:
     Attributes:
         drops: epochs after which the rates are divided by 10.
         decay: share of training after which the rates decrease linearly to 0; 1 for never.
+        warmup: share of training in which the rates increase linearly from 0.
     """
 
     epochs: int
     steps_per_epoch: int
     drops: tuple[int, ...] = ()
     decay: float = 1.0
+    warmup: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -67,6 +69,8 @@ class Schedule:
         epoch = step // self.steps_per_epoch
         factor = 0.1 ** sum(epoch >= drop for drop in self.drops)
         progress = step / self.steps
+        if progress < self.warmup:
+            factor *= (step + 1) / (self.steps * self.warmup)
         if progress > self.decay:
             factor *= (1 - progress) / (1 - self.decay)
         return factor

@@ -12,7 +12,7 @@ import torch
 
 from ..config.auto import Adapted, adapt
 from ..config.draft import Facts
-from ..config.sections import Config
+from ..config.sections import Adversaries, Code, Config, Pretraining, ZCode
 from ..data.holdout import fingerprint
 from ..data.refusals import refuse_numbers
 from ..data.types import Data
@@ -109,29 +109,25 @@ class Timeline:
 
     @classmethod
     def of(cls, config: Config, rows: int, first: int | None = None) -> Timeline:
-        """Divide a training into stages: with ``code.y.overcluster``, fine clusters first, then merged ones.
+        """Divide a training into stages.
+
+        With ``code.y.overcluster``, fine clusters come first, then merged ones; with ``neighbour_embedding.pretrain``, a
+        code whose neighbours the map then keeps together.
 
         Args:
             config: an adapted config.
             rows: number of training rows.
-            first: epochs of the first stage, for a resumed run; None for a share ``train.merge_at`` of all epochs.
+            first: epochs of the first stage, for a resumed run; None for the share of all epochs that the config has.
         """
-        y, epochs = config.code.y, config.train.epochs
-        per_epoch = steps_per_epoch(rows, config)
-        if first is None and y is not None and y.overcluster > 1:
-            first = min(max(1, round(epochs * float(config.train.merge_at))), epochs - 1)
-        if y is None or y.overcluster == 1 or not first or first < 1:
+        epochs, per_epoch, make = config.train.epochs, steps_per_epoch(rows, config), _first_stage(config)
+        if make is None:
             return cls(config, (config,), 0, per_epoch)
-        fine = y.model_copy(update={"classes": int(y.classes) * y.overcluster, "overcluster": 1})
-        before = config.model_copy(
-            update={
-                "train": config.train.model_copy(update={"epochs": first}),
-                "code": config.code.model_copy(update={"y": fine}),
-                "data": config.data.model_copy(update={"labels": "none"}),
-                "phases": config.phases.model_copy(update={"semi_supervised": None}),
-                "decoder": config.decoder.model_copy(update={"input": "concat"}),
-            }
-        )
+        changes, share = make
+        if first is None:
+            first = min(max(1, round(epochs * share)), epochs - 1)
+        if first < 1:
+            return cls(config, (config,), 0, per_epoch)
+        before = config.model_copy(update={**changes, "train": config.train.model_copy(update={"epochs": first})})
         left = config.train.model_copy(update={"epochs": max(1, epochs - first)})
         return cls(config, (before, config.model_copy(update={"train": left})), first, per_epoch)
 
@@ -151,6 +147,29 @@ class Timeline:
     def checkpoint_config(self, stage: int) -> Config:
         """Config to save in a checkpoint: that of the whole training in the last stage, else that of the stage."""
         return self.config if stage + 1 == len(self.stages) else self.stages[stage]
+
+
+def _first_stage(config: Config) -> tuple[dict[str, Any], float] | None:
+    """Sections of the first of two stages that differ from the config, and its share of the epochs; None for one stage."""
+    y, near = config.code.y, config.phases.neighbour_embedding
+    if y is not None and y.overcluster > 1:
+        fine = y.model_copy(update={"classes": int(y.classes) * y.overcluster, "overcluster": 1})
+        return {
+            "code": config.code.model_copy(update={"y": fine}),
+            "data": config.data.model_copy(update={"labels": "none"}),
+            "phases": config.phases.model_copy(update={"semi_supervised": None}),
+            "decoder": config.decoder.model_copy(update={"input": "concat"}),
+        }, float(config.train.merge_at)
+    before = near.pretrain if near is not None else None
+    if near is None or not isinstance(before, Pretraining):
+        return None
+    contrast = near.model_copy(update={"temperature": before.temperature, "share": before.share, "negatives": 0})
+    return {
+        "code": Code(z=ZCode(dims=before.dims)),
+        "encoder": config.encoder.model_copy(update={"hidden": config.encoder.hidden[: before.layers]}),
+        "adversaries": Adversaries(),
+        "phases": config.phases.model_copy(update={"neighbour_embedding": contrast}),
+    }, before.part
 
 
 def require_divisible_batches(config: Config, world: World) -> None:

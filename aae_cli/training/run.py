@@ -54,10 +54,10 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
 
         reporter.start(writer.selection.title, stages.timeline.steps, writer.done(stage.number, stage.engine))
         try:
-            stage.engine.run()  # returns at once if the run was interrupted after the last step, during the measurement
+            stages.run(stage)  # returns at once if the run was interrupted after the last step, during the measurement
             while stage.number + 1 < len(stages.timeline.stages):
-                stage = stages.merge(stage, writer.callbacks(stage.number + 1))
-                stage.engine.run()
+                stage = stages.advance(stage, writer.callbacks(stage.number + 1))
+                stages.run(stage)
         except TrainingError as error:
             kept = f"the last good checkpoint is {folder.path}" if folder.has_model else "no checkpoint was saved yet"
             raise TrainingError(f"{error.what}; {kept}", error.hint) from None

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..config.auto import ensemble_size
 from ..config.sections import Config
@@ -48,13 +49,18 @@ RESTART_STRIDE = 7919
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a training. Stages are numbered from 0."""
+    """A stage of a training. Stages are numbered from 0.
+
+    Attributes:
+        pretrained: models of the stage before, in whose codes neighbours are searched; None for the rows themselves.
+    """
 
     number: int
     config: Config
     model: AAE
     batches: Batches
     engine: Engine
+    pretrained: AAE | None = None
 
 
 class Stages:
@@ -80,12 +86,16 @@ class Stages:
         model.to(device)
         classes = len(self.schema.classes or ())
         objective = build_objective(config, model, classes, self.plan.autocast, self.world)
+        pretrained = self._pretrained(number, x, index)
         batches = self._batches(number, model, objective, x.to(device), None if index is None else index.to(device))
         self._add_linear(config, model, batches)
-        schedule = Schedule(config.train.epochs, batches.steps_per_epoch, config.train.lr_drops, config.train.lr_decay)
+        t = config.train
+        schedule = Schedule(t.epochs, batches.steps_per_epoch, t.lr_drops, t.lr_decay, t.lr_warmup)
+        # A resumed run needs the models in whose codes neighbours are searched.
+        kept = {} if pretrained is None else {"pretrained": pretrained}
         engine = Engine(
             model,
-            objective.adversaries,
+            nn.ModuleDict({**objective.adversaries, **kept}),
             objective,
             batches,
             schedule,
@@ -94,7 +104,35 @@ class Stages:
             world=self.world,
             recorder=CudaRecorder() if device.type == "cuda" and self.world.size == 1 else None,
         )
-        return Stage(number, config, model, batches, engine)
+        return Stage(number, config, model, batches, engine, pretrained)
+
+    def _pretrained(self, number: int, x: Tensor, index: Tensor | None) -> AAE | None:
+        """Models of the stage before a map, yet without their weights; None for other stages."""
+        if not after_pretraining(self.timeline, number):
+            return None
+        before = self.timeline.stages[number - 1]
+        models = len(self.plan.labelled) * int(before.train.restarts)
+        model = build_model(before, self.schema, models, to_train=False)
+        set_scaling(model, before, self.schema, x, index)
+        return model.to(self.plan.device).eval().requires_grad_(False)
+
+    def run(self, stage: Stage) -> None:
+        """Train a stage to its end. Errors are those of :meth:`Engine.run`."""
+        if stage.pretrained is not None:
+            self._search_codes(stage, stage.pretrained)
+        stage.engine.run()
+
+    def _search_codes(self, stage: Stage, pretrained: AAE) -> None:
+        """Search the neighbours of a stage's rows in the codes of the stage before, whose weights are there by now."""
+
+        @torch.no_grad()
+        def encode(x: Tensor) -> Tensor:
+            return F.normalize(pretrained.encode(x.expand(pretrained.models, -1, -1)).part("z"), dim=-1)
+
+        reference = pretrained.scaling(self._some(NEIGHBOUR_ROWS))
+        self.neighbours = Neighbours(stage.config.augment.neighbours, reference, encode)
+        stage.batches.view = build_view(stage.config, self.schema, stage.model, self.neighbours, self.world)
+        self._cache_neighbours(self.neighbours, stage.batches)
 
     def _batches(self, number: int, model: AAE, objective: Objective, x: Tensor, index: Tensor | None) -> Batches:
         plan, config = self.plan, self.timeline.stages[number]
@@ -102,7 +140,7 @@ class Stages:
         restarts, ensemble = int(config.train.restarts), ensemble_size(config)
         seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
         labels = self.rows.labels if self.rows.labels is not None else np.full(len(self.rows), -1)
-        if self.neighbours is None:
+        if self.neighbours is None and not after_pretraining(self.timeline, number):
             self.neighbours = build_neighbours(config, self.schema, model, self._some(NEIGHBOUR_ROWS))
         view = build_view(config, self.schema, model, self.neighbours, self.world)
         batches = Batches(
@@ -151,25 +189,36 @@ class Stages:
         """Up to ``count`` evenly spaced training rows (files are often sorted): (M, D) unscaled, on the device."""
         return torch.from_numpy(self.rows.evenly_spaced(count).x).to(self.plan.device)
 
+    # --- from one stage to the next -------------------------------------------------------------------------------
+
+    def advance(self, before: Stage, callbacks: Callbacks) -> Stage:
+        """Build the next stage, with what this one has learned."""
+        before.model.load_state_dict(before.engine.weights)
+        after = self.build(before.number + 1, callbacks)
+        if after.pretrained is None:
+            self._merge(before, after)
+        else:
+            after.pretrained.load_state_dict(before.model.state_dict())
+            after.model.encoder.body.load_state_dict(before.model.encoder.body.state_dict(), strict=False)
+            self.reporter.say(f"neighbours are now searched in {before.model.dims}-D codes")
+        after.engine.restart_average()
+        after.engine.seconds = before.engine.seconds
+        return after
+
     # --- from fine clusters to categories -----------------------------------------------------------------------------
 
-    def merge(self, before: Stage, callbacks: Callbacks) -> Stage:
-        """Build the next stage, with the trained encoder and decoder of this one and its clusters merged.
+    def _merge(self, before: Stage, after: Stage) -> None:
+        """Give the next stage the trained encoder and decoder of this one, with its clusters merged.
 
         The discriminators, which see categories of another number, and the optimisers start anew.
         """
-        before.model.load_state_dict(before.engine.weights)
-        after = self.build(before.number + 1, callbacks)
         encoder, found = after.model.encoder, self._merged(before, after)
         assert encoder.share is not None
         merged = {"groups": found["groups"], "share": found.get("share", encoder.share)}
         shared = {name: self.world.of_main(value.to(self.plan.device)) for name, value in merged.items()}
         encoder.load_state_dict({**before.model.encoder.state_dict(), **shared})
         carry_decoder(before.model, after.model, shared["groups"])
-        after.engine.restart_average()
-        after.engine.seconds = before.engine.seconds
         self.reporter.say(f"{before.model.classes} clusters merged into {after.model.classes}")
-        return after
 
     def _merged(self, before: Stage, after: Stage) -> dict[str, Tensor]:
         """Merge fine clusters: ``groups`` (R, F) int64, and their proportions ``share`` (R, K) if to be estimated."""
@@ -198,6 +247,11 @@ class Stages:
             torch.manual_seed(before.train.seed)
             view = make_view(before, self.schema, model, self.neighbours)
             return coupling(model, self._some(COUPLING_ROWS), view)
+
+
+def after_pretraining(timeline: Timeline, number: int) -> bool:
+    """Whether a stage continues the encoder of a code (``pretrain``), not of fine clusters."""
+    return number > 0 and timeline.config.code.y is None
 
 
 @torch.no_grad()
