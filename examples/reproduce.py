@@ -131,7 +131,7 @@ ROWS = [
     Row(
         "map-none",
         "2-D map, no labels, 20 clusters",
-        "aae train --preset dim-reduction --data mnist",
+        "aae train --preset dim-reduction-heads --data mnist",
         {},
         ["cluster-error", "neighbour-accuracy"],
         {"cluster-error": ("error %", "–", 10, 3)},

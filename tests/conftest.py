@@ -43,3 +43,12 @@ def table(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("table") / "run"
     return fit("clustering", blobs(), folder, "code.y.classes=3", "train.epochs=100", "data.validation=0")
+
+
+@pytest.fixture(autouse=bool(os.environ.get("AAE_MPS_LIKE")))
+def mps_like():
+    """With AAE_MPS_LIKE=1, tests run without what Apple GPUs lack; meant for tests/training."""
+    from mps_like import MpsLike
+
+    with MpsLike():
+        yield

@@ -51,6 +51,7 @@ class Mutant:
 
 
 ADVERSARY, PRIORS, HEADS = (f"aae_cli/nn/{name}.py" for name in ("adversary", "priors", "heads"))
+CONTRASTIVE = "aae_cli/objective/contrastive.py"
 TERMS, PHASES, OBJECTIVE = (f"aae_cli/objective/{name}.py" for name in ("terms", "phases", "build"))
 METRICS, PARZEN = "aae_cli/model/metrics.py", "aae_cli/model/parzen.py"
 AUTO, DRAFT, RULES = (f"aae_cli/config/{name}.py" for name in ("auto", "draft", "rules"))
@@ -284,12 +285,6 @@ MUTANTS = [
         "masked_fill(itself, torch.inf)",
         "masked_fill(itself, 0)",
         f"{IN_PHASES}nearest_distance_is_to_another_row",
-    ),
-    Mutant(
-        TERMS,
-        "own.log1p() + (-square.log1p())",
-        "own + (-square.log1p())",
-        f"{IN_PHASES}neighbour_embedding_is_the_cross_entropy_of_a_t_distribution_over_the_batch",
     ),
     Mutant(
         TERMS,
@@ -539,15 +534,43 @@ MUTANTS = [
         "seed * 1_000_003 + epoch",
         "tests/training/test_batches.py::test_a_later_stage_goes_on_with_other_orders",
     ),
+    Mutant(
+        CONTRASTIVE,
+        "others.masked_fill(itself, -torch.inf)",
+        "others",
+        f"{IN_PHASES}a_row_is_compared_with_its_own_view_once",
+    ),
+    Mutant(
+        CONTRASTIVE,
+        "float() / self.width for stream",
+        "float() for stream",
+        f"{IN_PHASES}neighbours_are_compared_in_units_of_the_kernel",
+    ),
+    Mutant(
+        CONTRASTIVE,
+        "(z * view).sum(-1) / self.temperature",
+        "(z * view).sum(-1)",
+        f"{IN_PHASES}codes_are_contrasted_by_their_cosines",
+    ),
+    Mutant(
+        "aae_cli/objective/views.py",
+        "torch.where(taken, near, x)",
+        "x",
+        "tests/objective/test_neighbours.py::test_views_of_images_are_views_of_neighbours",
+    ),
+    Mutant(
+        "aae_cli/training/stages.py",
+        "after.pretrained.load_state_dict(before.model.state_dict())",
+        "pass",
+        "tests/training/test_stages.py::test_a_map_searches_neighbours_in_the_code_before_it",
+    ),
+    Mutant(RULES, 'Choice(0.1, "neighbours shape', 'Choice(1.0, "neighbours shape', ADAPTED),
+    Mutant(RULES, 'Choice(0.01, "small layers', 'Choice(0.02, "small layers', ADAPTED),
+    Mutant(RULES, "tuple(c[key][:2])", "tuple(c[key][:3])", ADAPTED),
+    Mutant(RULES, 'Choice(1000, "a table', 'Choice(2000, "a table', ADAPTED),
+    Mutant(RULES, "else max(64, 2 * c.facts.features)", "else 10_000", ADAPTED),
     # --- rules for what is auto ---------------------------------------------------------------------------------------
     # heads or z alone
-    Mutant(
-        RULES, "if c.facts.table and map_without_labels(c.config) and", "if map_without_labels(c.config) and", ADAPTED
-    ),
-    Mutant(RULES, 'Choice(None, "the map is z alone', 'Choice({}, "the map is z alone', ADAPTED),
-    Mutant(RULES, 'return Choice(False, "there is no y', 'return Choice(True, "there is no y', ADAPTED),
-    Mutant(RULES, 'Choice(3.0, "neighbours are told', 'Choice(1.0, "neighbours are told', ADAPTED),
-    Mutant(RULES, 'Choice(0.1, "a strong adversary', 'Choice(1.0, "a strong adversary', ADAPTED),
     # categories, dimensions, components
     Mutant(RULES, "c.facts.rows // 30", "c.facts.rows // 3", ADAPTED),
     Mutant(RULES, 'Choice("found",', 'Choice("equal",', ADAPTED),
@@ -575,13 +598,11 @@ MUTANTS = [
     ),
     Mutant(RULES, "Choice(0.003,", "Choice(0.03,", ADAPTED),
     Mutant(RULES, "Choice(0.0, \"a table's few", "Choice(0.2, \"a table's few", ADAPTED),
-    Mutant(RULES, "c.facts.features**0.5 / 4", "c.facts.features / 4", ADAPTED),
     Mutant(RULES, "0.2 + 2 * share", "2 * share", ADAPTED),
     Mutant(
         RULES, 'c.facts.table and c["phases.consistency"] is not None', 'c["phases.consistency"] is not None', ADAPTED
     ),
     Mutant(RULES, "c.facts.labelled / 10_000", "c.facts.labelled / 1_000", ADAPTED),
-    Mutant(RULES, 'Choice(3.0, "neighbours of', 'Choice(0.0, "neighbours of', ADAPTED),
     Mutant(RULES, 'Choice("sigmoid",', 'Choice("linear",', ADAPTED),
     Mutant(
         RULES,
@@ -590,7 +611,6 @@ MUTANTS = [
         f"{IN_AUTO}a_value_that_was_set_is_kept_or_its_cut_is_told",
     ),
     # sizes and lengths
-    Mutant(RULES, "max(256, 4 * c.facts.features)", "10_000", ADAPTED),
     Mutant(RULES, "c.facts.rows <= 10_000 and", "c.facts.rows <= 1_000 and", ADAPTED),
     Mutant(RULES, 'Choice(0.2, "most rows', 'Choice(0.5, "most rows', ADAPTED),
     Mutant(RULES, "max(2, c.facts.rows // 4)", "10_000", ADAPTED),

@@ -27,7 +27,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_presets_and_digits(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {path.relative_to(ROOT / "presets").as_posix() for path in (ROOT / "presets").rglob("*.yaml")}
-    assert len(ours) == 31
+    assert len(ours) == 32
     assert {f"aae_cli/presets/{name}" for name in ours} <= names
     assert {"aae_cli/data/mnist_mini.npz", "aae_cli/data/MNIST_MINI.md"} <= names
     assert wheel.stat().st_size < 1_500_000
@@ -45,7 +45,7 @@ def test_the_installed_wheel_finds_its_presets(wheel, tmp_path):
     done = subprocess.run([python, "-E", "-c", code], capture_output=True, text=True, cwd=tmp_path)
     where, count = done.stdout.split()
     assert Path(where).is_relative_to(tmp_path / "venv")
-    assert count == "31"
+    assert count == "32"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["presets"], ["train", "--preset", "nothing"]])

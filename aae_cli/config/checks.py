@@ -9,7 +9,7 @@ from .sections import Config
 
 def map_without_labels(c: Config) -> bool:
     """Whether a config makes a map (section 7) with learned cluster heads and no labels."""
-    return c.decoder.input in ("auto", "heads") and c.decoder.heads.learned and not c.uses_labels
+    return c.decoder.input == "heads" and c.decoder.heads.learned and not c.uses_labels
 
 
 def contradictions(c: Config) -> Iterator[str]:
@@ -17,11 +17,13 @@ def contradictions(c: Config) -> Iterator[str]:
     y, z, phases = c.code.y, c.code.z, c.phases
     if y is None and z is None:
         yield "code needs y, z or both"
+    if y is not None and phases.neighbour_embedding is not None and phases.neighbour_embedding.pretrain is not None:
+        yield "code.y: this map is z alone, without clusters; the preset dim-reduction-heads has them (-k N)"
     if z is not None and z.std is not None and z.posterior != "gaussian":
         yield "code.z.std goes with code.z.posterior=gaussian"
     if z is None and (c.decoder.input != "concat"):
         yield f"decoder.input={c.decoder.input} needs code.z"
-    if c.decoder.input in ("auto", "heads"):
+    if c.decoder.input == "heads":
         if y is None:
             yield f"decoder.input={c.decoder.input} needs code.y: heads are one point a class of y"
         elif z is not None and not c.decoder.heads.learned and y.classes != "auto" and y.classes > z.dims:

@@ -91,12 +91,6 @@ class Draft:
         told = choice.told or any(each == key or each.startswith(f"{key}.") for each in self.given)
         self.decisions[key] = Decision(key, before, choice.value, choice.why, told)
 
-    @property
-    def headless(self) -> bool:
-        """Whether ``decoder.input: auto`` left z alone, without y and its cluster heads."""
-        decided = self.decisions.get("decoder.input")
-        return decided is not None and decided.value == "concat"
-
 
 Choose = Callable[[Draft, str], Choice | None]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..text import counted
 from .checks import map_without_labels
 from .draft import Choice, Choose, Draft, Rule
-from .sections import Pretraining
+from .phases import Pretraining
 
 MERGED_TOGETHER = 2048
 """The most fine clusters of all restarts that are merged together: spectral clustering of these takes seconds."""
@@ -47,40 +47,12 @@ def ensemble_of(c: Draft) -> int:
 # --- the form of the model --------------------------------------------------------------------------------------------
 
 
-@_auto("decoder.input")
-def _decoder_input(c: Draft, key: str) -> Choice:
-    """heads; concat (z alone, without y) for a table's map without labels, unless `code.y.classes` asks for heads."""
-    if c.facts.table and map_without_labels(c.config) and c["code.y.classes"] == "auto":
-        return Choice("concat", "cluster heads tear neighbours of a table apart (-k N makes N heads)", told=True)
-    return Choice("heads", "the map is y·W_C + z")
-
-
-@_limit("code.y", "adversaries.y", "phases.consistency", "phases.information", firm=True)
-def _without_y(c: Draft, key: str) -> Choice | None:
-    """left out where `decoder.input: auto` chose z alone."""
-    return Choice(None, "the map is z alone, without categories y") if c.headless else None
-
-
-@_limit("adversaries.z.apart", firm=True)
-def _apart(c: Draft, key: str) -> Choice | None:
-    """false where `decoder.input: auto` chose z alone."""
-    return Choice(False, "there is no y to show to the discriminator of z") if c.headless else None
-
-
-@_auto("adversaries.y.prior.std", "adversaries.z.prior.std")
-def _prior_std(c: Draft, key: str) -> Choice:
-    """1; 3 for a table's map of z alone."""
-    if c.headless:
-        return Choice(3.0, "neighbours are told apart at distances around 1, so that a map of all rows is wider")
-    return Choice(1.0, "the standard Gaussian")
-
-
-@_auto("adversaries.y.weight", "adversaries.z.weight")
-def _adversary_weight(c: Draft, key: str) -> Choice:
-    """1; 0.1 for a table's map of z alone."""
-    if c.headless:
-        return Choice(0.1, "a strong adversary on z would move neighbours apart")
-    return Choice(1.0, "as strong as the other losses")
+@_auto("phases.neighbour_embedding.pretrain")
+def _pretrain(c: Draft, key: str) -> Choice:
+    """for images; not for tables."""
+    if c.facts.table:
+        return Choice(None, "rows of a table that are near each other are alike")
+    return Choice(Pretraining().model_dump(), "near in pixels is not alike, and views say more")
 
 
 @_auto("code.y.classes")
@@ -151,10 +123,22 @@ def _table_scaling(c: Draft, key: str) -> Choice | None:
 
 @_auto("phases.reconstruction.weight")
 def _reconstruction_weight(c: Draft, key: str) -> Choice:
-    """0.003 for images, 1 for tables."""
+    """0.003 for images; for tables 1, or 0.1 in a map of neighbours."""
+    if c.facts.table and c["phases.neighbour_embedding"] is not None:
+        return Choice(0.1, "neighbours shape the map, and a reconstruction from two dimensions is poor")
     if c.facts.table:
         return Choice(1.0, f"a sum over {c.facts.features} columns is small")
     return Choice(0.003, f"a sum over {c.facts.features} pixels is large")
+
+
+@_auto(
+    "phases.reconstruction.optimizer.lr", "phases.regularisation.optimizer.lr", "phases.semi_supervised.optimizer.lr"
+)
+def _learning_rate(c: Draft, key: str) -> Choice:
+    """0.005 for images, 0.01 for tables."""
+    if c.facts.table:
+        return Choice(0.01, "small layers bear large steps")
+    return Choice(0.005, "0.01 spoils the code of the first stage")
 
 
 @_auto("encoder.dropout")
@@ -163,15 +147,6 @@ def _dropout(c: Draft, key: str) -> Choice:
     if c.facts.table:
         return Choice(0.0, "a table's few columns cannot stand in for each other")
     return Choice(0.2, "neighbouring pixels tell the same")
-
-
-@_auto("augment.noise")
-def _noise(c: Draft, key: str) -> Choice:
-    """a quarter of the distance to the neighbours in each of D columns: √D / 4, at most 1."""
-    value = min(1.0, c.facts.features**0.5 / 4)
-    return Choice(
-        value, f"a quarter of the distance to the neighbours in each of {c.facts.features} columns, at most 1"
-    )
 
 
 @_auto("phases.semi_supervised.weight")
@@ -202,22 +177,6 @@ def _labelled_batch(c: Draft, key: str) -> Choice:
     return Choice(100 * hundreds, "100 for every 10,000 labels")
 
 
-@_auto("phases.neighbour_embedding.weight")
-def _neighbours_weight(c: Draft, key: str) -> Choice:
-    """3 for tables, 0 for images."""
-    if c.facts.table:
-        return Choice(3.0, "neighbours of a table's row are alike")
-    return Choice(0.0, "near in pixels is not alike")
-
-
-@_auto("phases.neighbour_embedding.pretrain")
-def _pretrain(c: Draft, key: str) -> Choice:
-    """for images; not for tables."""
-    if c.facts.table:
-        return Choice(None, "rows of a table that are near each other are alike")
-    return Choice(Pretraining().model_dump(), "near in pixels is not alike, and views say more")
-
-
 @_auto("decoder.output")
 def _output(c: Draft, key: str) -> Choice:
     """sigmoid where `data.scaling` is unit, else linear."""
@@ -239,22 +198,40 @@ def _unbounded_output(c: Draft, key: str) -> Choice | None:
 
 @_limit("encoder.hidden", "decoder.hidden", "adversaries.y.hidden", "adversaries.z.hidden")
 def _widths(c: Draft, key: str) -> Choice | None:
-    """at most 4 units for each column of a table, or 256 where that is more."""
+    """for tables at most 2 units a column, or 64 where that is more; where labels are learned 4 a column, or 256."""
     if not c.facts.table:
         return None
-    most = max(256, 4 * c.facts.features)
+    labels = c["phases.semi_supervised"] is not None
+    most = max(256, 4 * c.facts.features) if labels else max(64, 2 * c.facts.features)
     return Choice(
         tuple(min(width, most) for width in c[key]), f"{c.facts.features} columns need no wider layers", told=True
     )
 
 
+@_limit("encoder.hidden")
+def _layers(c: Draft, key: str) -> Choice | None:
+    """two layers for a map of neighbours without `pretrain`."""
+    near = c["phases.neighbour_embedding"]
+    if near is None or near["pretrain"] is not None or c["code.y"] is not None:
+        return None
+    return Choice(tuple(c[key][:2]), "the layers beyond are for codes of a first stage")
+
+
+@_auto("train.min_steps")
+def _min_steps(c: Draft, key: str) -> Choice:
+    """2000 for images, 1000 for tables."""
+    if c.facts.table:
+        return Choice(1000, "a table's rows are learned soon")
+    return Choice(2000, "half of them for the code of the first stage")
+
+
 @_auto("train.restarts")
 def _restarts(c: Draft, key: str) -> Choice:
-    """5 for clusters and maps of a table of at most 10,000 rows, else 1."""
+    """5 for clusters of a table of at most 10,000 rows, else 1."""
     merged = c["code.y.overcluster"] is not None and c["code.y.overcluster"] > 1
-    if c.facts.table and c.facts.rows <= 10_000 and (c.headless or merged):
-        how = "one is kept" if c.headless else "they share their targets, and one is kept"
-        return Choice(5, f"{c.facts.rows} rows are quick, so that several models are trained at once; {how}", told=True)
+    if c.facts.table and c.facts.rows <= 10_000 and merged:
+        why = f"{c.facts.rows} rows are quick: several models are trained at once, share their targets, and one is kept"
+        return Choice(5, why, told=True)
     return Choice(1, "one model")
 
 

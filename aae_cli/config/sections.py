@@ -8,20 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """``true`` is not 1."""
-        wanted = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and wanted in (int, float):
-            raise ValueError("a number is wanted, not true or false")
-        return value
+from .base import Fraction, NonNegative, Positive, Section, Widths
+from .phases import Phases
 
 
 def _parse_labels(value: Any) -> Any:
@@ -42,13 +32,9 @@ def _parse_labels(value: Any) -> Any:
 
 
 Labels = Annotated[int | str, BeforeValidator(_parse_labels)]
-Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(max_length=16)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class About(_Section):
+class About(Section):
     """What ``aae presets`` lists: the section of the paper, a summary, and minutes on one CPU thread."""
 
     section: str = ""
@@ -56,7 +42,7 @@ class About(_Section):
     minutes: NonNegative | None = None
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which rows are read, and how they are scaled.
 
     ``source``: a name or a path, as after ``--data``.
@@ -78,7 +64,7 @@ class DataConfig(_Section):
     unlabelled: str | None = None
 
 
-class YCode(_Section):
+class YCode(Section):
     """q(y|x), a softmax over ``classes`` categories.
 
     ``overcluster``: train without labels first, with this many clusters for each category. After ``train.merge_at`` of
@@ -95,7 +81,7 @@ class YCode(_Section):
     batch_norm: bool = False
 
 
-class ZCode(_Section):
+class ZCode(Section):
     """q(z|x), a linear code of ``dims`` dimensions, with a posterior of section 2.
 
     ``posterior``: deterministic; gaussian (reparametrised); universal (``noise_dims`` values of noise η join the input).
@@ -109,12 +95,12 @@ class ZCode(_Section):
     batch_norm: bool = False
 
 
-class Code(_Section):
+class Code(Section):
     y: YCode | None = None
     z: ZCode | None = ZCode()
 
 
-class Encoder(_Section):
+class Encoder(Section):
     """The encoder's body.
 
     ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0. Both in training only.
@@ -126,7 +112,7 @@ class Encoder(_Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.0
 
 
-class Heads(_Section):
+class Heads(Section):
     """The cluster heads W_C of section 7.
 
     ``learned``: whether W_C is trained; otherwise W_C = ``scale``·I.
@@ -139,18 +125,18 @@ class Heads(_Section):
     weight: NonNegative = 1.0
 
 
-class Decoder(_Section):
+class Decoder(Section):
     """The decoder. ``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7)."""
 
     hidden: Widths = (1000, 1000)
     batch_norm: bool = False
     batch_norm_last: bool = False
-    input: Literal["auto", "concat", "label", "heads"] = "concat"
+    input: Literal["concat", "label", "heads"] = "concat"
     output: Literal["auto", "sigmoid", "linear"] = "auto"
     heads: Heads = Heads()
 
 
-class Prior(_Section):
+class Prior(Section):
     """p(z) or p(y).
 
     gaussian: N(0, ``std``²·I). categorical: one-hot vectors.
@@ -161,7 +147,7 @@ class Prior(_Section):
     """
 
     name: Literal["gaussian", "mixture", "swiss-roll", "categorical"] = "gaussian"
-    std: Positive | Literal["auto"] = 1.0
+    std: Positive = 1.0
     components: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
     radius: Positive = 3.0
     radial_std: Positive = 1.0
@@ -170,7 +156,7 @@ class Prior(_Section):
     width: NonNegative = 0.1
 
 
-class Adversary(_Section):
+class Adversary(Section):
     """The prior and the discriminator of one code part.
 
     ``labels``: the discriminator also sees a one-hot label, with an extra class for unlabelled rows (section 2.3).
@@ -185,120 +171,16 @@ class Adversary(_Section):
     apart: bool = False
     hidden: Widths = (1000, 1000)
     noise: NonNegative = 0.0
-    weight: NonNegative | Literal["auto"] = 1.0
+    weight: NonNegative = 1.0
     ramp: Fraction = 0.0
 
 
-class Adversaries(_Section):
+class Adversaries(Section):
     y: Adversary | None = None
     z: Adversary | None = None
 
 
-class Optimizer(_Section):
-    name: Literal["sgd", "adam"] = "adam"
-    lr: NonNegative = 5e-4
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-
-
-class Reconstruction(_Section):
-    """½‖x − x̂‖², summed over features, mean over the batch."""
-
-    weight: NonNegative | Literal["auto"] = 1.0
-    optimizer: Optimizer = Optimizer()
-
-
-class Regularisation(_Section):
-    """The optimiser of the discriminators; in the alternating schedule, of the generator step too."""
-
-    optimizer: Optimizer = Optimizer()
-
-
-class SemiSupervised(_Section):
-    """Cross-entropy of q(y|x) on a labelled batch (section 5).
-
-    ``batch_size``: labelled rows in a step. ``augment``: use second views of them.
-    ``linear``: share of a linear classifier on the labelled rows in the consistency target; q(y|x) has the rest. Where
-    ``code.y.sizes`` is found, this classifier also estimates the class proportions among all rows, and the cross-entropy is
-    adjusted for them, as labelled rows are drawn evenly over the classes. Ours, not the paper's.
-    ``optimizer``: of this phase in the alternating schedule; null = that of the reconstruction.
-    """
-
-    weight: NonNegative | Literal["auto"] = 1.0
-    ramp: Fraction = 0.0
-    batch_size: Annotated[int, Field(ge=1, le=10**9)] | Literal["auto"] = 100
-    linear: Fraction | Literal["auto"] = 0.0
-    augment: bool = False
-    optimizer: Optimizer | None = None
-
-
-class Consistency(_Section):
-    """Cross-entropy from q(y|x), held constant, to q(y|view), where a view is an augmented x. Ours, not the paper's.
-
-    ``radius``: also move the view in the direction that changes q(y|view) most, by this share of the distance to the nearest
-    other row of the batch (0 = do not).
-    ``ensemble``: use the mean q(y|x) of all restarts as the target, once their categories mean the same.
-    """
-
-    weight: NonNegative = 0.0
-    radius: NonNegative = 0.0
-    ensemble: bool = True
-    ramp: Fraction = 0.0
-
-
-class Pretraining(_Section):
-    """A stage before a map: the first ``layers`` of the encoder learn a code of ``dims`` dimensions, whose nearest rows the
-    map then keeps together. Distances of pixels say less.
-
-    ``temperature``, ``share``: as in ``neighbour_embedding``. ``part``: share of the epochs.
-    """
-
-    layers: Annotated[int, Field(ge=1, le=16)] = 2
-    dims: Annotated[int, Field(ge=1, le=65536)] = 32
-    temperature: Positive = 0.2
-    share: Fraction = 0.5
-    part: Annotated[float, Field(gt=0, lt=1)] = 0.5
-
-
-class NeighbourEmbedding(_Section):
-    """Contrastive loss on the representation: a view lies nearer to its row than views of other rows do. Ours.
-
-    ``width``: of the kernel 1 / (1 + (distance / width)²). ``temperature``: compare cosines, divided by it, instead.
-    ``negatives``: other rows of the batch that each row is compared with, the same for all (0 = all of them).
-    ``share``: of an image's views that are views of one of its ``augment.neighbours`` nearest rows.
-    ``pretrain``: a stage before; auto = for images.
-    """
-
-    weight: NonNegative | Literal["auto"] = 0.0
-    ramp: Fraction = 0.0
-    width: Positive = 1.0
-    temperature: Positive | None = None
-    negatives: Annotated[int, Field(ge=0, le=65536)] = 0
-    share: Fraction = 0.0
-    pretrain: Pretraining | Literal["auto"] | None = None
-
-
-class Information(_Section):
-    """−(``balance``·H(mean y) − mean H(y)) over a batch: all clusters are used, each row is assigned clearly. Ours."""
-
-    weight: NonNegative = 0.0
-    balance: NonNegative = 4.0
-    ramp: Fraction = 0.0
-
-
-class Phases(_Section):
-    """``schedule``: alternating = a forward pass and an optimiser a phase, as in the paper; joint = one encoder pass."""
-
-    schedule: Literal["joint", "alternating"] = "joint"
-    reconstruction: Reconstruction = Reconstruction()
-    regularisation: Regularisation = Regularisation()
-    semi_supervised: SemiSupervised | None = None
-    consistency: Consistency | None = None
-    neighbour_embedding: NeighbourEmbedding | None = None
-    information: Information | None = None
-
-
-class Augment(_Section):
+class Augment(Section):
     """Second views of rows.
 
     ``rows``: use a view in place of every training row, in every phase.
@@ -316,11 +198,11 @@ class Augment(_Section):
     shear: NonNegative = 0.15
     elastic: Fraction = 0.0
     neighbours: Annotated[int, Field(ge=0, le=1000)] = 5
-    noise: NonNegative | Literal["auto"] = 0.5
+    noise: NonNegative = 0.5
     swap: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-class Train(_Section):
+class Train(Section):
     """Lengths, sizes, rates and seeds of training.
 
     ``epochs``: passes over the data; more for small data, so that there are ``min_steps`` steps.
@@ -336,7 +218,7 @@ class Train(_Section):
     """
 
     epochs: Annotated[int, Field(ge=1, le=10**9)] = 50
-    min_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
+    min_steps: Annotated[int, Field(ge=0, le=10**9)] | Literal["auto"] = 0
     batch_size: Annotated[int, Field(ge=1, le=10**9)] = 100
     lr_drops: tuple[Annotated[int, Field(ge=1)], ...] = ()
     lr_warmup: Fraction = 0.0
@@ -349,7 +231,7 @@ class Train(_Section):
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
 
 
-class Config(_Section):
+class Config(Section):
     """The config of one training. Contradictions between its sections are found by ``checks.contradictions``."""
 
     about: About = About()

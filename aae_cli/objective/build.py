@@ -18,18 +18,17 @@ from ..nn.adversary import Adversary
 from ..nn.encoder import Encoder
 from ..nn.layers import BatchNorm
 from ..nn.priors import Categorical
+from .contrastive import Contrastive, NeighbourEmbedding
 from .neighbours import Neighbours
 from .optimizers import build_optimizer
 from .phases import Objective, Phase
 from .terms import (
     AdversarialConsistency,
     Consistency,
-    Contrastive,
     DiscriminatorLoss,
     GeneratorLoss,
     HeadSeparation,
     Information,
-    NeighbourEmbedding,
     Reconstruction,
     SemiSupervised,
     Term,
@@ -69,7 +68,7 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
         view = image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
         near = config.phases.neighbour_embedding
         return view if near is None or neighbours is None else neighbour_view(view, neighbours, near.share, world)
-    return feature_view(float(a.noise), a.swap, neighbours, world)
+    return feature_view(a.noise, a.swap, neighbours, world)
 
 
 def build_objective(

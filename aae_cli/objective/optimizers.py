@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ..config.sections import Optimizer
+from ..config.phases import Optimizer
 
 Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 
@@ -34,7 +34,8 @@ def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> to
     parameters = list(parameters)
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
     on_cuda = all(p.device.type == "cuda" for p in parameters)
-    lr = torch.tensor(config.lr, device=parameters[0].device) if on_cuda else config.lr
+    rate = float(config.lr)
+    lr = torch.tensor(rate, device=parameters[0].device) if on_cuda else rate
     if config.name == "sgd":
         return SGD(parameters, lr=lr, momentum=config.momentum, fused=fused)
     return Adam(parameters, lr=lr, betas=config.betas, fused=fused, capturable=on_cuda)

@@ -12,7 +12,8 @@ import torch
 
 from ..config.auto import Adapted, adapt
 from ..config.draft import Facts
-from ..config.sections import Adversaries, Code, Config, Pretraining, ZCode
+from ..config.phases import Pretraining
+from ..config.sections import Adversaries, Code, Config, ZCode
 from ..data.holdout import fingerprint
 from ..data.refusals import refuse_numbers
 from ..data.types import Data

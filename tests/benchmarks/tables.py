@@ -83,9 +83,9 @@ def ours(
     if "clustering" in presets:
         runs = run("clustering", code__y__classes=classes)
         result["cluster ARI"] = [adjusted_rand_score(labels, load(run.folder).cluster(x)[0]) for run in runs]
-    if "dim-reduction" in presets:
-        runs = run("dim-reduction")
-        result["2-D 5-NN accuracy"] = [neighbours(load(run.folder).embed(x), labels) for run in runs]
+    for preset in [name for name in presets if name.startswith("dim-reduction")]:
+        runs = run(preset)
+        result[f"2-D 5-NN accuracy, {preset}"] = [neighbours(load(run.folder).embed(x), labels) for run in runs]
     if "semi-supervised" in presets:
         runs = run("semi-supervised", data__labels="10%")
         result["10 % labels accuracy"], result["logistic accuracy"] = [], []

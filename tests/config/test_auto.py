@@ -60,7 +60,7 @@ def test_data_that_cannot_be_trained_on_is_refused():
     three, one = (Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c")[:count]) for count in (3, 1))
     none = Schema("image", (1, 4, 4), 0.0, 1.0)
     for preset, settings, facts, words in (
-        ("gaussian", (), Facts.of(none, 1), "1 rows to train on; at least 2"),
+        ("gaussian", (), Facts.of(none, 1), "only 1 row to train on; at least 2"),
         ("semi-supervised", (), Facts.of(one, 100, 100), "the labels name 1 class; at least 2"),
         ("semi-supervised", (), Facts.of(none, 100), "needs labels and the data has none"),
         ("semi-supervised", (), Facts.of(three, 100, 0), "needs labels and the data has none"),
@@ -92,11 +92,8 @@ def test_small_tables_are_clustered_several_times_over():
     assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["equal", "found"]
     assert [adapted("semi-supervised", schema).phases.semi_supervised.linear for schema in (image, table)] == [0, 0.75]
     assert adapted("semi-supervised", table).phases.semi_supervised.weight == 0.2
-    maps = [adapted("dim-reduction", schema) for schema in (image, table)]
-    assert [one.phases.neighbour_embedding.weight for one in maps] == [0, 3]
+    maps = [adapted("dim-reduction-heads", schema) for schema in (image, table)]
     assert [one.encoder.dropout for one in maps] == [0.2, 0]
-    wide = Schema("table", (100,), integer=(False,) * 100)
-    assert [adapted("dim-reduction", schema).augment.noise for schema in (table, wide)] == [0.5, 1]
     y = adapted("semi-supervised", table).code.y
     assert (y.classes, y.overcluster) == (3, 10)  # at least 30 fine clusters
     assert adapted("clustering", table).code.y.overcluster == 3
@@ -104,29 +101,27 @@ def test_small_tables_are_clustered_several_times_over():
     assert [adapted("semi-supervised", ten, rows).code.y.overcluster for rows in (200, 3000, 50_000)] == [3, 5, 10]
 
 
-def test_maps_of_tables_have_heads_only_where_asked_for():
+def test_maps_of_images_learn_a_code_first():
     table = Schema("table", (4,), integer=(False,) * 4, classes=("a", "b", "c"))
     image = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
+    one, other = (adapt(resolve("dim-reduction"), Facts.of(schema, 5000, 100)).config for schema in (image, table))
+    assert one.phases.neighbour_embedding.pretrain.dims == 32 and other.phases.neighbour_embedding.pretrain is None
+    assert (one.encoder.hidden, other.encoder.hidden) == ((256, 256, 128, 128), (64, 64))
+    assert [c.phases.reconstruction.weight for c in (one, other)] == [0.003, 0.1]
+    assert [c.phases.reconstruction.optimizer.lr for c in (one, other)] == [0.005, 0.01]
+    assert [c.train.restarts for c in (one, other)] == [1, 1]
+    steps = [adapt(resolve("dim-reduction"), Facts.of(s, 1024)).config.train.epochs * 4 for s in (image, table)]
+    assert steps == [2000, 1000]
 
-    def adapted(schema: Schema, rows: int, *settings: str, preset: str = "dim-reduction"):
-        return adapt(resolve(preset, settings), Facts.of(schema, rows, 100)).config
 
-    alone = adapted(table, 5000)
-    assert (alone.decoder.input, alone.code.y, alone.adversaries.y) == ("concat", None, None)
-    z = alone.adversaries.z
-    assert (z.prior.std, z.weight, z.apart) == (3, 0.1, False)
-    assert [adapted(table, rows).train.restarts for rows in (5000, 20_000)] == [5, 1]
-    heads = [
-        adapted(image, 5000),
-        adapted(table, 5000, "code.y.classes=12"),
-        adapted(table, 150, "decoder.input=heads"),
+def test_maps_with_heads_have_one_for_thirty_rows():
+    table = Schema("table", (4,), integer=(False,) * 4, classes=("a", "b", "c"))
+    found = [
+        adapt(resolve("dim-reduction-heads"), Facts.of(table, rows)).config.code.y.classes
+        for rows in (40, 150, 600, 5000)
     ]
-    assert [(one.decoder.input, one.code.y.classes) for one in heads] == [("heads", 20), ("heads", 12), ("heads", 5)]
-    assert {(z.prior.std, z.weight, z.apart) for z in (one.adversaries.z for one in heads)} == {(1, 1, True)}
-    assert heads[1].train.merge_at == 0.5  # heads are learned after the merging
-    classes = [adapted(table, rows, "decoder.input=heads").code.y.classes for rows in (40, 150, 600, 5000)]
-    assert classes == [2, 5, 20, 20]
-    labelled = adapted(table, 5000, preset="dim-reduction-labels")
+    assert found == [2, 5, 20, 20]
+    labelled = adapt(resolve("dim-reduction-labels"), Facts.of(table, 5000, 100)).config
     assert (labelled.decoder.input, labelled.code.y.classes) == ("heads", 3)
 
 
@@ -149,7 +144,6 @@ def asked(preset: str, *settings: str, facts: Facts = SMALL_TABLE):
         ("clustering", "train.batch_size=150", "train.batch_size", 50, "train.batch_size=50: "),
         ("clustering", "decoder.output=sigmoid", "decoder.output", "linear", "decoder.output=linear: "),
         ("clustering", "data.scaling=unit", "data.scaling", "standard", "data.scaling=standard: "),
-        ("dim-reduction", "phases.consistency.weight=2", "phases.consistency", None, "phases.consistency=null: "),
     ],
 )
 def test_a_value_that_was_set_is_kept_or_its_cut_is_told(preset, setting, key, kept, cut):
@@ -177,7 +171,7 @@ def test_all_values_of_a_persons_own_file_are_kept(tmp_path):
     with mine.open("a") as file:
         file.write("decoder: {hidden: [700]}\n")
     adapted = asked(str(mine)).config
-    assert (adapted.code.y.overcluster, adapted.decoder.hidden, adapted.encoder.hidden) == (7, (700,), (256, 256))
+    assert (adapted.code.y.overcluster, adapted.decoder.hidden, adapted.encoder.hidden) == (7, (700,), (64, 64))
 
 
 def test_adapting_an_adapted_config_changes_nothing(tmp_path):
@@ -218,4 +212,4 @@ def test_every_key_that_may_be_auto_has_a_rule_with_words():
 
 def test_rules_of_a_preset_are_those_that_it_leaves_open():
     keys = " ".join(keys for keys, _ in rules_of(resolve("dim-reduction")))
-    assert "decoder.input" in keys and "adversaries.z.weight" in keys and "adversaries.y.weight" not in keys
+    assert "phases.neighbour_embedding.pretrain" in keys and "train.min_steps" in keys and "code.y.classes" not in keys

@@ -88,7 +88,7 @@ def test_missing_values_are_refused_with_their_row(table):
 
 def test_loading_does_not_move_cluster_heads_apart(tmp_path, monkeypatch):
     """It took seconds with a thousand heads, which the checkpoint's own then replaced."""
-    run = fit("dim-reduction", read("digits")[:100], tmp_path / "run")
+    run = fit("dim-reduction-heads", read("digits")[:100], tmp_path / "run")
     expected = load(run.folder, "cpu").model.W_C
 
     def refuse(*arguments):
@@ -97,4 +97,4 @@ def test_loading_does_not_move_cluster_heads_apart(tmp_path, monkeypatch):
     monkeypatch.setattr("aae_cli.nn.aae.spread_heads", refuse)
     assert np.array_equal(load(run.folder, "cpu").model.W_C, expected)
     with pytest.raises(AssertionError, match="spread"):
-        fit("dim-reduction", read("digits")[:100], tmp_path / "again")
+        fit("dim-reduction-heads", read("digits")[:100], tmp_path / "again")

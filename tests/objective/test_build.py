@@ -10,8 +10,8 @@ import torch
 
 from aae_cli.config.auto import adapt
 from aae_cli.config.draft import Facts
+from aae_cli.config.phases import Optimizer
 from aae_cli.config.resolve import resolve
-from aae_cli.config.sections import Optimizer
 from aae_cli.data.types import Schema
 from aae_cli.model.build import build_model
 from aae_cli.objective.build import build_objective

@@ -1,10 +1,11 @@
-"""Neighbours of a table's rows."""
+"""Neighbours of rows, among their features or in codes."""
 
 import pytest
 import torch
 from fitting import blobs, fit
 
 from aae_cli.objective.neighbours import Neighbours
+from aae_cli.objective.views import neighbour_view
 
 
 def test_the_search_computes_exact_products_and_restores_the_precision(monkeypatch):
@@ -52,3 +53,38 @@ def test_neighbours_of_a_tables_rows_are_found_once(tmp_path, monkeypatch):
     assert rows.shape == (300, 4)
     assert rows.mean(0).abs().max() < 1e-5
     assert rows.square().mean(0).tolist() == pytest.approx([1] * 4, abs=0.01)
+
+
+def test_views_of_images_are_views_of_neighbours():
+    """Of a row's nearest rows, itself among them, with the probability asked for."""
+    reference = torch.eye(6)
+    neighbours = Neighbours(2, torch.tensor([[0.0, 0], [0.1, 0], [0.2, 0], [9, 0], [9.1, 0], [9.2, 0]]))
+    neighbours.reference = reference  # rows that tell which they are
+    torch.manual_seed(0)
+    rows = torch.full((1, 2000), 1)
+    far = torch.zeros(1, 2000, 6)
+    near = neighbour_view(lambda x, parts, rows: x, neighbours, 0.5)
+    neighbours.cache([torch.tensor([[0.0, 0], [0.1, 0]])], 2)
+    moved = near(far, None, rows)
+    share = moved[0].mean(0)
+    assert share.sum().item() == pytest.approx(0.5, abs=0.04)
+    assert share[:3].tolist() == pytest.approx([1 / 6] * 3, abs=0.03) and not share[3:].any()
+
+
+def test_neighbours_are_searched_in_the_codes_of_each_model():
+    """Two models, of which one codes the first feature and the other the second."""
+    rows = torch.tensor([[0.0, 5.0], [0.1, 9.0], [7.0, 5.1], [7.1, 9.1]])
+
+    def encode(x):
+        x = x.expand(2, -1, -1)
+        return torch.stack([x[0, :, :1], x[1, :, 1:]])
+
+    search = Neighbours(1, rows, encode)
+    _, near = search(rows.expand(2, -1, -1))
+    assert [[sorted(own) for own in each] for each in near.tolist()] == [
+        [[0, 1], [0, 1], [2, 3], [2, 3]],
+        [[0, 2], [1, 3], [0, 2], [1, 3]],
+    ]
+    search.cache(iter([rows[:3], rows[3:]]), 4)
+    _, cached = search(None, torch.tensor([[3, 0], [3, 0]]))
+    assert [[sorted(own) for own in each] for each in cached.tolist()] == [[[2, 3], [0, 1]], [[1, 3], [0, 2]]]

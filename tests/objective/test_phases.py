@@ -20,6 +20,7 @@ from aae_cli.nn.adversary import Adversary
 from aae_cli.nn.encoder import Codes
 from aae_cli.nn.priors import Mixture
 from aae_cli.objective.build import build_objective
+from aae_cli.objective.contrastive import Contrastive, NeighbourEmbedding
 from aae_cli.objective.terms import (
     AdversarialConsistency,
     Batch,
@@ -29,7 +30,6 @@ from aae_cli.objective.terms import (
     GeneratorLoss,
     HeadSeparation,
     Information,
-    NeighbourEmbedding,
     Reconstruction,
     SemiSupervised,
     consistency_target,
@@ -86,20 +86,51 @@ def test_reconstruction_is_half_the_summed_square():
 
 
 def test_neighbour_embedding_is_the_cross_entropy_of_a_t_distribution_over_the_batch():
-    class Sum:
-        labels = 0
-
-        def represent(self, y, z, label):
-            return z
-
-    r = torch.tensor([[[0.0, 0.0], [3.0, 4.0]]])
-    view = torch.tensor([[[1.0, 0.0], [3.0, 4.0]]])
-    f = Forward(Sum(), batch(), {"x": Codes(None, r), "view": Codes(None, view)}, 0.5, joint=True)
+    f = pair([[0.0, 0.0], [3.0, 4.0]], [[1.0, 0.0], [3.0, 4.0]])
     loss, named = NeighbourEmbedding(2.0, ramp=1.0)(f)
     first = -math.log((1 / 2) / (1 / 2 + 1 / 26))  # squared distances 1 and 25
     second = -math.log(1 / (1 + 1 / 21))  # 0 and 20
     assert named["neighbours"].item() == pytest.approx((first + second) / 2, rel=1e-5)
     assert loss.item() == pytest.approx((first + second) / 2, rel=1e-5)  # weight 2, halfway up the ramp
+
+
+class Plain:
+    """A model whose representation is z."""
+
+    labels = 0
+
+    def represent(self, y, z, label):
+        return z
+
+
+def pair(r, view) -> Forward:
+    codes = {"x": Codes(None, torch.tensor([r])), "view": Codes(None, torch.tensor([view]))}
+    return Forward(Plain(), batch(), codes, 0.5, joint=True)
+
+
+def test_neighbours_are_compared_in_units_of_the_kernel():
+    r, view = [[0.0, 0.0], [3.0, 4.0]], [[1.0, 0.0], [3.0, 4.0]]
+    near, _ = NeighbourEmbedding(1.0, 0.0)(pair(r, view))
+    scaled = [[[0.1 * v for v in row] for row in rows] for rows in (r, view)]
+    narrow, _ = NeighbourEmbedding(1.0, 0.0, width=0.1)(pair(*scaled))
+    assert narrow.item() == pytest.approx(near.item(), rel=1e-5)
+
+
+def test_a_row_is_compared_with_its_own_view_once():
+    """The first view is everyone's negative, but of the first row, which has no other then."""
+    r, view = [[0.0, 0.0], [3.0, 4.0]], [[1.0, 0.0], [3.0, 4.0]]
+    loss, _ = NeighbourEmbedding(1.0, 0.0, negatives=1)(pair(r, view))
+    second = -math.log(1 / (1 + 1 / 21))
+    assert loss.item() == pytest.approx((0 + second) / 2, rel=1e-5)
+
+
+def test_codes_are_contrasted_by_their_cosines():
+    loss, named = Contrastive(2.0, 0.0, temperature=0.5)(pair([[2.0, 0.0], [0.0, 3.0]], [[1.0, 1.0], [0.0, 5.0]]))
+    half = 0.5**0.5
+    first = -math.log(math.exp(2 * half) / (math.exp(2 * half) + math.exp(0)))
+    second = -math.log(math.exp(2) / (math.exp(2) + math.exp(2 * half)))
+    assert named["neighbours"].item() == pytest.approx((first + second) / 2, rel=1e-5)
+    assert loss.item() == pytest.approx(first + second, rel=1e-5)
 
 
 def test_head_separation_is_linear_within_eta_and_nothing_beyond():

@@ -84,6 +84,20 @@ def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, mo
     assert lines[-1]["step"] == 16 and lines[-1]["epoch"] == 4
 
 
+@pytest.mark.parametrize("saves", [2, 6])
+def test_a_map_resumes_with_the_same_bits_in_either_stage(tmp_path, monkeypatch, saves):
+    data = read("digits")[:200]
+    settings = ["encoder.hidden=[24,16,8]", "train.epochs=4"]
+    whole = fit("dim-reduction", data, tmp_path / "whole", *settings)
+    with monkeypatch.context() as patch:
+        stopped_after(saves, patch)
+        with pytest.raises(Interrupted):
+            fit("dim-reduction", data, tmp_path / "parts", *settings)
+    parts = fit("dim-reduction", data, tmp_path / "parts", *settings, resume=True)
+    one, other = (load(run.folder, "cpu").model.state_dict() for run in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_an_interruption_counts_the_steps_of_the_whole_training(tmp_path, monkeypatch):
     import os
     import signal

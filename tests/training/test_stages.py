@@ -11,6 +11,7 @@ from aae_cli import evaluate, load, read
 from aae_cli.objective import merging
 from aae_cli.training import selection
 from aae_cli.training.batches import Batches
+from aae_cli.training.stages import Stages
 
 
 @pytest.mark.parametrize("ensemble", [True, False])
@@ -60,3 +61,31 @@ def test_labels_may_choose_the_components_of_z_beside_a_semi_supervised_y(tmp_pa
     model = load(fit("semi-supervised", read("digits")[:300], tmp_path / "run", *settings).folder, "cpu")
     assert model.abilities.tied_to_labels and model.abilities.learned_with_labels
     assert model.sample(3).x.shape == (3, 64)
+
+
+def test_a_map_searches_neighbours_in_the_code_before_it(tmp_path, monkeypatch):
+    """The second stage goes on with the layers of the first, and its neighbours are those of the first stage's code."""
+    stages = []
+    advance = Stages.advance
+
+    def seen(self, before, callbacks):
+        stages.append((before, advance(self, before, callbacks)))
+        return stages[0][1]
+
+    monkeypatch.setattr(Stages, "advance", seen)
+    settings = ["encoder.hidden=[24,16,8]", "train.epochs=6"]
+    run = fit("dim-reduction", read("digits")[:200], tmp_path / "run", *settings)
+    ((before, after),) = stages
+    assert (before.model.dims, after.model.dims) == (32, 2)
+    assert len(before.model.encoder.body.layers) == 4  # of two layers
+    kept = before.engine.weights
+    assert all(torch.equal(value, kept[name]) for name, value in after.pretrained.state_dict().items())
+    assert load(run.folder, "cpu").config.encoder.hidden == (24, 16, 8)
+    x = after.batches.scaling(after.batches.raw(torch.arange(3)))
+    code = torch.nn.functional.normalize(after.pretrained.encode(x[None]).part("z"), dim=-1)
+    reference = after.batches.scaling(after.batches.raw(torch.arange(after.batches.count)))
+    every = torch.nn.functional.normalize(after.pretrained.encode(reference[None]).part("z"), dim=-1)
+    expected = torch.cdist(code, every)[0].topk(11, largest=False).indices.sort().values
+    found = after.batches.view
+    near = found.__closure__[list(found.__code__.co_freevars).index("neighbours")].cell_contents
+    assert torch.equal(near(None, torch.arange(3)[None])[1][0].sort().values.long(), expected)

@@ -1,0 +1,113 @@
+"""The sections of a configuration that say what is optimised, and how: the phases and their losses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import Fraction, NonNegative, Positive, Section
+
+
+class Optimizer(Section):
+    name: Literal["sgd", "adam"] = "adam"
+    lr: NonNegative | Literal["auto"] = 5e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+
+
+class Reconstruction(Section):
+    """½‖x − x̂‖², summed over features, mean over the batch."""
+
+    weight: NonNegative | Literal["auto"] = 1.0
+    optimizer: Optimizer = Optimizer()
+
+
+class Regularisation(Section):
+    """The optimiser of the discriminators; in the alternating schedule, of the generator step too."""
+
+    optimizer: Optimizer = Optimizer()
+
+
+class SemiSupervised(Section):
+    """Cross-entropy of q(y|x) on a labelled batch (section 5).
+
+    ``batch_size``: labelled rows in a step. ``augment``: use second views of them.
+    ``linear``: share of a linear classifier on the labelled rows in the consistency target; q(y|x) has the rest. Where
+    ``code.y.sizes`` is found, this classifier also estimates the class proportions among all rows, and the cross-entropy is
+    adjusted for them, as labelled rows are drawn evenly over the classes. Ours, not the paper's.
+    ``optimizer``: of this phase in the alternating schedule; null = that of the reconstruction.
+    """
+
+    weight: NonNegative | Literal["auto"] = 1.0
+    ramp: Fraction = 0.0
+    batch_size: Annotated[int, Field(ge=1, le=10**9)] | Literal["auto"] = 100
+    linear: Fraction | Literal["auto"] = 0.0
+    augment: bool = False
+    optimizer: Optimizer | None = None
+
+
+class Consistency(Section):
+    """Cross-entropy from q(y|x), held constant, to q(y|view), where a view is an augmented x. Ours, not the paper's.
+
+    ``radius``: also move the view in the direction that changes q(y|view) most, by this share of the distance to the nearest
+    other row of the batch (0 = do not).
+    ``ensemble``: use the mean q(y|x) of all restarts as the target, once their categories mean the same.
+    """
+
+    weight: NonNegative = 0.0
+    radius: NonNegative = 0.0
+    ensemble: bool = True
+    ramp: Fraction = 0.0
+
+
+class Pretraining(Section):
+    """A stage before a map: the first ``layers`` of the encoder learn a code of ``dims`` dimensions, whose nearest rows the
+    map then keeps together. Distances of pixels say less.
+
+    ``temperature``, ``share``: as in ``neighbour_embedding``. ``part``: share of the epochs.
+    """
+
+    layers: Annotated[int, Field(ge=1, le=16)] = 2
+    dims: Annotated[int, Field(ge=1, le=65536)] = 32
+    temperature: Positive = 0.2
+    share: Fraction = 0.5
+    part: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+class NeighbourEmbedding(Section):
+    """Contrastive loss on the representation: a view lies nearer to its row than views of other rows do. Ours.
+
+    ``width``: of the kernel 1 / (1 + (distance / width)²). ``temperature``: compare cosines, divided by it, instead.
+    ``negatives``: other rows of the batch that each row is compared with, the same for all (0 = all of them).
+    ``share``: of an image's views that are views of one of its ``augment.neighbours`` nearest rows.
+    ``pretrain``: a stage before; auto = for images.
+    """
+
+    weight: NonNegative = 0.0
+    ramp: Fraction = 0.0
+    width: Positive = 1.0
+    temperature: Positive | None = None
+    negatives: Annotated[int, Field(ge=0, le=65536)] = 0
+    share: Fraction = 0.0
+    pretrain: Pretraining | Literal["auto"] | None = None
+
+
+class Information(Section):
+    """−(``balance``·H(mean y) − mean H(y)) over a batch: all clusters are used, each row is assigned clearly. Ours."""
+
+    weight: NonNegative = 0.0
+    balance: NonNegative = 4.0
+    ramp: Fraction = 0.0
+
+
+class Phases(Section):
+    """``schedule``: alternating = a forward pass and an optimiser a phase, as in the paper; joint = one encoder pass."""
+
+    schedule: Literal["joint", "alternating"] = "joint"
+    reconstruction: Reconstruction = Reconstruction()
+    regularisation: Regularisation = Regularisation()
+    semi_supervised: SemiSupervised | None = None
+    consistency: Consistency | None = None
+    neighbour_embedding: NeighbourEmbedding | None = None
+    information: Information | None = None
