@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from .training.api import train, train_seeds
     from .training.selection import Run
 
-# Operations that an Apple GPU lacks are then computed on the CPU; torch reads this when it is imported.
+# Both are read when torch is imported. CPU threads that wait for each other sleep instead of spinning: where other processes
+# use the cores, spinning makes two threads several times slower than one (tests/benchmarks/threads.py).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Operations that an Apple GPU lacks are then computed on the CPU.
 os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 _HOMES = {

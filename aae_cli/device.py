@@ -66,6 +66,19 @@ def autocast(device: torch.device, precision: str) -> tuple[AbstractContextManag
 
 
 @contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Compute with this many CPU threads in the block; None for as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def kept_precision() -> Iterator[None]:
     """Restore the precision of matrix products at the end of the block, in which it may be changed."""
     import torch

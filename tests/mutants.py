@@ -569,6 +569,7 @@ MUTANTS = [
     Mutant(RULES, "tuple(c[key][:2])", "tuple(c[key][:3])", ADAPTED),
     Mutant(RULES, 'Choice(1000, "a table', 'Choice(2000, "a table', ADAPTED),
     Mutant(RULES, "else max(64, 2 * c.facts.features)", "else 10_000", ADAPTED),
+    Mutant(PLAN, "models) < SMALL_STEP", "models) < 0", f"{IN_PLAN}small_layers_are_trained_on_one_thread"),
     # --- rules for what is auto ---------------------------------------------------------------------------------------
     # heads or z alone
     # categories, dimensions, components

@@ -15,7 +15,7 @@ from ..config.resolve import resolve_given
 from ..config.sections import Config
 from ..data.memory import NAME, from_memory
 from ..data.types import Data
-from ..device import choose_device, kept_precision
+from ..device import choose_device, kept_precision, threads
 from ..distributed import joined, started_by_torchrun
 from ..errors import UsageError
 from ..model.evaluation import checked_metric
@@ -240,6 +240,7 @@ def _train_on_device(config: Config, options: Options, folder: RunFolder, resume
         torch.set_flush_denormal(True)  # optimiser moments of unused weights become denormal, which halves CPU speed
         try:
             with (
+                threads(plan.threads),
                 joined(plan.device) as world,
                 torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
             ):

@@ -10,18 +10,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..config.auto import Adapted, adapt
+from ..config.auto import Adapted, adapt, needs_view
 from ..config.draft import Facts
 from ..config.phases import Pretraining
 from ..config.sections import Adversaries, Code, Config, ZCode
 from ..data.holdout import fingerprint
 from ..data.refusals import refuse_numbers
-from ..data.types import Data
+from ..data.types import Data, Schema
 from ..device import autocast, choose_device
 from ..distributed import World
 from ..errors import UsageError
+from ..model.build import min_parameters
 from ..text import counted
 from .splits import Splits, choose_labelled
+
+SMALL_STEP = 1e9
+"""Multiplications and additions of a training step below which one CPU thread is faster than two.
+
+Measured by ``tests/benchmarks/threads.py``. The rule is fixed, not measured at the start of each training, as the number of
+threads changes the rounding of sums, and a resumed run must have the same bits.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class Plan:
         autocast: context of the forward passes.
         labelled: seed → numbers of the rows whose labels it may use.
         summary: rows, labels, epochs, steps, seeds and restarts as a text.
+        threads: number of CPU threads; None for torch's default.
     """
 
     adapted: Adapted
@@ -44,6 +53,7 @@ class Plan:
     autocast: AbstractContextManager[object]
     labelled: Mapping[int, np.ndarray]
     summary: str
+    threads: int | None = None
 
     @property
     def config(self) -> Config:
@@ -85,7 +95,18 @@ def plan_training(
         parts.append(f"{len(labelled)} seeds at once")
     if int(train.restarts) > 1:
         parts.append(f"{train.restarts} restarts")
-    return Plan(adapted, where, reason, precision, context, labelled, ", ".join(parts))
+    count = None
+    if where.type == "cpu" and torch.get_num_threads() > 1:
+        models = len(labelled) * int(train.restarts)
+        if step_work(adapted.config, rows.schema, models) < SMALL_STEP:
+            count, reason = 1, reason.replace(f"{torch.get_num_threads()} threads", "1 thread, as the layers are small")
+    return Plan(adapted, where, reason, precision, context, labelled, ", ".join(parts), count)
+
+
+def step_work(config: Config, schema: Schema, models: int) -> float:
+    """Multiplications and additions of a training step, roughly: forward and backward passes of rows and their views."""
+    views = 2 if needs_view(config) else 1
+    return 6.0 * models * views * config.train.batch_size * min_parameters(config, schema)
 
 
 def steps_per_epoch(rows: int, config: Config) -> int:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fitting import blobs
 
-from aae_cli.config.resolve import resolve
+from aae_cli.config.resolve import resolve, resolve_given
 from aae_cli.errors import UsageError
-from aae_cli.training.plan import fingerprint, first_difference, identity, plan_training, require_same
-from aae_cli.training.splits import Splits
+from aae_cli.training.plan import fingerprint, first_difference, identity, plan_training, require_same, step_work
+from aae_cli.training.splits import Splits, split
 
 
 def identified(rows=None, settings=(), seeds=None):
@@ -57,3 +57,18 @@ def test_only_the_epochs_may_differ():
     assert first_difference(old, new) == ("train.ema", None, 0.5)
     assert first_difference(new, old) == ("train.ema", 0.5, None)
     assert first_difference({"epochs": 3}, {"epochs": 4}) == ("epochs", 3, 4)
+
+
+def test_small_layers_are_trained_on_one_thread(monkeypatch):
+    """Deterministically, from sizes alone: the number of threads changes the rounding of sums."""
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    splits = split(blobs(), 0.1, 0)
+    small = plan_training(resolve("gaussian", ["encoder.hidden=[64]"]), splits, "cpu")
+    assert small.threads == 1
+    layers = [f"{part}.hidden=[2000,2000]" for part in ("encoder", "decoder")]
+    config, given = resolve_given("gaussian", [*layers, "train.batch_size=60"])
+    assert plan_training(config, splits, "cpu", given=given).threads is None
+    assert plan_training(config, splits, "auto", given=given).reason.endswith("2 threads)")
+    assert "1 thread, as the layers are small" in plan_training(resolve("gaussian"), splits, "auto").reason
+    c = small.config
+    assert step_work(c, splits.train.schema, 3) == 3 * step_work(c, splits.train.schema, 1)
