@@ -636,7 +636,7 @@ MUTANTS = [
         DRAFT,
         "told = choice.told or any(",
         "told = choice.told and any(",
-        f"{IN_AUTO}a_value_that_was_set_is_kept_or_its_cut_is_told",
+        f"{IN_AUTO}what_is_told_is_what_a_rule_says_and_what_was_asked_for",
     ),
     Mutant(
         AUTO,

@@ -165,6 +165,13 @@ def test_a_representation_that_is_too_narrow_for_its_fixed_heads_is_refused():
     assert asked("dim-reduction-10d", facts=twelve).config.code.z.dims == 12
 
 
+def test_what_is_told_is_what_a_rule_says_and_what_was_asked_for():
+    told = {each.key for each in asked("clustering").decisions if each.told}
+    assert "train.restarts" in told and "phases.reconstruction.weight" not in told
+    asked_for = asked("clustering", "phases.reconstruction.weight=auto").decisions
+    assert "phases.reconstruction.weight" in {each.key for each in asked_for if each.told}
+
+
 def test_all_values_of_a_persons_own_file_are_kept(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text(preset_path("clustering").read_text().replace("overcluster: 3", "overcluster: 7"))
