@@ -67,35 +67,32 @@ def stopped_after(saves, monkeypatch):
     monkeypatch.setattr(Engine, "state", state)
 
 
-@pytest.mark.parametrize("saves", [3, 8, 12])
-def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, monkeypatch, saves):
+def stopped_and_resumed(tmp_path, monkeypatch, saves, preset, *settings):
+    """The folder of a run that was stopped and resumed; its weights are those of a run that was not."""
     data = read("digits")[:200]
-    settings = ["code.y.classes=4", "code.y.overcluster=2", "train.epochs=4", "train.batch_size=90"]
-    whole = fit("clustering", data, tmp_path / "whole", *settings)
+    whole = fit(preset, data, tmp_path / "whole", *settings)
     with monkeypatch.context() as patch:
         stopped_after(saves, patch)
         with pytest.raises(Interrupted):
-            fit("clustering", data, tmp_path / "parts", *settings)
-    parts = fit("clustering", data, tmp_path / "parts", *settings, resume=True)
+            fit(preset, data, tmp_path / "parts", *settings)
+    parts = fit(preset, data, tmp_path / "parts", *settings, resume=True)
     one, other = (load(run.folder, "cpu").model.state_dict() for run in (whole, parts))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    lines = [json.loads(line) for line in (parts.folder / "metrics.jsonl").read_text().splitlines()]
+    return parts.folder
+
+
+@pytest.mark.parametrize("saves", [3, 8, 12])
+def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, monkeypatch, saves):
+    settings = ["code.y.classes=4", "code.y.overcluster=2", "train.epochs=4", "train.batch_size=90"]
+    folder = stopped_and_resumed(tmp_path, monkeypatch, saves, "clustering", *settings)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
     assert lines[-1]["step"] == 16 and lines[-1]["epoch"] == 4
 
 
 @pytest.mark.parametrize("saves", [2, 6])
 def test_a_map_resumes_with_the_same_bits_in_either_stage(tmp_path, monkeypatch, saves):
-    data = read("digits")[:200]
-    settings = ["encoder.hidden=[24,16,8]", "train.epochs=4"]
-    whole = fit("dim-reduction", data, tmp_path / "whole", *settings)
-    with monkeypatch.context() as patch:
-        stopped_after(saves, patch)
-        with pytest.raises(Interrupted):
-            fit("dim-reduction", data, tmp_path / "parts", *settings)
-    parts = fit("dim-reduction", data, tmp_path / "parts", *settings, resume=True)
-    one, other = (load(run.folder, "cpu").model.state_dict() for run in (whole, parts))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    stopped_and_resumed(tmp_path, monkeypatch, saves, "dim-reduction", "encoder.hidden=[24,16,8]", "train.epochs=4")
 
 
 def test_an_interruption_counts_the_steps_of_the_whole_training(tmp_path, monkeypatch):
