@@ -91,6 +91,10 @@ class World:
             [torch.arange(begin, begin + size, device=device) for begin, size in zip(begins, parts, strict=True)]
         )
 
+    def itself(self, rows: int, others: int, device: torch.device) -> Tensor:
+        """Which of the first ``others`` gathered rows each of this process's ``rows`` is: (B, others) bool."""
+        return self.positions([rows], device).unsqueeze(1) == torch.arange(others, device=device)
+
     def sums(self, value: Tensor) -> Tensor:
         """Return the sum over the processes, without gradients."""
         return value if self.size == 1 else _all_reduced(value)

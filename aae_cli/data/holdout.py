@@ -20,11 +20,16 @@ def fingerprint(rows: Data) -> str:
     return f"{number if rows.labels is None else zlib.crc32(np.ascontiguousarray(rows.labels).data, number):08x}"
 
 
+def held_out_count(share: float, rows: int) -> int:
+    """Number of rows to hold out. ``share``: of the rows if below 1, else their number."""
+    return round(share * rows) if share < 1 else int(share)
+
+
 def hold_out(data: Data, share: float, seed: int) -> tuple[Data, Data | None]:
     """Divide rows into training and held-out rows: a random share of each class, so that small sets keep every class.
 
     Args:
-        share: share of the rows to hold out if below 1, else their number.
+        share: as in :func:`held_out_count`.
 
     Returns:
         the training rows, and the others; None if no row is held out.
@@ -32,7 +37,7 @@ def hold_out(data: Data, share: float, seed: int) -> tuple[Data, Data | None]:
     Raises:
         UsageError: no rows are left to train on.
     """
-    count = round(share * len(data)) if share < 1 else int(share)
+    count = held_out_count(share, len(data))
     if count >= len(data):
         raise UsageError(f"data.validation={share:g} leaves none of the {len(data)} rows for training")
     if count < 1:

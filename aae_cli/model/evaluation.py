@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..data.holdout import fingerprint, hold_out
+from ..data.holdout import fingerprint, held_out_count, hold_out
 from ..data.types import Data
 from ..errors import DataError, UsageError
 from ..text import counted, did_you_mean
@@ -221,7 +221,7 @@ def unseen(header: Header, rows: Data) -> tuple[Data, str | None]:
         the rows to measure on, and a remark; the rows as they are, and None, if they are others.
     """
     share = header.config.data.validation
-    if (round(share * len(rows)) if share < 1 else share) >= len(rows):
+    if held_out_count(share, len(rows)) >= len(rows):
         return rows, None
     train, held_out = hold_out(rows, share, header.config.train.seed)
     if not trained_on(header, train):

@@ -74,7 +74,6 @@ def contrast(own: Tensor, others: Tensor, world: World) -> Tensor:
         own: (R, B) similarity of each row to its own view.
         others: (R, B, M) similarities to the first M views of the whole batch, the own one among them.
     """
-    place = world.positions([own.shape[1]], own.device).unsqueeze(1)
-    itself = place == torch.arange(others.shape[2], device=own.device)
+    itself = world.itself(own.shape[1], others.shape[2], own.device)
     every = torch.cat([own.unsqueeze(-1), others.masked_fill(itself, -torch.inf)], -1)
     return (every.logsumexp(-1) - own).mean(1)

@@ -292,11 +292,11 @@ def cross_entropy(target: Tensor, view: Codes) -> Tensor:
 
 def nearest_distance(x: Tensor, world: World = ALONE) -> Tensor:
     """Euclidean distance of each row to the nearest other row of the batch of all processes: (R, B, D) → (R, B)."""
-    whole, own = world.gather(x), world.positions([x.shape[1]], x.device)
+    whole = world.gather(x)
     norms = x.square().sum(-1, keepdim=True) + whole.square().sum(-1).unsqueeze(1)
     with exact_products(x.device):
         distance = norms - 2 * x @ whole.transpose(1, 2)
-    itself = own.unsqueeze(1) == torch.arange(whole.shape[1], device=x.device)
+    itself = world.itself(x.shape[1], whole.shape[1], x.device)
     return distance.masked_fill(itself, torch.inf).amin(-1).clamp(min=0).sqrt()
 
 

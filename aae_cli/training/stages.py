@@ -86,7 +86,7 @@ class Stages:
         model.to(device)
         classes = len(self.schema.classes or ())
         objective = build_objective(config, model, classes, self.plan.autocast, self.world)
-        pretrained = self._pretrained(number, x, index)
+        pretrained = self._pretrained(number)
         batches = self._batches(number, model, objective, x.to(device), None if index is None else index.to(device))
         self._add_linear(config, model, batches)
         t = config.train
@@ -106,14 +106,13 @@ class Stages:
         )
         return Stage(number, config, model, batches, engine, pretrained)
 
-    def _pretrained(self, number: int, x: Tensor, index: Tensor | None) -> AAE | None:
-        """Models of the stage before a map, yet without their weights; None for other stages."""
+    def _pretrained(self, number: int) -> AAE | None:
+        """Models of the stage before a map, yet without their weights and scaling; None for other stages."""
         if not after_pretraining(self.timeline, number):
             return None
         before = self.timeline.stages[number - 1]
         models = len(self.plan.labelled) * int(before.train.restarts)
         model = build_model(before, self.schema, models, to_train=False)
-        set_scaling(model, before, self.schema, x, index)
         return model.to(self.plan.device).eval().requires_grad_(False)
 
     def run(self, stage: Stage) -> None:
