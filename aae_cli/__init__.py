@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from .version import __version__
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from .model.load import load
     from .training.api import train, train_seeds
     from .training.selection import Run
+
+STARTED = time.monotonic()
+"""When the package was imported: ``--time`` counts from there."""
 
 # Both are read when torch is imported. CPU threads that wait for each other sleep instead of spinning: where other processes
 # use the cores, spinning makes two threads several times slower than one (tests/benchmarks/threads.py).

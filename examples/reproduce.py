@@ -98,10 +98,15 @@ def hungarian_error(run: Run, device: str) -> Values:
     return {"hungarian-error": 100 - run.metrics["hungarian-accuracy"]}
 
 
+FULL = 60
+"""Epochs of the full-length recipes; by themselves, the presets train for as many as are worth waiting for."""
+
+
 def labels(name: str, preset: str, count: int | str, what: str, paper: str, must: float, goal: float) -> Row:
     command = f"aae train --preset {preset} --labels {count} --data mnist"
     shown = {"classification-error": ("error %", paper, must, goal)}
-    return Row(name, what, command, {"data.labels": count}, ["classification-error"], shown)
+    flags = {"data.labels": count, "train.epochs": FULL}
+    return Row(name, what, command, flags, ["classification-error"], shown)
 
 
 def clusters(name: str, k: int, paper: str, must: float, goal: float) -> Row:
@@ -111,7 +116,8 @@ def clusters(name: str, k: int, paper: str, must: float, goal: float) -> Row:
     if k == 10:
         shown = {"hungarian-error": ("Hungarian error %", paper, must, goal)}
     also = hungarian_error if k == 10 else None
-    return Row(name, f"{k} clusters, no labels", command, {"code.y.classes": k}, metrics, shown, also=also)
+    flags = {"code.y.classes": k, "train.epochs": FULL}
+    return Row(name, f"{k} clusters, no labels", command, flags, metrics, shown, also=also)
 
 
 def prior(name: str, what: str) -> Row:
@@ -187,7 +193,7 @@ def run_row(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train a row's seeds together, measure them, and give its line."""
     flags = dict(row.flags)
     if arguments.effort != 1:
-        epochs = resolve(row.preset, [], {}).train.epochs
+        epochs = int(row.flags.get("train.epochs", resolve(row.preset, [], {}).train.epochs))
         flags["train.epochs"] = max(2, round(epochs * arguments.effort))
     folder = arguments.output / row.name
     code, date, started = commit(), datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
@@ -261,7 +267,8 @@ def table(lines: list[dict[str, Any]], changed: Changed) -> str:
             met = [mean >= bound if goal > must else mean <= bound for bound in (must, goal)]
             digits = 3 if name == "prior-fit" else 1 if "likelihood" in name else 2
             mark = "**" if met[1] else "" if met[0] else "*"
-            epochs = f"--epochs {line['epochs']}" if line["share_of_epochs"] != 1 else ""
+            own = "train.epochs" not in row.flags and line["share_of_epochs"] == 1
+            epochs = "" if own else f"--epochs {line['epochs']}"
             settings = " ".join(f"--set {setting}" for setting in line["settings"])
             command = "`" + " ".join(part for part in (row.command, epochs, settings) if part) + "`"
             minutes = f"{line['training_seconds'] / 60:.1f}" if line["training_seconds"] is not None else "–"

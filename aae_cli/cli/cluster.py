@@ -13,14 +13,18 @@ from .options import (
     Debug,
     Device,
     DeviceOption,
+    Epochs,
     Format,
     InputFormat,
     KindOption,
     LabelColumn,
     Output,
     Quiet,
+    Restarts,
     Seed,
+    Set,
     Source,
+    Time,
     Unlabelled,
     Verbose,
     option,
@@ -48,6 +52,10 @@ def command(
         int | None,
         option("Model", "-k", "--clusters", metavar="N", min=2, help="Number of clusters K (default: the preset's)."),
     ] = None,
+    set_: Set = None,
+    epochs: Epochs = None,
+    time: Time = None,
+    restarts: Restarts = None,
     plot: Annotated[
         str | None,
         option(
@@ -75,7 +83,8 @@ def command(
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
         rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
-        fitting = Fit("clustering", fit, {"code.y.classes": clusters}, seed, device.value)
+        own = {"code.y.classes": clusters}
+        fitting = Fit("clustering", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)
         what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"
         path = fitting.choose(rows, checkpoint, lambda can: can.clusters_into(clusters), what, report)
         target.spare(path)

@@ -13,14 +13,18 @@ from .options import (
     Debug,
     Device,
     DeviceOption,
+    Epochs,
     Format,
     InputFormat,
     KindOption,
     LabelColumn,
     Output,
     Quiet,
+    Restarts,
     Seed,
+    Set,
     Source,
+    Time,
     Unlabelled,
     Verbose,
     option,
@@ -56,6 +60,10 @@ def command(
             help="Dimensions; a larger representation is projected, unless all are asked for (default: 2).",
         ),
     ] = None,
+    set_: Set = None,
+    epochs: Epochs = None,
+    time: Time = None,
+    restarts: Restarts = None,
     plot: Annotated[
         str | None,
         option(
@@ -81,9 +89,8 @@ def command(
         report = reporter(quiet, verbose)
         rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
         wanted = parsed_dims(dims)
-        fitting = Fit(
-            "dim-reduction", fit, {"code.z.dims": wanted} if wanted not in (2, None) else {}, seed, device.value
-        )
+        own = {"code.z.dims": wanted} if wanted not in (2, None) else {}
+        fitting = Fit("dim-reduction", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)
         space = f" in {wanted} dimensions" if wanted else ""
         what = f"embed {data}{space}", f"embeds rows of this form{space}"
         path = fitting.choose(rows, checkpoint, lambda can: wanted in (None, can.dims), what, report)

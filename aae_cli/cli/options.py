@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import typer
+
+from .. import STARTED
+from ..errors import UsageError
 
 
 class Device(StrEnum):
@@ -71,6 +75,34 @@ Checkpoint = Annotated[
     ),
 ]
 Seed = Annotated[int, option("Model", "--seed", metavar="N", min=0, max=2**31 - 1, help="Random seed (default: 0).")]
+
+Set = Annotated[
+    list[str] | None,
+    option("Model", "--set", metavar="KEY=VALUE", help="Change one key of the preset (repeatable)."),
+]
+Epochs = Annotated[int | None, option("Model", "--epochs", metavar="N", min=1, help="Passes over the data.")]
+Restarts = Annotated[
+    int | None,
+    option(
+        "Model", "--restarts", metavar="N", min=1, help="Models to train at once; a label-free score keeps the best."
+    ),
+]
+Time = Annotated[
+    str | None,
+    option("Model", "--time", metavar="30s|5m", help="Train for as many epochs as fit into this time, start included."),
+]
+
+
+def deadline(text: str | None) -> float | None:
+    """``--time`` as a value of ``time.monotonic()``. Raises UsageError."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)", text.strip().lower())
+    seconds = float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]] if found else 0.0
+    if not 0 < seconds < 1e7:
+        raise UsageError(f"--time {text}: not a time", "write it as 30s, 5m or 1h")
+    return STARTED + seconds
+
 
 Output = Annotated[
     str | None, option("Output", "-o", "--output", metavar="FILE|-", help="File to write (default: -, stdout).")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UsageError
 from ..text import counted
+from .options import deadline
 
 if TYPE_CHECKING:
     from ..data.read import Head
@@ -205,6 +207,9 @@ class Fit:
     Attributes:
         wanted: with ``--fit``, whatever runs there are.
         flags: dotted keys of the preset → values.
+        settings: keys of the preset as ``a.b=value``.
+        deadline: value of ``time.monotonic()`` at which the model should be there; None for no limit.
+        asked: names of the options that shape a new model alone.
     """
 
     preset: str
@@ -212,6 +217,25 @@ class Fit:
     flags: dict[str, Any]
     seed: int
     device: str
+    settings: tuple[str, ...] = ()
+    deadline: float | None = None
+    asked: tuple[str, ...] = ()
+
+    def shaped(
+        self, settings: Sequence[str] | None, epochs: int | None, restarts: int | None, length: str | None
+    ) -> Fit:
+        """As the options that shape a new model ask. Raises UsageError."""
+        until = deadline(length)
+        if epochs is not None and until is not None:
+            raise UsageError("--epochs and --time both set the length", "give one of them")
+        given = {"--set": settings, "--epochs": epochs, "--restarts": restarts, "--time": length}
+        return replace(
+            self,
+            flags=self.flags | {"train.epochs": epochs, "train.restarts": restarts},
+            settings=tuple(settings or ()),
+            deadline=until,
+            asked=tuple(name for name, value in given.items() if value),
+        )
 
     def choose(
         self,
@@ -231,6 +255,8 @@ class Fit:
         path = None
         if not self.wanted:
             path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what[0], reporter, None)
+            if path is not None and self.asked:
+                raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
             if path is None:
                 reporter.say(
                     f"no run under ./runs {what[1]}: fitting {self.preset} on these rows, none of which are held out"
@@ -247,6 +273,8 @@ class Fit:
         run = train(
             self.preset,
             rows.plain(),
+            settings=self.settings,
+            seconds=None if self.deadline is None else self.deadline - time.monotonic(),
             flags={**self.flags, **own},
             device=self.device,
             all_rows=True,

@@ -14,14 +14,19 @@ from .options import (
     Debug,
     Device,
     DeviceOption,
+    Epochs,
     InputFormatOnly,
     Json,
     KindOption,
     LabelColumn,
     Precision,
     Quiet,
+    Restarts,
+    Set,
+    Time,
     Unlabelled,
     Verbose,
+    deadline,
     option,
 )
 from .rows import listed
@@ -46,11 +51,9 @@ def command(
     output: Annotated[
         str | None, option("Output", "-o", "--output", metavar="DIR", help="Run folder (default: runs/<preset>).")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        option("Model", "--set", metavar="KEY=VALUE", help="Change one key of the preset (repeatable)."),
-    ] = None,
-    epochs: Annotated[int | None, option("Model", "--epochs", metavar="N", min=1, help="Passes over the data.")] = None,
+    set_: Set = None,
+    epochs: Epochs = None,
+    time: Time = None,
     batch_size: Annotated[
         int | None, option("Model", "--batch-size", metavar="N", min=1, help="Rows in a step.")
     ] = None,
@@ -60,16 +63,7 @@ def command(
     clusters: Annotated[
         int | None, option("Model", "-k", "--clusters", metavar="N", min=2, help="Number of clusters K.")
     ] = None,
-    restarts: Annotated[
-        int | None,
-        option(
-            "Model",
-            "--restarts",
-            metavar="N",
-            min=1,
-            help="Models to train at once; a label-free score keeps the best.",
-        ),
-    ] = None,
+    restarts: Restarts = None,
     seed: Annotated[int | None, option("Model", "--seed", metavar="N", min=0, help="Random seed (default: 0).")] = None,
     device: DeviceOption = Device.auto,
     precision: Annotated[
@@ -120,6 +114,9 @@ def command(
             "data.kind": kind,
             "data.unlabelled": unlabelled,
         }
+        until = deadline(time)
+        if epochs is not None and until is not None:
+            raise UsageError("--epochs and --time both set the length", "give one of them")
         if resume and force:
             raise UsageError("--resume goes on with a run, --force replaces it", "give one of them")
         from ..config.presets import preset_title
@@ -142,6 +139,7 @@ def command(
             resume=resume,
             force=force,
             format=input_format,
+            deadline=until,
             reporter=reporter(quiet, verbose),
         )
         if dry_run:

@@ -17,8 +17,6 @@ def contradictions(c: Config) -> Iterator[str]:
     y, z, phases = c.code.y, c.code.z, c.phases
     if y is None and z is None:
         yield "code needs y, z or both"
-    if y is not None and phases.neighbour_embedding is not None and phases.neighbour_embedding.pretrain is not None:
-        yield "code.y: this map is z alone, without clusters; the preset dim-reduction-heads has them (-k N)"
     if z is not None and z.std is not None and z.posterior != "gaussian":
         yield "code.z.std goes with code.z.posterior=gaussian"
     if z is None and (c.decoder.input != "concat"):
@@ -60,7 +58,10 @@ def contradictions(c: Config) -> Iterator[str]:
         if phases.schedule == "joint" and phases.semi_supervised.optimizer is not None:
             yield "phases.semi_supervised.optimizer is for phases.schedule=alternating; joint has one for all"
     if y is not None and not (c.adversaries.y or phases.semi_supervised or phases.information):
-        yield "code.y needs adversaries.y, phases.semi_supervised or phases.information: nothing else shapes it"
+        if phases.neighbour_embedding is not None:
+            yield "code.y: this map is z alone, without clusters; the preset dim-reduction-heads has them (-k N)"
+        else:
+            yield "code.y needs adversaries.y, phases.semi_supervised or phases.information: nothing else shapes it"
     informed = c.adversaries.z is not None and c.adversaries.z.labels
     if c.uses_labels and not (phases.semi_supervised or informed or c.decoder.input == "label"):
         yield f"data.labels={c.data.labels} is not used by this preset; labels are for presets such as semi-supervised"

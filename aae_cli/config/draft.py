@@ -77,10 +77,10 @@ class Draft:
         self.values = self.config.model_dump()
 
     def __getitem__(self, key: str) -> Any:
-        """The value of a key; None where one of its sections is left out."""
+        """The value of a key; None where one of its sections is left out, or is yet to be decided."""
         value: Any = self.values
         for name in key.split("."):
-            if value is None:
+            if value is None or value == "auto":
                 return None
             value = value[name]
         return value

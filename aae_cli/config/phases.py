@@ -62,16 +62,18 @@ class Consistency(Section):
 
 
 class Pretraining(Section):
-    """A stage before a map: the first ``layers`` of the encoder learn a code of ``dims`` dimensions, whose nearest rows the
-    map then keeps together. Distances of pixels say less.
+    """A stage before all others: the first ``layers`` of the encoder learn a code of ``dims`` dimensions by contrast of
+    views. Later stages go on with these layers, and search the neighbours of rows in this code. Ours, not the paper's.
 
-    ``temperature``, ``share``: as in ``neighbour_embedding``. ``part``: share of the epochs.
+    ``temperature``: as in ``neighbour_embedding``. ``share``: as in ``augment``. ``lr``: learning rate, which rises over a
+    twentieth of the stage and then falls to 0. ``part``: share of the epochs.
     """
 
     layers: Annotated[int, Field(ge=1, le=16)] = 2
     dims: Annotated[int, Field(ge=1, le=65536)] = 32
     temperature: Positive = 0.2
     share: Fraction = 0.5
+    lr: Positive = 0.005
     part: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
@@ -80,8 +82,6 @@ class NeighbourEmbedding(Section):
 
     ``width``: of the kernel 1 / (1 + (distance / width)²). ``temperature``: compare cosines, divided by it, instead.
     ``negatives``: other rows of the batch that each row is compared with, the same for all (0 = all of them).
-    ``share``: of an image's views that are views of one of its ``augment.neighbours`` nearest rows.
-    ``pretrain``: a stage before; auto = for images.
     """
 
     weight: NonNegative = 0.0
@@ -89,8 +89,6 @@ class NeighbourEmbedding(Section):
     width: Positive = 1.0
     temperature: Positive | None = None
     negatives: Annotated[int, Field(ge=0, le=65536)] = 0
-    share: Fraction = 0.0
-    pretrain: Pretraining | Literal["auto"] | None = None
 
 
 class Information(Section):
@@ -102,9 +100,13 @@ class Information(Section):
 
 
 class Phases(Section):
-    """``schedule``: alternating = a forward pass and an optimiser a phase, as in the paper; joint = one encoder pass."""
+    """``schedule``: alternating = a forward pass and an optimiser a phase, as in the paper; joint = one encoder pass.
+
+    ``pretraining``: auto = for images.
+    """
 
     schedule: Literal["joint", "alternating"] = "joint"
+    pretraining: Pretraining | Literal["auto"] | None = None
     reconstruction: Reconstruction = Reconstruction()
     regularisation: Regularisation = Regularisation()
     semi_supervised: SemiSupervised | None = None

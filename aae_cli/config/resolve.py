@@ -27,7 +27,7 @@ def put(values: dict[str, Any], path: Iterable[str], value: Any, origin: str) ->
     """Set one key of a nested mapping, making sections on the way."""
     *sections, last = path
     for name in sections:
-        if values.get(name) is None:
+        if values.get(name) in (None, "auto"):
             values[name] = {}
         values = values[name]
         if not isinstance(values, dict):

@@ -47,8 +47,8 @@ def ensemble_of(c: Draft) -> int:
 # --- the form of the model --------------------------------------------------------------------------------------------
 
 
-@_auto("phases.neighbour_embedding.pretrain")
-def _pretrain(c: Draft, key: str) -> Choice:
+@_auto("phases.pretraining")
+def _pretraining(c: Draft, key: str) -> Choice:
     """for images; not for tables."""
     if c.facts.table:
         return Choice(None, "rows of a table that are near each other are alike")
@@ -73,10 +73,15 @@ def _sizes(c: Draft, key: str) -> Choice:
 
 @_limit("code.y.overcluster")
 def _overcluster(c: Draft, key: str) -> Choice | None:
-    """as many fine clusters as give each 60 rows, at least 30, at least 3 times `code.y.classes`."""
+    """as many fine clusters as give each 60 rows, at least 30, at least 3 times `code.y.classes`; after
+    `phases.pretraining` 1 for equal sizes without labels, else 3."""
     asked, classes = c[key], c["code.y.classes"]
     if asked == 1:
         return None
+    if c["phases.pretraining"] is not None:
+        if c["phases.semi_supervised"] is None and c["code.y.sizes"] == "equal":
+            return Choice(1, "equally large clusters of a code need no merging")
+        return Choice(min(3, asked), "the clusters of a code are seldom mixed")
     fine = max(30, min(asked * classes, c.facts.rows // 60))
     least = min(3, asked)
     return Choice(max(least, -(-fine // classes)), "about 60 rows in each fine cluster, and at least 30 of them")
@@ -131,9 +136,7 @@ def _reconstruction_weight(c: Draft, key: str) -> Choice:
     return Choice(0.003, f"a sum over {c.facts.features} pixels is large")
 
 
-@_auto(
-    "phases.reconstruction.optimizer.lr", "phases.regularisation.optimizer.lr", "phases.semi_supervised.optimizer.lr"
-)
+@_auto("phases.reconstruction.optimizer.lr", "phases.semi_supervised.optimizer.lr")
 def _learning_rate(c: Draft, key: str) -> Choice:
     """0.005 for images, 0.01 for tables."""
     if c.facts.table:
@@ -141,11 +144,21 @@ def _learning_rate(c: Draft, key: str) -> Choice:
     return Choice(0.005, "0.01 spoils the code of the first stage")
 
 
+@_auto("phases.regularisation.optimizer.lr")
+def _discriminator_rate(c: Draft, key: str) -> Choice:
+    """0.002 after `phases.pretraining`, else 0.0005."""
+    if c["phases.pretraining"] is None:
+        return Choice(0.0005, "the discriminators learn beside the clusters")
+    return Choice(0.002, "the encoder has a start, which the discriminators make up for")
+
+
 @_auto("encoder.dropout")
 def _dropout(c: Draft, key: str) -> Choice:
-    """0.2 for images, 0 for tables."""
+    """0.2 for images, 0 for tables and with `phases.pretraining`."""
     if c.facts.table:
         return Choice(0.0, "a table's few columns cannot stand in for each other")
+    if c["phases.pretraining"] is not None:
+        return Choice(0.0, "a code of views is learned from whole pictures")
     return Choice(0.2, "neighbouring pixels tell the same")
 
 
@@ -196,33 +209,18 @@ def _unbounded_output(c: Draft, key: str) -> Choice | None:
 # --- sizes and lengths ------------------------------------------------------------------------------------------------
 
 
-@_limit("encoder.hidden", "decoder.hidden", "adversaries.y.hidden", "adversaries.z.hidden")
-def _widths(c: Draft, key: str) -> Choice | None:
-    """for tables at most 2 units a column, or 64 where that is more; where labels are learned 4 a column, or 256."""
-    if not c.facts.table:
-        return None
-    labels = c["phases.semi_supervised"] is not None
-    most = max(256, 4 * c.facts.features) if labels else max(64, 2 * c.facts.features)
-    return Choice(
-        tuple(min(width, most) for width in c[key]), f"{c.facts.features} columns need no wider layers", told=True
-    )
-
-
-@_limit("encoder.hidden")
-def _layers(c: Draft, key: str) -> Choice | None:
-    """two layers for a map of neighbours without `pretrain`."""
-    near = c["phases.neighbour_embedding"]
-    if near is None or near["pretrain"] is not None or c["code.y"] is not None:
-        return None
-    return Choice(tuple(c[key][:2]), "the layers beyond are for codes of a first stage")
-
-
 @_auto("train.min_steps")
 def _min_steps(c: Draft, key: str) -> Choice:
     """2000 for images, 1000 for tables."""
     if c.facts.table:
         return Choice(1000, "a table's rows are learned soon")
     return Choice(2000, "half of them for the code of the first stage")
+
+
+@_auto("train.epochs")
+def _passes(c: Draft, key: str) -> Choice:
+    """as many as show 1,800,000 rows, from 10 to 60."""
+    return Choice(max(10, min(60, 1_800_000 // c.facts.rows)), "1,800,000 rows shown are enough for good clusters")
 
 
 @_auto("train.restarts")
@@ -262,3 +260,46 @@ def _epochs(c: Draft, key: str) -> Choice | None:
     least = -(-c["train.min_steps"] // steps)
     why = f"{c.facts.rows} rows give {counted(steps, 'step')} an epoch, and at least {c['train.min_steps']} steps are wanted"
     return Choice(max(c[key], least), why, told=True)
+
+
+@_limit("phases.pretraining.part")
+def _pretraining_part(c: Draft, key: str) -> Choice | None:
+    """as much as gives 1500 steps."""
+    steps = c["train.epochs"] * max(1, c.facts.rows // c["train.batch_size"])
+    return Choice(min(c[key], round(1500 / steps, 3)), "the code is learned in 1500 steps") if steps > 1500 else None
+
+
+@_auto("encoder.hidden", "decoder.hidden")
+def _hidden(c: Draft, key: str) -> Choice:
+    """two layers: 256 units for images, 512 if training shows more than a million, 1000 if it shows more than two
+    millions; for tables as many as the limit below allows."""
+    if c.facts.table:
+        return Choice(_cut(c, (1000, 1000)), f"{c.facts.features} columns need no wider layers")
+    shown = c.facts.rows * c["train.epochs"]
+    units = 256 if shown <= 1e6 else 512 if shown <= 2e6 else 1000
+    return Choice((units, units), f"training shows {shown:,} images, and wider layers need more")
+
+
+@_limit("encoder.hidden", "decoder.hidden", "adversaries.y.hidden", "adversaries.z.hidden")
+def _widths(c: Draft, key: str) -> Choice | None:
+    """for tables at most 2 units a column, or 64 where that is more; where labels are learned 4 a column, or 256."""
+    return (
+        Choice(_cut(c, c[key]), f"{c.facts.features} columns need no wider layers", told=True)
+        if c.facts.table
+        else None
+    )
+
+
+def _cut(c: Draft, hidden: tuple[int, ...]) -> tuple[int, ...]:
+    """Widths of the layers for a table, none of them wider than its columns need."""
+    labels = c["phases.semi_supervised"] is not None
+    most = max(256, 4 * c.facts.features) if labels else max(64, 2 * c.facts.features)
+    return tuple(min(width, most) for width in hidden)
+
+
+@_limit("encoder.hidden")
+def _layers(c: Draft, key: str) -> Choice | None:
+    """two layers for a map of neighbours without `phases.pretraining`."""
+    if c["phases.neighbour_embedding"] is None or c["phases.pretraining"] is not None or c["code.y"] is not None:
+        return None
+    return Choice(tuple(c[key][:2]), "the layers beyond are for codes of a first stage")

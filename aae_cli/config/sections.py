@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .base import Fraction, NonNegative, Positive, Section, Widths
+from .base import AutoWidths, Fraction, NonNegative, Positive, Section, Widths
 from .phases import Phases
 
 
@@ -106,7 +106,7 @@ class Encoder(Section):
     ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0. Both in training only.
     """
 
-    hidden: Widths = (1000, 1000)
+    hidden: AutoWidths = (1000, 1000)
     batch_norm: bool = False
     noise: NonNegative = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.0
@@ -128,7 +128,7 @@ class Heads(Section):
 class Decoder(Section):
     """The decoder. ``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7)."""
 
-    hidden: Widths = (1000, 1000)
+    hidden: AutoWidths = (1000, 1000)
     batch_norm: bool = False
     batch_norm_last: bool = False
     input: Literal["concat", "label", "heads"] = "concat"
@@ -185,7 +185,7 @@ class Augment(Section):
 
     ``rows``: use a view in place of every training row, in every phase.
     Images: ``shift`` (share of the side), ``rotation`` (degrees), ``scale``, ``shear`` (ratios), ``elastic`` (std of smooth
-    displacements, as a share of the side).
+    displacements, as a share of the side); a ``share`` of the views are views of one of the ``neighbours`` nearest rows.
     Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none); Gaussian ``noise`` (length as
     a share of the distance to these rows, or the std of standardised features without them); a share ``swap`` of
     features taken from other rows.
@@ -198,6 +198,7 @@ class Augment(Section):
     shear: NonNegative = 0.15
     elastic: Fraction = 0.0
     neighbours: Annotated[int, Field(ge=0, le=1000)] = 5
+    share: Fraction = 0.0
     noise: NonNegative = 0.5
     swap: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -217,7 +218,7 @@ class Train(Section):
     With ``code.y.overcluster``, ``lr_drops``, ``lr_decay`` and every ``ramp`` count within each of the two stages.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=10**9)] = 50
+    epochs: Annotated[int, Field(ge=1, le=10**9)] | Literal["auto"] = 50
     min_steps: Annotated[int, Field(ge=0, le=10**9)] | Literal["auto"] = 0
     batch_size: Annotated[int, Field(ge=1, le=10**9)] = 100
     lr_drops: tuple[Annotated[int, Field(ge=1)], ...] = ()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..config.base import widths
 from ..config.sections import Adversary as AdversaryConfig
 from ..config.sections import Config
 from ..data.types import Schema
@@ -43,7 +44,7 @@ def min_parameters(config: Config, schema: Schema) -> int:
     """Lower bound on the number of parameters of a model of an adapted config, computed without building it."""
     y, z = config.code.y, config.code.z
     classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)
-    encoder, decoder = [schema.size, *config.encoder.hidden], [*config.decoder.hidden, schema.size]
+    encoder, decoder = [schema.size, *widths(config.encoder.hidden)], [*widths(config.decoder.hidden), schema.size]
     bodies = sum(a * b for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes))
     return bodies + encoder[-1] * (classes + dims)
 
@@ -61,7 +62,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
     encoder = Encoder(
         models,
         schema.size,
-        config.encoder.hidden,
+        widths(config.encoder.hidden),
         classes,
         dims,
         fine=int(y.classes) * y.overcluster if y and y.overcluster > 1 else 0,
@@ -83,7 +84,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
         classes=classes,
         dims=dims,
         labels=len(schema.classes or ()) if config.uses_labels else 0,
-        decoder_hidden=decoder.hidden,
+        decoder_hidden=widths(decoder.hidden),
         decoder_batch_norm=decoder.batch_norm,
         decoder_batch_norm_last=decoder.batch_norm_last,
         decoder_input=decoder.input,

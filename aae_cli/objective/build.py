@@ -45,8 +45,8 @@ def build_neighbours(config: Config, schema: Schema, model: AAE, rows: Tensor) -
     Args:
         rows: (M, D) in the file's units, on the model's device.
     """
-    count, near = config.augment.neighbours, config.phases.neighbour_embedding
-    wanted = schema.kind == "table" or (near is not None and near.weight and near.share)
+    count = config.augment.neighbours
+    wanted = schema.kind == "table" or config.augment.share
     return Neighbours(count, model.scaling(rows)) if wanted and count else None
 
 
@@ -66,8 +66,7 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
         view = image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
-        near = config.phases.neighbour_embedding
-        return view if near is None or neighbours is None else neighbour_view(view, neighbours, near.share, world)
+        return view if neighbours is None or not a.share else neighbour_view(view, neighbours, a.share, world)
     return feature_view(a.noise, a.swap, neighbours, world)
 
 

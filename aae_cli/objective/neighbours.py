@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -37,6 +38,19 @@ class Neighbours:
         if self._encode is None:
             return rows
         return torch.cat([self._encode(some) for some in rows.split(KEYS_AT_ONCE, -2)], -2)
+
+    def of_model(self, index: int) -> Neighbours:
+        """The search in the codes of one of several models; the search itself where it is the same for all."""
+        if self._encode is None:
+            return self
+        encode, one = self._encode, copy(self)
+        one._encode = lambda x: encode(x)[index : index + 1]
+        one._square, one._transposed, one._cache = (
+            self._square[index : index + 1],
+            self._transposed[index : index + 1],
+            None,
+        )
+        return one
 
     def cache(self, training: Iterable[Tensor], count: int) -> None:
         """Cache the neighbours of all training rows.

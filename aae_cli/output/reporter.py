@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -41,8 +41,13 @@ class Reporter:
     def warn(self, text: str) -> None:
         """Print a warning."""
 
-    def start(self, title: str, steps: int, done: int) -> None:
-        """Start reporting progress: ``done`` of ``steps`` training steps have been run."""
+    def start(self, title: str, steps: int, done: int, cost: Callable[[int], float] = float) -> None:
+        """Start reporting progress.
+
+        Args:
+            done: number of the training steps, of ``steps``, that have been run.
+            cost: cost of the first N steps, in any unit.
+        """
 
     def log(self, record: Mapping[str, Any], steps: int) -> None:
         """Report progress from a metrics record, of ``steps`` training steps in all."""
@@ -75,7 +80,8 @@ class PlainReporter(Reporter):
     def __init__(self, every: float = 10.0, verbose: bool = False) -> None:
         self.every = 0.0 if verbose else every
         self._last = self._started = 0.0
-        self._done = 0
+        self._cost: Callable[[int], float] = float
+        self._done = 0.0
         self._explained: set[str] = set()
 
     def say(self, text: str) -> None:
@@ -84,8 +90,9 @@ class PlainReporter(Reporter):
     def warn(self, text: str) -> None:
         self.say(f"WARNING: {text}")
 
-    def start(self, title: str, steps: int, done: int) -> None:
-        self._last, self._started, self._done, self._explained = -math.inf, time.monotonic(), done, set()
+    def start(self, title: str, steps: int, done: int, cost: Callable[[int], float] = float) -> None:
+        self._last, self._started, self._explained = -math.inf, time.monotonic(), set()
+        self._cost, self._done = cost, cost(done)
 
     def log(self, record: Mapping[str, Any], steps: int) -> None:
         now = time.monotonic()
@@ -99,7 +106,8 @@ class PlainReporter(Reporter):
 
     def _left(self, record: Mapping[str, Any], steps: int) -> str:
         """Time left, at the mean speed since the start."""
-        passed, left = record["step"] - self._done, steps - record["step"]
+        now = self._cost(record["step"])
+        passed, left = now - self._done, self._cost(steps) - now
         if left <= 0:
             return "trained"
         return f"{duration((time.monotonic() - self._started) * left / passed)} left" if passed > 0 else ""
@@ -136,11 +144,11 @@ class TerminalReporter(PlainReporter):
     def warn(self, text: str) -> None:
         self.console.print(f"WARNING: {text}", style="bold yellow", markup=False)
 
-    def start(self, title: str, steps: int, done: int) -> None:
+    def start(self, title: str, steps: int, done: int, cost: Callable[[int], float] = float) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.table import Column
 
-        super().start(title, steps, done)
+        super().start(title, steps, done, cost)
         left = TextColumn("{task.fields[left]}")
         columns = [TextColumn("{task.description}"), BarColumn(12), MofNCompleteColumn(" of "), left]
         if self.console.width >= 80:

@@ -71,6 +71,10 @@ def check_output(output: str | None) -> None:
         raise AaeError(f"-o {output} cannot be written: permission denied", "choose another place")
 
 
+EXACT_POWER = 22
+"""Largest power of ten that is a float64."""
+
+
 def significant(values: np.ndarray, digits: int = 7) -> np.ndarray:
     """Round floats to significant digits; the shortest text of each resulting float64 has no more digits."""
     values = np.asarray(values, dtype=np.float64)
@@ -84,6 +88,8 @@ def significant(values: np.ndarray, digits: int = 7) -> np.ndarray:
         np.rint(values * 10.0 ** np.maximum(power, 0)) / 10.0 ** np.maximum(power, 0),
         np.rint(values / 10.0 ** np.maximum(-power, 0)) * 10.0 ** np.maximum(-power, 0),
     )
+    tiny = np.abs(power) > EXACT_POWER
+    rounded[tiny] = [float(f"{value:.{digits - 1}e}") for value in values[tiny]]
     return np.where(nonzero, rounded, values)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from ..config.presets import preset_title
-from ..config.resolve import resolve_given
+from ..config.resolve import resolve, resolve_given
 from ..config.sections import Config
 from ..data.memory import NAME, from_memory
 from ..data.types import Data
@@ -23,6 +24,7 @@ from ..output.reporter import Reporter
 from ..text import clean
 from .folder import RunFolder, choose_folder
 from .plan import Plan, plan_training, require_divisible_batches
+from .rehearsal import planned_within
 from .run import run
 from .selection import Run, Selection
 from .splits import Splits, options_of, read_splits, split
@@ -43,6 +45,7 @@ class Options:
         resume: continue an unfinished run in ``output``, or else the newest one of this title.
         force: replace the contents of ``output``.
         format: format of stdin, if the config's source is ``-``.
+        deadline: value of ``time.monotonic()`` at which everything should be done; None for no limit.
         reporter: receiver of notes and progress.
     """
 
@@ -56,6 +59,7 @@ class Options:
     resume: bool = False
     force: bool = False
     format: str | None = None
+    deadline: float | None = None
     reporter: Reporter = field(default_factory=Reporter)
 
 
@@ -72,6 +76,7 @@ def train(
     all_rows: bool = False,
     reporter: Reporter | None = None,
     format: str | None = None,
+    seconds: float | None = None,
 ) -> Run:
     """Train and save a model.
 
@@ -89,6 +94,7 @@ def train(
         all_rows: train on all rows instead of holding some out, to embed or cluster these rows.
         reporter: receiver of notes and progress; None for silence.
         format: format of stdin, if ``data`` is ``-``.
+        seconds: train for as many epochs as fit into this time; None for those of the preset.
 
     Returns:
         the finished run.
@@ -101,6 +107,7 @@ def train(
         TrainingError: a loss is no longer finite.
         Interrupted: SIGINT or SIGTERM was received; the state was saved.
     """
+    deadline = None if seconds is None else time.monotonic() + seconds
     config, options = _resolved(preset, data, settings, flags, all_rows)
     (run,) = train_config(
         config,
@@ -112,6 +119,7 @@ def train(
             force=force,
             reporter=reporter or Reporter(),
             format=format,
+            deadline=deadline,
         ),
     )
     return run
@@ -200,11 +208,28 @@ def prepare(config: Config, options: Options) -> Prepared:
     else:
         config, splits, notes = read_splits(config, reporter, options.format)
     plan = plan_training(config, splits, options.device, options.seeds, options.given)
+    timed = ""
+    if options.deadline is not None:
+        plan, timed = _within(config, options, splits, plan, options.deadline)
     for note in plan.adapted.notes:
         reporter.say(note)
     reporter.say(f"{options.title} on {splits.train.name}: {plan.summary}")
     reporter.say(f"device: {plan.reason}; {plan.precision}")
+    if timed:
+        reporter.say(timed)
     return Prepared(splits, plan, (*notes, *plan.adapted.notes))
+
+
+def _within(config: Config, options: Options, splits: Splits, plan: Plan, deadline: float) -> tuple[Plan, str]:
+    """The plan of as many epochs as can be done before a deadline, and a note on them."""
+    if started_by_torchrun()[1] > 1:
+        raise UsageError("--time is for one process", "give --epochs N instead")
+
+    def replan(epochs: int) -> Plan:
+        longer = config.model_copy(update={"train": config.train.model_copy(update={"epochs": epochs, "min_steps": 0})})
+        return plan_training(longer, splits, options.device, options.seeds, options.given | {"train.epochs"})
+
+    return planned_within(plan, replan, splits.train, lambda: deadline - time.monotonic())
 
 
 def train_config(config: Config, options: Options) -> list[Run]:
@@ -233,6 +258,11 @@ def train_config(config: Config, options: Options) -> list[Run]:
 
 def _train_on_device(config: Config, options: Options, folder: RunFolder, resume: bool) -> list[Run]:
     """As :func:`train_config`, in a folder that is chosen, without another device to fall back on."""
+    if resume and options.deadline is not None:
+        options.reporter.say("a run that is continued keeps its length, whatever time was given")
+        settled = resolve(str(folder.path / "config.yaml"))
+        config = config.model_copy(update={name: getattr(settled, name) for name in ("train", "encoder", "decoder")})
+        options = replace(options, deadline=None)
     with kept_precision():  # the plan sets another one
         prepared = prepare(config, options)
         plan = prepared.plan

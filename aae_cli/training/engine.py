@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..distributed import ALONE, World
 from ..errors import AaeError, Interrupted, TrainingError
 from .cuda_graph import Recorder, Replayed
+from .schedule import Schedule
 
 AVERAGE_EVERY = 4  # steps between updates of the weight average: a quarter of the cost, nearly the same average
 DIVERGED = "try a lower learning rate (--set phases.reconstruction.optimizer.lr=…), or another --seed"
@@ -42,38 +43,6 @@ class Steppable(Protocol):
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]: ...
 
     def step(self, batch: Any, progress: float | Tensor) -> dict[str, Tensor]: ...
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Length of training and schedule of the learning rates.
-
-    Attributes:
-        drops: epochs after which the rates are divided by 10.
-        decay: share of training after which the rates decrease linearly to 0; 1 for never.
-        warmup: share of training in which the rates increase linearly from 0.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    drops: tuple[int, ...] = ()
-    decay: float = 1.0
-    warmup: float = 0.0
-
-    @property
-    def steps(self) -> int:
-        return self.epochs * self.steps_per_epoch
-
-    def factor(self, step: int) -> float:
-        """Factor of the learning rates at a step."""
-        epoch = step // self.steps_per_epoch
-        factor = 0.1 ** sum(epoch >= drop for drop in self.drops)
-        progress = step / self.steps
-        if progress < self.warmup:
-            factor *= (step + 1) / (self.steps * self.warmup)
-        if progress > self.decay:
-            factor *= (1 - progress) / (1 - self.decay)
-        return factor
 
 
 @dataclass
@@ -166,8 +135,7 @@ class Engine:
         logged = saved = time.perf_counter()
         with _signals() as stop:
             while self.step < steps:
-                self._set_schedule()
-                self._advance(self.source.rows(self.step))
+                self.advance()
                 if self.ema and (self.step + 1) % AVERAGE_EVERY == 0:
                     self._average()
                 self.step += 1
@@ -194,6 +162,11 @@ class Engine:
                         "continue with --resume",
                         number,
                     )
+
+    def advance(self) -> None:
+        """Do the device work of the next step, without counting it."""
+        self._set_schedule()
+        self._advance(self.source.rows(self.step))
 
     def _whole_step(self, rows: Tensor) -> None:
         """All device work of a step. It must not synchronise with the host."""

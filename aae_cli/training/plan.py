@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from ..config.auto import Adapted, adapt, needs_view
+from ..config.base import widths
 from ..config.draft import Facts
-from ..config.phases import Pretraining
-from ..config.sections import Adversaries, Code, Config, ZCode
+from ..config.phases import NeighbourEmbedding, Optimizer, Phases, Pretraining
+from ..config.sections import Adversaries, Code, Config, YCode, ZCode
 from ..data.holdout import fingerprint
 from ..data.refusals import refuse_numbers
 from ..data.types import Data, Schema
@@ -89,8 +90,8 @@ def plan_training(
     adapted = adapt(config, Facts.of(rows.schema, len(rows), used), given)
     train = adapted.config.train
     context, precision = autocast(where, train.precision)
-    parts = [counted(len(rows), "row"), f"{counted(used, 'label')} used", counted(train.epochs, "epoch")]
-    parts.append(counted(train.epochs * steps_per_epoch(len(rows), adapted.config), "step"))
+    parts = [counted(len(rows), "row"), f"{counted(used, 'label')} used", counted(int(train.epochs), "epoch")]
+    parts.append(counted(int(train.epochs) * steps_per_epoch(len(rows), adapted.config), "step"))
     if len(labelled) > 1:
         parts.append(f"{len(labelled)} seeds at once")
     if int(train.restarts) > 1:
@@ -133,34 +134,38 @@ class Timeline:
     def of(cls, config: Config, rows: int, first: int | None = None) -> Timeline:
         """Divide a training into stages.
 
-        With ``code.y.overcluster``, fine clusters come first, then merged ones; with ``neighbour_embedding.pretrain``, a
-        code whose neighbours the map then keeps together.
+        With ``phases.pretraining``, a code comes first, with ``code.y.overcluster`` alone, fine clusters do.
 
         Args:
             config: an adapted config.
             rows: number of training rows.
             first: epochs of the first stage, for a resumed run; None for the share of all epochs that the config has.
         """
-        epochs, per_epoch, make = config.train.epochs, steps_per_epoch(rows, config), _first_stage(config)
-        if make is None:
+        epochs, per_epoch, made = int(config.train.epochs), steps_per_epoch(rows, config), _first_stage(config)
+        if made is None:
             return cls(config, (config,), 0, per_epoch)
-        changes, share = make
+        before, share = made
         if first is None:
             first = min(max(1, round(epochs * share)), epochs - 1)
         if first < 1:
             return cls(config, (config,), 0, per_epoch)
-        before = config.model_copy(update={**changes, "train": config.train.model_copy(update={"epochs": first})})
+        before = before.model_copy(update={"train": before.train.model_copy(update={"epochs": first})})
         left = config.train.model_copy(update={"epochs": max(1, epochs - first)})
         return cls(config, (before, config.model_copy(update={"train": left})), first, per_epoch)
 
     @property
+    def pretrains(self) -> bool:
+        """Whether the first of two stages learns a code."""
+        return self.first > 0 and self.config.phases.pretraining is not None
+
+    @property
     def steps(self) -> int:
         """Number of steps of all stages."""
-        return sum(stage.train.epochs for stage in self.stages) * self.steps_per_epoch
+        return sum(int(stage.train.epochs) for stage in self.stages) * self.steps_per_epoch
 
     def epochs_before(self, stage: int) -> int:
         """Number of epochs of all earlier stages."""
-        return sum(config.train.epochs for config in self.stages[:stage])
+        return sum(int(config.train.epochs) for config in self.stages[:stage])
 
     def steps_before(self, stage: int) -> int:
         """Number of steps of all earlier stages."""
@@ -171,27 +176,47 @@ class Timeline:
         return self.config if stage + 1 == len(self.stages) else self.stages[stage]
 
 
-def _first_stage(config: Config) -> tuple[dict[str, Any], float] | None:
-    """Sections of the first of two stages that differ from the config, and its share of the epochs; None for one stage."""
-    y, near = config.code.y, config.phases.neighbour_embedding
+def _first_stage(config: Config) -> tuple[Config, float] | None:
+    """Config of the first of two stages, and its share of the epochs; None for one stage."""
+    y, pretraining = config.code.y, config.phases.pretraining
+    if isinstance(pretraining, Pretraining):
+        return _code_stage(config, pretraining), pretraining.part
     if y is not None and y.overcluster > 1:
-        fine = y.model_copy(update={"classes": int(y.classes) * y.overcluster, "overcluster": 1})
-        return {
-            "code": config.code.model_copy(update={"y": fine}),
-            "data": config.data.model_copy(update={"labels": "none"}),
-            "phases": config.phases.model_copy(update={"semi_supervised": None}),
-            "decoder": config.decoder.model_copy(update={"input": "concat"}),
-        }, float(config.train.merge_at)
-    before = near.pretrain if near is not None else None
-    if near is None or not isinstance(before, Pretraining):
-        return None
-    contrast = near.model_copy(update={"temperature": before.temperature, "share": before.share, "negatives": 0})
-    return {
+        return _fine_stage(config, y), float(config.train.merge_at)
+    return None
+
+
+def _code_stage(config: Config, before: Pretraining) -> Config:
+    """The stage of ``phases.pretraining``: z alone, learned by contrast of views."""
+    phases = Phases(
+        reconstruction=config.phases.reconstruction.model_copy(
+            update={"weight": 0.0, "optimizer": Optimizer(lr=before.lr)}
+        ),
+        neighbour_embedding=NeighbourEmbedding(weight=1.0, temperature=before.temperature),
+    )
+    changes = {
         "code": Code(z=ZCode(dims=before.dims)),
-        "encoder": config.encoder.model_copy(update={"hidden": config.encoder.hidden[: before.layers]}),
+        "data": config.data.model_copy(update={"labels": "none"}),
+        "encoder": config.encoder.model_copy(update={"hidden": widths(config.encoder.hidden)[: before.layers]}),
+        "decoder": config.decoder.model_copy(update={"input": "concat"}),
         "adversaries": Adversaries(),
-        "phases": config.phases.model_copy(update={"neighbour_embedding": contrast}),
-    }, before.part
+        "phases": phases,
+        "augment": config.augment.model_copy(update={"share": before.share}),
+        "train": config.train.model_copy(update={"lr_warmup": 0.05, "lr_decay": 0.0, "lr_drops": ()}),
+    }
+    return config.model_copy(update=changes)
+
+
+def _fine_stage(config: Config, y: YCode) -> Config:
+    """The stage of fine clusters, without labels: ``code.y.overcluster`` for each category."""
+    fine = y.model_copy(update={"classes": int(y.classes) * y.overcluster, "overcluster": 1})
+    changes = {
+        "code": config.code.model_copy(update={"y": fine}),
+        "data": config.data.model_copy(update={"labels": "none"}),
+        "phases": config.phases.model_copy(update={"semi_supervised": None}),
+        "decoder": config.decoder.model_copy(update={"input": "concat"}),
+    }
+    return config.model_copy(update=changes)
 
 
 def require_divisible_batches(config: Config, world: World) -> None:

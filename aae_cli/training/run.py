@@ -14,6 +14,7 @@ from ..errors import TrainingError
 from .engine import Callbacks, Engine
 from .folder import RunFolder, finished
 from .plan import Timeline, identity, require_same
+from .rehearsal import step_seconds, work_until
 from .selection import Run, Selection, finished_run
 from .stages import Stage, Stages
 
@@ -52,7 +53,10 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
         if world.main:
             folder.write_config(plan.config)
 
-        reporter.start(writer.selection.title, stages.timeline.steps, writer.done(stage.number, stage.engine))
+        # Steps of one stage cost the same; processes that train together would have to measure together.
+        several = len(stages.timeline.stages) > 1 and world.size == 1
+        cost = work_until(stages.timeline, step_seconds(stages)) if several else float
+        reporter.start(writer.selection.title, stages.timeline.steps, writer.done(stage.number, stage.engine), cost)
         try:
             stages.run(stage)  # returns at once if the run was interrupted after the last step, during the measurement
             while stage.number + 1 < len(stages.timeline.stages):
@@ -77,7 +81,7 @@ def _resumed(writer: RunWriter, stages: Stages) -> tuple[RunWriter, Stage]:
     tensors, facts = folder.load_state()
     require_same(facts["identity"], writer.identity, folder.path)
     first, number = int(facts.get("first_epochs", 0)), int(facts.get("stage", 0))
-    if number or not first:  # clusters were merged, or never will be: more epochs extend the last stage
+    if number or not first:  # the first stage is over, or the only one: more epochs extend the last
         stages.timeline = Timeline.of(plan.config, len(stages.rows), first)
     title = str(facts.get("title", writer.selection.title))
     writer = replace(writer, selection=replace(writer.selection, title=title), timeline=stages.timeline)
@@ -187,4 +191,5 @@ class RunWriter:
             measured = {f"eval.{name}": value for name, value in metrics.items()}
             self.folder.log_final({**measured, "final": True, **own, **self._notes})
 
-        return selection.finish(folder, seed, candidates, stages.neighbours, steps, engine.seconds, log)
+        near = [None if stages.neighbours is None else stages.neighbours.of_model(i) for i in models]
+        return selection.finish(folder, seed, candidates, near, steps, engine.seconds, log)

@@ -127,7 +127,7 @@ class Selection:
         folder: RunFolder,
         seed: int,
         candidates: Sequence[Autoencoder],
-        neighbours: Neighbours | None,
+        neighbours: Sequence[Neighbours | None],
         steps: int,
         seconds: float,
         log: Callable[[Mapping[str, float]], None],
@@ -135,14 +135,15 @@ class Selection:
         """Select the best of a seed's models, measure it and write its checkpoint.
 
         Args:
-            neighbours: search for neighbours of a table's rows, for the second views of the score.
+            neighbours: each model's search for neighbours of rows, for the second views of the score.
             steps, seconds: length of the training, for the model card.
             log: called with the measurements before the checkpoint is written, which completes the run.
 
         Raises:
             TrainingError: all of the seed's models diverged.
         """
-        candidates = self._finite(candidates, seed)
+        finite = self._finite(candidates, seed)
+        candidates, neighbours = [candidates[i] for i in finite], [neighbours[i] for i in finite]
         scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
         model = candidates[best_index(scores)] if scores else candidates[0]
         self._say_naming(model)
@@ -171,9 +172,13 @@ class Selection:
             self.reporter.metrics(title, measured, self._intervals(measured), MEANINGS)
         return Run(folder.path, measured, scores, seed, seconds)
 
-    def _finite(self, candidates: Sequence[Autoencoder], seed: int) -> list[Autoencoder]:
-        """The models whose weights are finite. Raises TrainingError if there are none."""
-        finite = [each for each in candidates if all(v.isfinite().all() for v in each.model.state_dict().values())]
+    def _finite(self, candidates: Sequence[Autoencoder], seed: int) -> list[int]:
+        """Indices of the models whose weights are finite. Raises TrainingError if there are none."""
+        finite = [
+            i
+            for i, each in enumerate(candidates)
+            if all(value.isfinite().all() for value in each.model.state_dict().values())
+        ]
         if not finite:
             raise TrainingError(f"every model of seed {seed} diverged", DIVERGED)
         if len(finite) < len(candidates):
@@ -187,7 +192,7 @@ class Selection:
         same = chosen and self.splits.test is None
         return self.splits.held_out[1] + (", which also chose the restart (without their labels)" if same else "")
 
-    def _scores(self, candidates: Sequence[Autoencoder], neighbours: Neighbours | None) -> tuple[float, ...]:
+    def _scores(self, candidates: Sequence[Autoencoder], neighbours: Sequence[Neighbours | None]) -> tuple[float, ...]:
         """A label-free score of each restart on rows held out of training; higher is better.
 
         With categories: their information in a second view, as a share of log K, plus their mean normalised mutual
@@ -199,7 +204,10 @@ class Selection:
             scores = [_reconstruction_score(model, data) for model in candidates]
         else:
             agreed = agreement([model.cluster(data.x)[0] for model in candidates])
-            informed = [_view_information(model, data, self.plan.config, neighbours) for model in candidates]
+            informed = [
+                _view_information(model, data, self.plan.config, near)
+                for model, near in zip(candidates, neighbours, strict=True)
+            ]
             scores = [score / math.log(classes) + also for score, also in zip(informed, agreed, strict=True)]
         listed = ", ".join(f"{score:.3f}" for score in scores)
         self.reporter.say(f"label-free scores of the restarts: {listed}; keeping number {best_index(scores) + 1}")

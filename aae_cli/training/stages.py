@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..objective.build import (
     build_view,
     make_view,
 )
+from ..objective.code_clusters import cluster_codes, start_head
 from ..objective.linear_classifiers import LinearClassifiers
 from ..objective.merging import ROWS as COUPLING_ROWS
 from ..objective.merging import (
@@ -52,7 +54,7 @@ class Stage:
     """A stage of a training. Stages are numbered from 0.
 
     Attributes:
-        pretrained: models of the stage before, in whose codes neighbours are searched; None for the rows themselves.
+        pretrained: models of the first stage, in whose codes neighbours are searched; None for the rows themselves.
     """
 
     number: int
@@ -74,7 +76,7 @@ class Stages:
     def __init__(self, plan: Plan, timeline: Timeline, rows: Data, world: World, reporter: Reporter) -> None:
         self.plan, self.timeline, self.rows, self.world, self.reporter = plan, timeline, rows, world, reporter
         self.schema = rows.schema
-        self.neighbours: Neighbours | None = None  # built once, for all stages
+        self.neighbours: Neighbours | None = None  # built once for the rows, and once more for codes of a first stage
 
     def build(self, number: int, callbacks: Callbacks) -> Stage:
         """Build a stage before its first step: untrained models, their objective, batches and engine."""
@@ -90,7 +92,7 @@ class Stages:
         batches = self._batches(number, model, objective, x.to(device), None if index is None else index.to(device))
         self._add_linear(config, model, batches)
         t = config.train
-        schedule = Schedule(t.epochs, batches.steps_per_epoch, t.lr_drops, t.lr_decay, t.lr_warmup)
+        schedule = Schedule(int(t.epochs), batches.steps_per_epoch, t.lr_drops, t.lr_decay, t.lr_warmup)
         # A resumed run needs the models in whose codes neighbours are searched.
         kept = {} if pretrained is None else {"pretrained": pretrained}
         engine = Engine(
@@ -107,13 +109,17 @@ class Stages:
         return Stage(number, config, model, batches, engine, pretrained)
 
     def _pretrained(self, number: int) -> AAE | None:
-        """Models of the stage before a map, yet without their weights and scaling; None for other stages."""
-        if not after_pretraining(self.timeline, number):
+        """Models of a first stage, yet without their weights and scaling; None if no neighbours are searched there."""
+        if not self._searches_codes(number):
             return None
-        before = self.timeline.stages[number - 1]
+        before = self.timeline.stages[0]
         models = len(self.plan.labelled) * int(before.train.restarts)
         model = build_model(before, self.schema, models, to_train=False)
         return model.to(self.plan.device).eval().requires_grad_(False)
+
+    def _searches_codes(self, number: int) -> bool:
+        """Whether the neighbours of a stage are those in the codes of the first stage."""
+        return number > 0 and self.timeline.pretrains and self.timeline.config.augment.share > 0
 
     def run(self, stage: Stage) -> None:
         """Train a stage to its end. Errors are those of :meth:`Engine.run`."""
@@ -122,11 +128,10 @@ class Stages:
         stage.engine.run()
 
     def _search_codes(self, stage: Stage, pretrained: AAE) -> None:
-        """Search the neighbours of a stage's rows in the codes of the stage before, whose weights are there by now."""
+        """Search the neighbours of rows in the codes of the first stage, whose weights are there by now."""
 
-        @torch.no_grad()
         def encode(x: Tensor) -> Tensor:
-            return F.normalize(pretrained.encode(x.expand(pretrained.models, -1, -1)).part("z"), dim=-1)
+            return _unit_codes(pretrained, x)
 
         reference = pretrained.scaling(self._some(NEIGHBOUR_ROWS))
         self.neighbours = Neighbours(stage.config.augment.neighbours, reference, encode)
@@ -139,7 +144,7 @@ class Stages:
         restarts, ensemble = int(config.train.restarts), ensemble_size(config)
         seeds = [seed + index * RESTART_STRIDE for seed in plan.labelled for index in range(restarts)]
         labels = self.rows.labels if self.rows.labels is not None else np.full(len(self.rows), -1)
-        if self.neighbours is None and not after_pretraining(self.timeline, number):
+        if self.neighbours is None and not self._searches_codes(number):
             self.neighbours = build_neighbours(config, self.schema, model, self._some(NEIGHBOUR_ROWS))
         view = build_view(config, self.schema, model, self.neighbours, self.world)
         batches = Batches(
@@ -193,16 +198,52 @@ class Stages:
     def advance(self, before: Stage, callbacks: Callbacks) -> Stage:
         """Build the next stage, with what this one has learned."""
         before.model.load_state_dict(before.engine.weights)
+        before.model.eval()
         after = self.build(before.number + 1, callbacks)
-        if after.pretrained is None:
-            self._merge(before, after)
-        else:
-            after.pretrained.load_state_dict(before.model.state_dict())
+        if self.timeline.pretrains:
             after.model.encoder.body.load_state_dict(before.model.encoder.body.state_dict(), strict=False)
+        else:
+            self._merge(before, after)
+        if after.pretrained is not None:
+            after.pretrained.load_state_dict(before.model.state_dict())
             self.reporter.say(f"neighbours are now searched in {before.model.dims}-D codes")
+        if self.timeline.pretrains and after.model.classes:
+            self._start_clusters(before, after)
         after.engine.restart_average()
         after.engine.seconds = before.engine.seconds
         return after
+
+    # --- from a code to categories -----------------------------------------------------------------------------------
+
+    def _start_clusters(self, before: Stage, after: Stage) -> None:
+        """Let q(y|x) start from clusters of the codes, which labelled rows assign to categories if there are any."""
+        y, model = after.config.code.y, after.model
+        assert y is not None
+        x = before.model.scaling(self._some(COUPLING_ROWS))[None]
+        codes = _unit_codes(before.model, x).double().cpu().numpy()
+        fine = int(y.classes) * y.overcluster
+        if fine > codes.shape[1]:
+            return
+        found = [cluster_codes(each, fine, y.sizes == "equal") for each in codes]
+        start_head(before.model, model, found, x)
+        if model.encoder.groups is not None:
+            share = [each.joint.sum(1) for each in found]
+            if after.config.phases.semi_supervised is None:
+                groups = [
+                    merge_clusters(each.joint, own, model.classes) for each, own in zip(found, share, strict=True)
+                ]
+            else:
+                labelled, labels = after.batches.labelled_sample(SCORE_ROWS)
+                some = _unit_codes(before.model, labelled).double().cpu().numpy()
+                groups = [
+                    label_clusters(each.joint, own, each(rows), targets, model.classes)
+                    for each, own, rows, targets in zip(found, share, some, labels.cpu().numpy(), strict=True)
+                ]
+            for name, value in self._merged_groups(groups, share, model.classes).items():
+                model.encoder.get_buffer(name).copy_(value)
+        for value in model.encoder.state_dict().values():
+            value.copy_(self.world.of_main(value))
+        self.reporter.say(f"{fine} clusters found in {before.model.dims}-D codes")
 
     # --- from fine clusters to categories -----------------------------------------------------------------------------
 
@@ -233,6 +274,13 @@ class Stages:
                 groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
             else:
                 groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+        return self._merged_groups(groups, share, classes)
+
+    def _merged_groups(
+        self, groups: Sequence[np.ndarray], share: Sequence[np.ndarray] | np.ndarray, classes: int
+    ) -> dict[str, Tensor]:
+        """``groups`` and, if to be estimated, ``share`` as tensors, from the groups and proportions of fine clusters."""
+        config = self.timeline.config
         merged = {"groups": torch.from_numpy(np.stack(groups))}
         if config.code.y is not None and config.code.y.sizes == "found" and not proportions_from_linear(config):
             sizes = [merged_proportions(own, each, classes) for own, each in zip(groups, share, strict=True)]
@@ -248,9 +296,10 @@ class Stages:
             return coupling(model, self._some(COUPLING_ROWS), view)
 
 
-def after_pretraining(timeline: Timeline, number: int) -> bool:
-    """Whether a stage continues the encoder of a code (``pretrain``), not of fine clusters."""
-    return number > 0 and timeline.config.code.y is None
+@torch.no_grad()
+def _unit_codes(model: AAE, x: Tensor) -> Tensor:
+    """Codes of rows as unit vectors: (R or 1, B, D) in the networks' units → (R, B, n)."""
+    return F.normalize(model.encode(x.expand(model.models, -1, -1)).part("z"), dim=-1)
 
 
 @torch.no_grad()

@@ -98,20 +98,70 @@ def test_small_tables_are_clustered_several_times_over():
     assert (y.classes, y.overcluster) == (3, 10)  # at least 30 fine clusters
     assert adapted("clustering", table).code.y.overcluster == 3
     ten = Schema("image", (1, 4, 4), 0.0, 1.0, classes=tuple("0123456789"))
-    assert [adapted("semi-supervised", ten, rows).code.y.overcluster for rows in (200, 3000, 50_000)] == [3, 5, 10]
+    fine = [
+        adapt(
+            resolve("semi-supervised", ["phases.pretraining=null"]), Facts.of(ten, rows, 100)
+        ).config.code.y.overcluster
+        for rows in (200, 3000, 50_000)
+    ]
+    assert fine == [3, 5, 10]
 
 
 def test_maps_of_images_learn_a_code_first():
     table = Schema("table", (4,), integer=(False,) * 4, classes=("a", "b", "c"))
     image = Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c"))
     one, other = (adapt(resolve("dim-reduction"), Facts.of(schema, 5000, 100)).config for schema in (image, table))
-    assert one.phases.neighbour_embedding.pretrain.dims == 32 and other.phases.neighbour_embedding.pretrain is None
+    assert one.phases.pretraining.dims == 32 and other.phases.pretraining is None
     assert (one.encoder.hidden, other.encoder.hidden) == ((256, 256, 128, 128), (64, 64))
     assert [c.phases.reconstruction.weight for c in (one, other)] == [0.003, 0.1]
     assert [c.phases.reconstruction.optimizer.lr for c in (one, other)] == [0.005, 0.01]
     assert [c.train.restarts for c in (one, other)] == [1, 1]
     steps = [adapt(resolve("dim-reduction"), Facts.of(s, 1024)).config.train.epochs * 4 for s in (image, table)]
     assert steps == [2000, 1000]
+
+
+def test_clusters_of_images_start_from_those_of_a_code():
+    image = Facts.of(Schema("image", (1, 4, 4), 0.0, 1.0, classes=("a", "b", "c")), 5000, 100)
+    table = Facts.of(Schema("table", (4,), integer=(False,) * 4, classes=("a", "b", "c")), 5000, 100)
+
+    def adapted(preset: str, facts: Facts, *settings: str):
+        return adapt(resolve(preset, list(settings)), facts).config
+
+    one, other, plain = (
+        adapted("clustering", image),
+        adapted("clustering", table),
+        adapted("clustering", image, "phases.pretraining=null"),
+    )
+    assert one.phases.pretraining.part == 0.5 and (other.phases.pretraining, plain.phases.pretraining) == (None, None)
+    assert [c.code.y.overcluster for c in (one, other, plain)] == [1, 3, 3]
+    assert [c.encoder.dropout for c in (one, other, plain)] == [0, 0, 0.2]
+    assert [c.phases.regularisation.optimizer.lr for c in (one, other, plain)] == [0.002, 0.0005, 0.0005]
+    assert adapted("semi-supervised", image).code.y.overcluster == 3
+    assert adapted("clustering", image, "code.y.sizes=found").code.y.overcluster == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked_for", "epochs", "units"),
+    [
+        (5000, "auto", 60, 256),
+        (20_000, "auto", 60, 512),
+        (60_000, "auto", 30, 512),
+        (60_000, 60, 60, 1000),
+        (4000, 251, 251, 512),
+        (4000, 250, 250, 256),
+    ],
+)
+def test_length_and_widths_follow_the_number_of_images(rows, asked_for, epochs, units):
+    facts = Facts.of(Schema("image", (1, 4, 4), 0.0, 1.0), rows)
+    adapted = adapt(resolve("clustering", ["train.min_steps=0", f"train.epochs={asked_for}"]), facts).config
+    assert adapted.train.epochs == epochs
+    assert adapted.encoder.hidden == adapted.decoder.hidden == (units, units)
+
+
+def test_a_code_is_learned_in_1500_steps():
+    facts = [Facts.of(Schema("image", (1, 4, 4), 0.0, 1.0), rows) for rows in (4000, 60_000)]
+    part = [adapt(resolve("clustering"), each).config.phases.pretraining.part for each in facts]
+    assert part == [0.5, round(1500 / (30 * 240), 3)]
 
 
 def test_maps_with_heads_have_one_for_thirty_rows():
@@ -174,9 +224,12 @@ def test_what_is_told_is_what_a_rule_says_and_what_was_asked_for():
 
 def test_all_values_of_a_persons_own_file_are_kept(tmp_path):
     mine = tmp_path / "mine.yaml"
-    mine.write_text(preset_path("clustering").read_text().replace("overcluster: 3", "overcluster: 7"))
-    with mine.open("a") as file:
-        file.write("decoder: {hidden: [700]}\n")
+    mine.write_text(
+        preset_path("clustering")
+        .read_text()
+        .replace("overcluster: 3", "overcluster: 7")
+        .replace("decoder: {hidden: auto}", "decoder: {hidden: [700]}")
+    )
     adapted = asked(str(mine)).config
     assert (adapted.code.y.overcluster, adapted.decoder.hidden, adapted.encoder.hidden) == (7, (700,), (64, 64))
 
@@ -219,4 +272,4 @@ def test_every_key_that_may_be_auto_has_a_rule_with_words():
 
 def test_rules_of_a_preset_are_those_that_it_leaves_open():
     keys = " ".join(keys for keys, _ in rules_of(resolve("dim-reduction")))
-    assert "phases.neighbour_embedding.pretrain" in keys and "train.min_steps" in keys and "code.y.classes" not in keys
+    assert "phases.pretraining" in keys and "train.min_steps" in keys and "code.y.classes" not in keys

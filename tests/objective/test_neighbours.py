@@ -88,3 +88,16 @@ def test_neighbours_are_searched_in_the_codes_of_each_model():
     search.cache(iter([rows[:3], rows[3:]]), 4)
     _, cached = search(None, torch.tensor([[3, 0], [3, 0]]))
     assert [[sorted(own) for own in each] for each in cached.tolist()] == [[[2, 3], [0, 1]], [[1, 3], [0, 2]]]
+
+
+def test_one_of_several_models_searches_in_its_own_codes():
+    torch.manual_seed(0)
+    rows, weights = torch.randn(40, 3), torch.randn(2, 3, 2)
+    both = Neighbours(4, rows, lambda x: x.expand(2, -1, -1) @ weights)
+    both.cache([rows], 40)
+    for index in (0, 1):
+        one = both.of_model(index)(rows[None])[1]
+        assert one.shape == (1, 40, 5)
+        assert torch.equal(one[0].sort().values, both(rows[None])[1][index].sort().values)
+    alone = Neighbours(4, rows)
+    assert alone.of_model(1) is alone

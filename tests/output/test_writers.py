@@ -27,7 +27,7 @@ def test_csv_has_seven_significant_digits_and_whole_numbers_stay_whole():
     assert lines[2].startswith("1,") and lines[2].endswith(",123456.8,255")
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, -1 / 3, 1e-20, 6.02e23, 1e-45, np.pi * 1e-7])
+@pytest.mark.parametrize("value", [0.0, 1.0, -1 / 3, 1e-20, 1.0928931e-17, 1.4251634e-23, 6.02e23, 1e-45, np.pi * 1e-7])
 def test_significant_digits(value):
     got = significant(np.array([value]))[0]
     assert got == pytest.approx(value, rel=1e-6)

@@ -117,7 +117,7 @@ def test_an_interruption_counts_the_steps_of_the_whole_training(tmp_path, monkey
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_more_epochs_after_merging_leave_the_merge_where_it_was(tmp_path, first):
     data = read("digits")[:200]
-    settings = ["code.y.classes=4", "train.batch_size=50"]
+    settings = ["code.y.classes=4", "train.batch_size=50", "phases.pretraining=null"]
     fit("clustering", data, tmp_path / "run", *settings, f"train.epochs={first}")
     groups = load(tmp_path / "run", "cpu").model.encoder.groups
     run = fit("clustering", data, tmp_path / "run", *settings, "train.epochs=5", resume=True)

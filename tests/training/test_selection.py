@@ -125,7 +125,7 @@ def scored(model):
     data = blobs(60)
     plan = SimpleNamespace(config=resolve("clustering"))
     reporter = SimpleNamespace(say=lambda text: None)
-    return Selection("", plan, Splits(data, None, None), (), None, reporter)._scores(model, None)
+    return Selection("", plan, Splits(data, None, None), (), None, reporter)._scores(model, [None] * len(model))
 
 
 def candidate(y=None, x_hat=None, cluster=None):

@@ -9,6 +9,7 @@ from fitting import blobs, fit
 
 from aae_cli import evaluate, load, read
 from aae_cli.objective import merging
+from aae_cli.objective.code_clusters import cluster_codes
 from aae_cli.training import selection
 from aae_cli.training.batches import Batches
 from aae_cli.training.stages import Stages
@@ -51,6 +52,8 @@ def test_merged_clusters_are_held_to_the_sizes_asked_for(tmp_path, monkeypatch, 
     monkeypatch.setattr(merging, "EQUAL_TOLERANCE", 0.0)  # what so short a training finds is nearly equal
     settings = ["code.y.classes=3", "code.y.overcluster=3", "train.epochs=2", f"code.y.sizes={sizes}"]
     share = load(fit("clustering", read("digits")[:200], tmp_path / "run", *settings).folder, "cpu").model.encoder.share
+    merged = fit("clustering", read("digits")[:200], tmp_path / "merged", *settings, "phases.pretraining=null")
+    assert (load(merged.folder, "cpu").model.encoder.share == share[0, 0]).all().item() is (sizes == "equal")
     assert share.sum().item() == pytest.approx(1)
     assert (share == share[0, 0]).all().item() is (sizes == "equal")
 
@@ -89,3 +92,40 @@ def test_a_map_searches_neighbours_in_the_code_before_it(tmp_path, monkeypatch):
     found = after.batches.view
     near = found.__closure__[list(found.__code__.co_freevars).index("neighbours")].cell_contents
     assert torch.equal(near(None, torch.arange(3)[None])[1][0].sort().values.long(), expected)
+
+
+@pytest.mark.parametrize(("preset", "restarts"), [("clustering", 1), ("clustering", 2), ("semi-supervised", 2)])
+def test_clusters_start_from_those_of_the_code(tmp_path, monkeypatch, preset, restarts):
+    """q(y|x) of the second stage assigns rows as the clusters of the first stage's codes do, before its first step."""
+    seen = []
+    advance = Stages.advance
+
+    def kept(self, before, callbacks):
+        after = advance(self, before, callbacks)
+        x = before.batches.scaling(before.batches.raw(torch.arange(before.batches.count)))[None]
+        x = x.expand(restarts, -1, -1)
+        after.model.eval()
+        with torch.no_grad():
+            code = torch.nn.functional.normalize(before.model.encode(x).part("z"), dim=-1)
+            seen.append((code, after.model.encode(x).part("y"), after.model.encoder.groups))
+        after.model.train()
+        return after
+
+    monkeypatch.setattr(Stages, "advance", kept)
+    settings = ["train.epochs=6", f"train.restarts={restarts}", "encoder.hidden=[32,16]"]
+    settings += ["code.y.classes=10", "data.labels=40"] if preset == "semi-supervised" else ["code.y.classes=4"]
+    run = fit(preset, read("digits")[:300], tmp_path / "run", *settings)
+    ((codes, y, groups),) = seen
+    assert (groups is not None) is (preset == "semi-supervised")
+    fine = 4 if groups is None else groups.shape[1]
+    for r in range(restarts):
+        clusters = cluster_codes(codes[r].double().numpy(), fine, equal=True)(codes[r].double().numpy())
+        if groups is not None:
+            clusters = clusters @ np.eye(10)[groups[r].numpy()]
+        assert (clusters.argmax(1) == y[r].argmax(1).numpy()).mean() > 0.9  # codes differ a little in length
+    assert load(run.folder, "cpu").cluster(read("digits")[:20].x)[0].shape == (20,)
+
+
+def test_a_folder_of_fewer_images_than_clusters_is_still_trained_on(tmp_path):
+    run = fit("clustering", read("digits")[:20], tmp_path / "run", "code.y.classes=25", "train.epochs=4")
+    assert load(run.folder, "cpu").model.classes == 25
