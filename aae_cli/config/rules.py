@@ -154,12 +154,16 @@ def _discriminator_rate(c: Draft, key: str) -> Choice:
 
 @_auto("encoder.dropout")
 def _dropout(c: Draft, key: str) -> Choice:
-    """0.2 for images, 0 for tables and with `phases.pretraining`."""
+    """0.2 for images, 0 for tables."""
     if c.facts.table:
         return Choice(0.0, "a table's few columns cannot stand in for each other")
-    if c["phases.pretraining"] is not None:
-        return Choice(0.0, "a code of views is learned from whole pictures")
     return Choice(0.2, "neighbouring pixels tell the same")
+
+
+@_limit("encoder.dropout")
+def _no_dropout(c: Draft, key: str) -> Choice | None:
+    """0 with `phases.pretraining`."""
+    return Choice(0.0, "a code of views is learned from whole pictures") if c["phases.pretraining"] is not None else None
 
 
 @_auto("phases.semi_supervised.weight")

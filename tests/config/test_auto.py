@@ -134,7 +134,7 @@ def test_clusters_of_images_start_from_those_of_a_code():
     )
     assert one.phases.pretraining.part == 0.5 and (other.phases.pretraining, plain.phases.pretraining) == (None, None)
     assert [c.code.y.overcluster for c in (one, other, plain)] == [1, 3, 3]
-    assert [c.encoder.dropout for c in (one, other, plain)] == [0, 0, 0.2]
+    assert [c.encoder.dropout for c in (one, other, plain)] == [0, 0.2, 0.2]
     assert [c.phases.regularisation.optimizer.lr for c in (one, other, plain)] == [0.002, 0.0005, 0.0005]
     assert adapted("semi-supervised", image).code.y.overcluster == 3
     assert adapted("clustering", image, "code.y.sizes=found").code.y.overcluster == 3
