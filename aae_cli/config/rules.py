@@ -163,7 +163,9 @@ def _dropout(c: Draft, key: str) -> Choice:
 @_limit("encoder.dropout")
 def _no_dropout(c: Draft, key: str) -> Choice | None:
     """0 with `phases.pretraining`."""
-    return Choice(0.0, "a code of views is learned from whole pictures") if c["phases.pretraining"] is not None else None
+    return (
+        Choice(0.0, "a code of views is learned from whole pictures") if c["phases.pretraining"] is not None else None
+    )
 
 
 @_auto("phases.semi_supervised.weight")

@@ -212,6 +212,8 @@ class Train(Section):
     ``lr_decay``: share of training after which learning rates fall linearly to 0 (1 = never).
     ``init_std``: initial weights ~ N(0, std²); null = He initialisation.
     ``restarts``: models trained at once, of which a label-free score keeps the best.
+    ``patience``: once the objective on held-out rows has not improved in so many of the 50 checks of a stage, training skips
+    ahead to the fall of the learning rates, or within it, so that it ends sooner; null = never.
     ``ema``: decay of the averaged weights, which are the ones saved (0 = no averaging).
     ``merge_at``: share of the epochs after which the clusters of ``code.y.overcluster`` are merged.
     ``precision``: of matrix products; auto = tf32 on CUDA, else fp32.
@@ -227,6 +229,7 @@ class Train(Section):
     init_std: Positive | None = None
     restarts: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    patience: Annotated[int, Field(ge=1, le=50)] | None = None
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     merge_at: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = "auto"
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"

@@ -132,6 +132,17 @@ class Objective:
                 losses |= phase.step(self._forward(batch, phase.streams, progress), self.autocast)
         return {name: loss.detach() for name, loss in losses.items()}
 
+    def held_out(self, batch: Batch) -> Tensor:
+        """The sum of the judged terms on other rows, in evaluation mode, averaged over the models: a scalar."""
+        terms = [term for phase in self.phases for term in phase.terms if term.judged]
+        streams: list[Stream] = ["x", "view"] if batch.view is not None else ["x"]
+        self.model.eval()
+        forward = self._forward(batch, streams, 1.0)
+        with self.autocast:
+            losses = [term(forward)[0].detach() for term in terms]
+        self.model.train()
+        return torch.stack(losses).sum(0).nanmean() if losses else torch.zeros(())
+
     def _forward(self, batch: Batch, streams: Sequence[Stream], progress: float | Tensor) -> Forward:
         with self.autocast:
             return Forward.run(self.model, batch, streams, progress, self.joint)

@@ -122,11 +122,14 @@ class Term(ABC):
         needs_view: whether the batch must carry a second view that the term encodes itself.
         concurrent: whether it may run beside the other terms of its phase on its own CUDA stream. False if its gradient
             reaches W_C, as that of the reconstruction does.
+        judged: whether its value on held-out rows tells how far training is: not of adversaries, whose losses are those
+            of a game, nor of labels.
     """
 
     streams: tuple[Stream, ...] = ("x",)
     needs_view = False
     concurrent = True
+    judged = True
 
     @abstractmethod
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]: ...
@@ -161,6 +164,8 @@ class HeadSeparation(Term):
 class DiscriminatorLoss(Term):
     """Regularisation phase (a), section 2: the loss of the discriminator of y or z, in nats."""
 
+    judged = False
+
     def __init__(self, part: str, adversary: Adversary) -> None:
         self.part, self.adversary = part, adversary
 
@@ -176,6 +181,8 @@ class DiscriminatorLoss(Term):
 
 class GeneratorLoss(Term):
     """Regularisation phase (b), section 2: −log D(code), the loss of the encoder as generator of y or z, in nats."""
+
+    judged = False
 
     def __init__(self, part: str, adversary: Adversary, weight: float, ramp: float) -> None:
         self.part, self.adversary, self.weight, self.ramp = part, adversary, weight, ramp
@@ -204,6 +211,7 @@ class SemiSupervised(Term):
     """
 
     streams: tuple[Stream, ...] = ("labelled",)
+    judged = False
 
     def __init__(self, weight: float, ramp: float = 0.0) -> None:
         self.weight, self.ramp = weight, ramp

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..distributed import ALONE, World
 from ..errors import AaeError, Interrupted, TrainingError
 from .cuda_graph import Recorder, Replayed
+from .patience import Patience
 from .schedule import Schedule
 
 AVERAGE_EVERY = 4  # steps between updates of the weight average: a quarter of the cost, nearly the same average
@@ -65,6 +66,7 @@ class Engine:
         log_every, save_every: seconds between log records, and between saves.
         world: the processes that train this model together.
         recorder: records a step as a CUDA graph; None to run every step normally.
+        patience: checks whether to skip ahead; None not to.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class Engine:
         save_every: float = 60.0,
         world: World = ALONE,
         recorder: Recorder | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.model, self.other, self.objective, self.source = model, other, objective, source
         self.schedule, self.callbacks, self.ema = schedule, callbacks, ema
         self.log_every, self.save_every, self.world, self.recorder = log_every, save_every, world, recorder
+        self.patience = patience
         self.step, self.seconds = 0, 0.0  # done so far, including runs before a resume
         self.averages = {name: value.clone() for name, value in model.state_dict().items()} if ema else {}
         # The tensors of state_dict share their storage with the model, so they are collected only once.
@@ -140,6 +144,8 @@ class Engine:
                     self._average()
                 self.step += 1
                 self._since_log += 1
+                if self.patience is not None:
+                    self._skip_ahead(self.patience)
 
                 last = self.step == steps
                 if self.world.size > 1 and self.step % SYNC_EVERY and not last:
@@ -167,6 +173,16 @@ class Engine:
         """Do the device work of the next step, without counting it."""
         self._set_schedule()
         self._advance(self.source.rows(self.step))
+
+    def _skip_ahead(self, patience: Patience) -> None:
+        """Go on from a later step if patience has run out; it is not asked again in the phase that this leads to."""
+        later = self.schedule.shortened(self.step)
+        if later > self.step and patience.runs_out(self.step):
+            self.callbacks.note(
+                f"the held-out objective no longer improves: {later - self.step} steps are skipped at "
+                f"{self.callbacks.at(self.step)}"
+            )
+            self.step = later
 
     def _whole_step(self, rows: Tensor) -> None:
         """All device work of a step. It must not synchronise with the host."""
@@ -260,7 +276,8 @@ class Engine:
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        return tensors, {"step": self.step, "seconds": self.seconds}
+        checked = {} if self.patience is None else {"best": self.patience.best, "waited": self.patience.waited}
+        return tensors, {"step": self.step, "seconds": self.seconds, "patience": checked}
 
     def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Restore a result of :meth:`state`. Raises AaeError if it belongs to a different model."""
@@ -284,6 +301,8 @@ class Engine:
             if "random.cuda" in tensors and torch.cuda.is_available():
                 torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
             self.step, self.seconds = int(values["step"]), float(values["seconds"])
+            if self.patience is not None and (checked := values.get("patience")):
+                self.patience.best, self.patience.waited = float(checked["best"]), int(checked["waited"])
             self._record_steps()  # an earlier recording refers to replaced tensors
         except (KeyError, RuntimeError, ValueError) as error:
             raise AaeError(f"the saved state does not fit this training ({str(error).splitlines()[0]})") from None

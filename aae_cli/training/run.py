@@ -40,7 +40,7 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
     started, plan, rows, reporter = time.perf_counter(), selection.plan, selection.splits.train, selection.reporter
     timeline = Timeline.of(plan.config, len(rows))
     writer = RunWriter(selection, folder, timeline, identity(plan, rows), world)
-    stages = Stages(plan, timeline, rows, world, reporter)
+    stages = Stages(plan, timeline, rows, world, reporter, selection.splits.validation)
     stage = None if resume else stages.build(0, writer.callbacks(0))  # before the folder is created, as this can fail
     with folder.exclusive(make=not resume) if world.main else nullcontext():
         if stage is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -24,6 +25,14 @@ class Schedule:
     @property
     def steps(self) -> int:
         return self.epochs * self.steps_per_epoch
+
+    def shortened(self, step: int) -> int:
+        """The step to go on from, so that the phase in which rates fall is shortened as much as the one before it.
+
+        It is a step at which the rates, having been skipped, are as far from the end as the shortened phase is long.
+        """
+        share = max(self.decay, 0.5)
+        return max(step, self.steps - math.ceil(step * (1 - share) / share))
 
     def factor(self, step: int) -> float:
         """Factor of the learning rates at a step."""

@@ -42,6 +42,7 @@ from ..output.reporter import Reporter
 from .batches import Batches
 from .cuda_graph import CudaRecorder
 from .engine import Callbacks, Engine, Schedule
+from .patience import CHECKS, Patience, held_out_objective
 from .plan import Plan, Timeline
 from .splits import SCORE_ROWS
 
@@ -70,11 +71,21 @@ class Stages:
 
     Args:
         rows: the training rows.
+        held_out: rows on which ``train.patience`` checks the objective; None if none are held out.
         reporter: receiver of notes on long operations and on merged clusters.
     """
 
-    def __init__(self, plan: Plan, timeline: Timeline, rows: Data, world: World, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        timeline: Timeline,
+        rows: Data,
+        world: World,
+        reporter: Reporter,
+        held_out: Data | None = None,
+    ) -> None:
         self.plan, self.timeline, self.rows, self.world, self.reporter = plan, timeline, rows, world, reporter
+        self.held_out = held_out
         self.schema = rows.schema
         self.neighbours: Neighbours | None = None  # built once for the rows, and once more for codes of a first stage
 
@@ -105,8 +116,16 @@ class Stages:
             ema=config.train.ema,
             world=self.world,
             recorder=CudaRecorder() if device.type == "cuda" and self.world.size == 1 else None,
+            patience=self._patience(config, objective, batches, schedule.steps),
         )
         return Stage(number, config, model, batches, engine, pretrained)
+
+    def _patience(self, config: Config, objective: Objective, batches: Batches, steps: int) -> Patience | None:
+        """Checks of the objective on held-out rows; None where they are not asked for, or no rows are held out."""
+        if config.train.patience is None or self.held_out is None:
+            return None
+        measure = held_out_objective(objective, batches, self.held_out, config.train.seed, self.world)
+        return Patience(config.train.patience, max(1, steps // CHECKS), measure)
 
     def _pretrained(self, number: int) -> AAE | None:
         """Models of a first stage, yet without their weights and scaling; None if no neighbours are searched there."""
