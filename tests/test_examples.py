@@ -57,6 +57,7 @@ def test_spreads_over_seeds_have_n_minus_1(example, monkeypatch):
     expected = f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
     assert example("reproduce").spread(values, 3) == example("tables").spread(values) == expected
     assert example("reproduce").spread([2.0], 3) == "2.000 (one seed)"
+    assert example("tables").spread([2.0, 4.0], 1) == "3.0 ± 1.4"
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -178,3 +179,31 @@ def test_the_reader_of_generated_digits_learns_to_read(forked, tmp_path):
     )
     done = forked(code, ROOT / "examples", cwd=tmp_path)
     assert float(done.stdout) < 0.2
+
+
+def test_maps_are_compared_with_the_peers_that_are_installed(tmp_path, monkeypatch):
+    """A stand-in for UMAP takes the first two columns; the other two peers cannot be imported, installed or not."""
+    peers = tmp_path / "peers"
+    peers.mkdir()
+    (peers / "umap.py").write_text(
+        "class UMAP:\n    def __init__(self, random_state): pass\n    def fit_transform(self, x): return x[:, :2]\n"
+    )
+    for name in ("pacmap", "openTSNE"):
+        (peers / f"{name}.py").write_text(f"raise ImportError('no {name} here')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(peers), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    done = script("../tests/benchmarks/maps.py", "--quick", "--json", "fits.json", cwd=tmp_path)
+    fits = {fit.pop("method"): fit for fit in json.loads((tmp_path / "fits.json").read_text())}
+    maps, clusters = ["`aae embed`", "UMAP", "PCA"], ["`aae cluster`", "UMAP + k-means", "k-means"]
+    assert list(fits) == maps + clusters
+    for name, fit in fits.items():
+        measures = {"trustworthiness", "accuracy"} if name in maps else {"ARI"}
+        assert set(fit) == {"data", "seed", "seconds", *measures} and fit["seconds"] > 0
+    assert fits["PCA"]["trustworthiness"] > fits["UMAP"]["trustworthiness"] > 0.8
+    assert fits["PCA"]["accuracy"] > 0.9 and 0.5 < fits["k-means"]["ARI"] < 0.7
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in done.stdout.splitlines()]
+    assert [row[:2] for row in rows[2:]] == [["iris", name] for name in fits]
+    assert {len(row) for row in rows} == {6}
+    assert done.stderr.splitlines() == [
+        "PaCMAP is left out: ImportError: no pacmap here",
+        "openTSNE is left out: ImportError: no openTSNE here",
+    ]
