@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from conftest import SHORT_FITS, digits_of, small
 from PIL import Image
 
@@ -410,3 +411,43 @@ def test_cluster_fits_on_stdin_and_keeps_the_run(run, tmp_path):
 def test_fit_and_c_exclude_each_other(run, dim_reduction, digits_npz, tmp_path):
     for command in ("embed", "cluster"):
         run([command, digits_npz, "--fit", "-c", dim_reduction, "-q"], tmp_path, seconds=5).refused(2, "--fit")
+
+
+@pytest.mark.parametrize(
+    "options", [["--epochs", "3"], ["--time", "30s"], ["--set", "train.epochs=3"], ["--restarts", "2"]]
+)
+def test_options_that_shape_a_new_model_need_one(run, dim_reduction, digits_npz, tmp_path, options):
+    done = run(["embed", digits_npz, "-c", dim_reduction, *options], tmp_path)
+    done.refused(2, options[0], "add --fit")
+
+
+def test_a_fit_takes_settings_and_a_time(run, iris_csv, tmp_path):
+    words = [
+        "cluster",
+        iris_csv,
+        "--label-column",
+        "species",
+        "--fit",
+        "-k",
+        "2",
+        "--set",
+        "code.z.dims=3",
+        "--restarts",
+        "1",
+        "--time",
+        "6s",
+    ]
+    done = run([*words, "-q"], tmp_path).ok()
+    assert len(done.rows) == 150
+    config = yaml.safe_load((tmp_path / "runs" / "clustering" / "config.yaml").read_text())
+    assert (config["code"]["z"]["dims"], config["train"]["restarts"]) == (3, 1)
+    run([*words, "--epochs", "3"], tmp_path).refused(2, "--epochs and --time")
+    for time in ("5x", "0s", "m", "-3s"):
+        run(["embed", iris_csv, "--fit", f"--time={time}"], tmp_path).refused(2, f"--time {time}", "30s")
+
+
+def test_a_continued_run_keeps_its_length(run, digits_npz, tmp_path):
+    words = ["train", "-p", "clustering", "--data", digits_npz, "-k", "4", "-o", "out", "--resume"]
+    run([*words, "--epochs", "2", *small("y", "z")], tmp_path).ok()
+    done = run([*words, "--time", "1h", *small("y", "z")], tmp_path).ok()
+    assert "keeps its length" in done.err and "already finished" in done.err
