@@ -41,6 +41,27 @@ TABLE = (
     + "augment: {swap: 0.2}\n"
 )
 
+# Two stages: a map whose neighbours are those in a code, and clusters that start from those of a code.
+MAP = """
+data: {source: digits}
+code: {z: {dims: 2}}
+encoder: {hidden: [32, 32, 16]}
+decoder: {hidden: [32]}
+adversaries: {z: {prior: {name: gaussian, std: 3.0}, hidden: [32], weight: 0.1, noise: 0.3}}
+phases:
+  pretraining: {}
+  neighbour_embedding: {weight: 1.0, width: 0.5, negatives: 64}
+augment: {share: 1.0}
+train: {epochs: 2, min_steps: 0, batch_size: 128}
+"""
+CONFIGS = {
+    "joint": CONFIG.replace("SCHEDULE", "schedule: joint"),
+    "alternating": CONFIG.replace("SCHEDULE", "schedule: alternating"),
+    "table": TABLE.replace("SCHEDULE", "schedule: joint"),
+    "map": MAP,
+    "code": CONFIG.replace("SCHEDULE", "pretraining: {}"),
+}
+
 
 def test_shares_of_random_numbers_make_up_those_of_one_process():
     cpu = torch.device("cpu")
@@ -115,11 +136,9 @@ def losses(folder: Path) -> list[dict[str, float]]:
     ]
 
 
-def of_two(schedule: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+def of_two(config: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
     """A training of two processes, and its run."""
-    config = TABLE if schedule == "table" else CONFIG
-    schedule = "joint" if schedule == "table" else schedule
-    (folder / "c.yaml").write_text(config.replace("SCHEDULE", f"schedule: {schedule}"))
+    (folder / "c.yaml").write_text(CONFIGS[config])
     return torchrun(2, folder, "-p", "c.yaml", "-o", "run2", "--seed", "1", "-q"), folder / "run2"
 
 
@@ -129,10 +148,10 @@ def joint(tmp_path_factory):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("schedule", ["joint", "alternating", "table"])
-def test_two_processes_train_what_one_does(schedule, warm, tmp_path, request):
+@pytest.mark.parametrize("config", list(CONFIGS))
+def test_two_processes_train_what_one_does(config, warm, tmp_path, request):
     # Losses in the log are means over stretches of time, so weights are compared; early on, before rounding has grown.
-    both, second = request.getfixturevalue("joint") if schedule == "joint" else of_two(schedule, tmp_path)
+    both, second = request.getfixturevalue("joint") if config == "joint" else of_two(config, tmp_path)
     assert both.returncode == 0, both.stderr
     assert both.stdout == "run2\n"
     words = ["train", "-p", second.parent / "c.yaml", "-o", "run1", "--seed", "1", "-q"]
