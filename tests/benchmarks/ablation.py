@@ -19,7 +19,8 @@ from aae_cli import train_seeds
 
 VARIANTS = {
     "everything": [],
-    "no merging": ["code.y.overcluster=1"],
+    "no code before": ["phases.pretraining=null"],
+    "no code before and no merging": ["phases.pretraining=null", "code.y.overcluster=1"],
     "no elastic views": ["augment.elastic=0"],
     "no consistency": ["phases.consistency.weight=0"],
     "no information": ["phases.information.weight=0"],
