@@ -93,14 +93,16 @@ Time = Annotated[
 ]
 
 
-def deadline(text: str | None) -> float | None:
-    """``--time`` as a value of ``time.monotonic()``. Raises UsageError."""
+def deadline(text: str | None, epochs: int | None) -> float | None:
+    """``--time`` as a value of ``time.monotonic()``. Raises UsageError, also where ``--epochs`` sets the length."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)", text.strip().lower())
     seconds = float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]] if found else 0.0
     if not 0 < seconds < 1e7:
         raise UsageError(f"--time {text}: not a time", "write it as 30s, 5m or 1h")
+    if epochs is not None:
+        raise UsageError("--epochs and --time both set the length", "give one of them")
     return STARTED + seconds
 
 

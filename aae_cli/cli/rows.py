@@ -225,15 +225,12 @@ class Fit:
         self, settings: Sequence[str] | None, epochs: int | None, restarts: int | None, length: str | None
     ) -> Fit:
         """As the options that shape a new model ask. Raises UsageError."""
-        until = deadline(length)
-        if epochs is not None and until is not None:
-            raise UsageError("--epochs and --time both set the length", "give one of them")
         given = {"--set": settings, "--epochs": epochs, "--restarts": restarts, "--time": length}
         return replace(
             self,
             flags=self.flags | {"train.epochs": epochs, "train.restarts": restarts},
             settings=tuple(settings or ()),
-            deadline=until,
+            deadline=deadline(length, epochs),
             asked=tuple(name for name, value in given.items() if value),
         )
 

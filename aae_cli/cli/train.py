@@ -114,9 +114,7 @@ def command(
             "data.kind": kind,
             "data.unlabelled": unlabelled,
         }
-        until = deadline(time)
-        if epochs is not None and until is not None:
-            raise UsageError("--epochs and --time both set the length", "give one of them")
+        until = deadline(time, epochs)
         if resume and force:
             raise UsageError("--resume goes on with a run, --force replaces it", "give one of them")
         from ..config.presets import preset_title

@@ -63,7 +63,8 @@ class Consistency(Section):
 
 class Pretraining(Section):
     """A stage before all others: the first ``layers`` of the encoder learn a code of ``dims`` dimensions by contrast of
-    views. Later stages go on with these layers, and search the neighbours of rows in this code. Ours, not the paper's.
+    views. The next stage goes on with these layers, starts from clusters of the code if it has y, and searches neighbours in
+    it if ``augment.share`` asks for them. Ours, not the paper's.
 
     ``temperature``: as in ``neighbour_embedding``. ``share``: as in ``augment``. ``lr``: learning rate, which rises over a
     twentieth of the stage and then falls to 0. ``part``: share of the epochs.

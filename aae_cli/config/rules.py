@@ -262,7 +262,7 @@ def _batch_size(c: Draft, key: str) -> Choice | None:
 @_limit("train.epochs", firm=True)
 def _epochs(c: Draft, key: str) -> Choice | None:
     """as many as give `train.min_steps` steps."""
-    steps = max(1, c.facts.rows // c["train.batch_size"])
+    steps = _steps_per_epoch(c)
     least = -(-c["train.min_steps"] // steps)
     why = f"{c.facts.rows} rows give {counted(steps, 'step')} an epoch, and at least {c['train.min_steps']} steps are wanted"
     return Choice(max(c[key], least), why, told=True)
@@ -271,8 +271,12 @@ def _epochs(c: Draft, key: str) -> Choice | None:
 @_limit("phases.pretraining.part")
 def _pretraining_part(c: Draft, key: str) -> Choice | None:
     """as much as gives 1500 steps."""
-    steps = c["train.epochs"] * max(1, c.facts.rows // c["train.batch_size"])
-    return Choice(min(c[key], round(1500 / steps, 3)), "the code is learned in 1500 steps") if steps > 1500 else None
+    share = 1500 / (c["train.epochs"] * _steps_per_epoch(c))
+    return Choice(min(c[key], max(0.001, round(share, 3))), "the code is learned in 1500 steps") if share < 1 else None
+
+
+def _steps_per_epoch(c: Draft) -> int:
+    return max(1, c.facts.rows // c["train.batch_size"])
 
 
 @_auto("encoder.hidden", "decoder.hidden")

@@ -70,6 +70,7 @@ class YCode(Section):
     ``overcluster``: train without labels first, with this many clusters for each category. After ``train.merge_at`` of
     the epochs they are merged into ``classes`` categories: clusters that second views of a row often cross, or that
     labelled rows assign to one class, belong together.
+    After ``phases.pretraining``, these clusters are those of the code instead, and are merged at once.
     ``sizes``: the category proportions that training aims at after the merging: equal, or as found (by the merging, or by a
     linear classifier on labelled rows).
     ``overcluster`` and ``sizes`` are ours, not the paper's.
@@ -103,6 +104,7 @@ class Code(Section):
 class Encoder(Section):
     """The encoder's body.
 
+    ``hidden``: widths of the layers; auto = from the number of rows that training shows, or of columns.
     ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0. Both in training only.
     """
 
@@ -206,7 +208,7 @@ class Augment(Section):
 class Train(Section):
     """Lengths, sizes, rates and seeds of training.
 
-    ``epochs``: passes over the data; more for small data, so that there are ``min_steps`` steps.
+    ``epochs``: passes over the data; auto = fewer for more rows; more for small data, so that there are ``min_steps`` steps.
     ``lr_drops``: epochs after which learning rates are divided by 10.
     ``lr_warmup``: share of training in which learning rates rise linearly from 0.
     ``lr_decay``: share of training after which learning rates fall linearly to 0 (1 = never).

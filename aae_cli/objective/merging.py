@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -239,6 +239,27 @@ def label_clusters(joint: np.ndarray, share: np.ndarray, y: np.ndarray, labels: 
     result = votes.argmax(1)
     _fill_groups(result, votes)
     return result
+
+
+def group_clusters(
+    joint: Sequence[np.ndarray] | np.ndarray,
+    share: Sequence[np.ndarray] | np.ndarray,
+    classes: int,
+    labelled: tuple[Sequence[np.ndarray] | np.ndarray, np.ndarray] | None,
+) -> list[np.ndarray]:
+    """Group the fine clusters of each of R models, by labelled rows or by joint probabilities alone.
+
+    Args:
+        joint: (R, F, F) symmetric joint probabilities.
+        share: (R, F) proportions of the fine clusters.
+        labelled: (R, L, F) clusters of labelled rows and their (R, L) labels; None to do without labels.
+
+    Returns:
+        R arrays (F,) int64: the group of each fine cluster, in [0, classes).
+    """
+    if labelled is None:
+        return [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+    return [label_clusters(*each, classes) for each in zip(joint, share, *labelled, strict=True)]
 
 
 def _merged_axis(table: np.ndarray, i: int, j: int, axis: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -33,7 +33,7 @@ class Patience:
     limit: int
     every: int
     measure: Callable[[], float]
-    best: float = field(default=math.inf)
+    best: float = math.inf
     waited: int = 0
 
     def runs_out(self, step: int) -> bool:

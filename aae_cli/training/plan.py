@@ -13,7 +13,7 @@ import torch
 from ..config.auto import Adapted, adapt, needs_view
 from ..config.base import widths
 from ..config.draft import Facts
-from ..config.phases import NeighbourEmbedding, Optimizer, Phases, Pretraining
+from ..config.phases import NeighbourEmbedding, Optimizer, Phases, Pretraining, Reconstruction
 from ..config.sections import Adversaries, Code, Config, YCode, ZCode
 from ..data.holdout import fingerprint
 from ..data.refusals import refuse_numbers
@@ -189,9 +189,7 @@ def _first_stage(config: Config) -> tuple[Config, float] | None:
 def _code_stage(config: Config, before: Pretraining) -> Config:
     """The stage of ``phases.pretraining``: z alone, learned by contrast of views."""
     phases = Phases(
-        reconstruction=config.phases.reconstruction.model_copy(
-            update={"weight": 0.0, "optimizer": Optimizer(lr=before.lr)}
-        ),
+        reconstruction=Reconstruction(weight=0.0, optimizer=Optimizer(lr=before.lr)),
         neighbour_embedding=NeighbourEmbedding(weight=1.0, temperature=before.temperature),
     )
     changes = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
 
         # Steps of one stage cost the same; processes that train together would have to measure together.
         several = len(stages.timeline.stages) > 1 and world.size == 1
-        cost = work_until(stages.timeline, step_seconds(stages)) if several else float
+        measured = cache(lambda: work_until(stages.timeline, step_seconds(stages)))  # if the reporter shows a time left
+        cost: Callable[[int], float] = (lambda step: measured()(step)) if several else float
         reporter.start(writer.selection.title, stages.timeline.steps, writer.done(stage.number, stage.engine), cost)
         try:
             stages.run(stage)  # returns at once if the run was interrupted after the last step, during the measurement

@@ -31,8 +31,7 @@ from ..objective.merging import (
     carry_decoder,
     co_occurrence,
     coupling,
-    label_clusters,
-    merge_clusters,
+    group_clusters,
     merge_restarts,
     merged_proportions,
 )
@@ -41,9 +40,10 @@ from ..objective.phases import Objective
 from ..output.reporter import Reporter
 from .batches import Batches
 from .cuda_graph import CudaRecorder
-from .engine import Callbacks, Engine, Schedule
+from .engine import Callbacks, Engine
 from .patience import CHECKS, Patience, held_out_objective
 from .plan import Plan, Timeline
+from .schedule import Schedule
 from .splits import SCORE_ROWS
 
 RESTART_STRIDE = 7919
@@ -246,18 +246,14 @@ class Stages:
         found = [cluster_codes(each, fine, y.sizes == "equal") for each in codes]
         start_head(before.model, model, found, x)
         if model.encoder.groups is not None:
-            share = [each.joint.sum(1) for each in found]
-            if after.config.phases.semi_supervised is None:
-                groups = [
-                    merge_clusters(each.joint, own, model.classes) for each, own in zip(found, share, strict=True)
-                ]
-            else:
-                labelled, labels = after.batches.labelled_sample(SCORE_ROWS)
-                some = _unit_codes(before.model, labelled).double().cpu().numpy()
-                groups = [
-                    label_clusters(each.joint, own, each(rows), targets, model.classes)
-                    for each, own, rows, targets in zip(found, share, some, labels.cpu().numpy(), strict=True)
-                ]
+            labelled = None
+            if after.config.phases.semi_supervised is not None:
+                rows, labels = after.batches.labelled_sample(SCORE_ROWS)
+                own = _unit_codes(before.model, rows).double().cpu().numpy()
+                labelled = [each(some) for each, some in zip(found, own, strict=True)], labels.cpu().numpy()
+            joint = [each.joint for each in found]
+            share = [each.sum(1) for each in joint]
+            groups = group_clusters(joint, share, model.classes, labelled)
             for name, value in self._merged_groups(groups, share, model.classes).items():
                 model.encoder.get_buffer(name).copy_(value)
         for value in model.encoder.state_dict().values():
@@ -288,11 +284,8 @@ class Stages:
             groups = [own for each in joint for own in merge_restarts(each, ensemble, classes)]
         else:
             joint, share = self._coupling(before.model)
-            if labelled:
-                y, labels = _labelled_codes(before.model, after.batches)
-                groups = [label_clusters(*each, classes) for each in zip(joint, share, y, labels, strict=True)]
-            else:
-                groups = [merge_clusters(*each, classes) for each in zip(joint, share, strict=True)]
+            own = _labelled_codes(before.model, after.batches) if labelled else None
+            groups = group_clusters(joint, share, classes, own)
         return self._merged_groups(groups, share, classes)
 
     def _merged_groups(
