@@ -574,7 +574,7 @@ MUTANTS = [
     # heads or z alone
     # categories, dimensions, components
     Mutant(RULES, "c.facts.rows // 30", "c.facts.rows // 3", ADAPTED),
-    Mutant(RULES, 'Choice("found",', 'Choice("equal",', ADAPTED),
+    Mutant(RULES, 'Choice("found", "the classes', 'Choice("equal", "the classes', ADAPTED),
     Mutant(RULES, "c.facts.rows // 60", "c.facts.rows // 6", ADAPTED),
     Mutant(
         RULES,

@@ -65,16 +65,18 @@ def _classes(c: Draft, key: str) -> Choice:
 
 @_auto("code.y.sizes")
 def _sizes(c: Draft, key: str) -> Choice:
-    """equal for images, found for tables."""
+    """found for tables and after `phases.pretraining`, equal for other images."""
     if c.facts.table:
         return Choice("found", "the classes of a table are seldom equally large")
+    if c["phases.pretraining"] is not None:
+        return Choice("found", "clusters of a code are made equally large where that loses little")
     return Choice("equal", "classes of images are mostly equally large")
 
 
 @_limit("code.y.overcluster")
 def _overcluster(c: Draft, key: str) -> Choice | None:
     """as many fine clusters as give each 60 rows, at least 30, at least 3 times `code.y.classes`; after
-    `phases.pretraining` 1 for equal sizes without labels, else 3."""
+    `phases.pretraining` at most 3, and 1 for equal sizes without labels."""
     asked, classes = c[key], c["code.y.classes"]
     if asked == 1:
         return None

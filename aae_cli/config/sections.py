@@ -71,8 +71,8 @@ class YCode(Section):
     the epochs they are merged into ``classes`` categories: clusters that second views of a row often cross, or that
     labelled rows assign to one class, belong together.
     After ``phases.pretraining``, these clusters are those of the code instead, and are merged at once.
-    ``sizes``: the category proportions that training aims at after the merging: equal, or as found (by the merging, or by a
-    linear classifier on labelled rows).
+    ``sizes``: the category proportions that training aims at after the merging: equal, or as found (by the merging, by a
+    linear classifier on labelled rows, or in the code: equal there if that loses little of what near rows share).
     ``overcluster`` and ``sizes`` are ours, not the paper's.
     """
 

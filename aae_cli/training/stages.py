@@ -240,20 +240,19 @@ class Stages:
         assert y is not None
         x = before.model.scaling(self._some(COUPLING_ROWS))[None]
         codes = _unit_codes(before.model, x).double().cpu().numpy()
-        fine = int(y.classes) * y.overcluster
+        fine, labelled = int(y.classes) * y.overcluster, after.config.phases.semi_supervised is not None
         if fine > codes.shape[1]:
             return
-        found = [cluster_codes(each, fine, y.sizes == "equal") for each in codes]
+        found = [cluster_codes(own, model.classes, y.overcluster, y.sizes == "equal", labelled) for own in codes]
         start_head(before.model, model, found, x)
         if model.encoder.groups is not None:
-            labelled = None
-            if after.config.phases.semi_supervised is not None:
+            votes = None
+            if labelled:
                 rows, labels = after.batches.labelled_sample(SCORE_ROWS)
                 own = _unit_codes(before.model, rows).double().cpu().numpy()
-                labelled = [each(some) for each, some in zip(found, own, strict=True)], labels.cpu().numpy()
-            joint = [each.joint for each in found]
-            share = [each.sum(1) for each in joint]
-            groups = group_clusters(joint, share, model.classes, labelled)
+                votes = [each(some) for each, some in zip(found, own, strict=True)], labels.cpu().numpy()
+            share = [each.share for each in found]
+            groups = group_clusters([each.joint for each in found], share, model.classes, votes)
             for name, value in self._merged_groups(groups, share, model.classes).items():
                 model.encoder.get_buffer(name).copy_(value)
         for value in model.encoder.state_dict().values():

@@ -89,7 +89,7 @@ def test_small_tables_are_clustered_several_times_over():
     apart = adapt(resolve("clustering", ["phases.consistency.ensemble=false"]), Facts.of(table, 200)).config
     assert ensemble_size(apart) == 1
     assert [one.train.merge_at for one in (many, apart)] == [0.5, 0.5]  # each is merged by itself
-    assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["equal", "found"]
+    assert [adapted("semi-supervised", schema).code.y.sizes for schema in (image, table)] == ["found", "found"]
     assert [adapted("semi-supervised", schema).phases.semi_supervised.linear for schema in (image, table)] == [0, 0.75]
     assert adapted("semi-supervised", table).phases.semi_supervised.weight == 0.2
     maps = [adapted("dim-reduction-heads", schema) for schema in (image, table)]
@@ -133,11 +133,12 @@ def test_clusters_of_images_start_from_those_of_a_code():
         adapted("clustering", image, "phases.pretraining=null"),
     )
     assert one.phases.pretraining.part == 0.5 and (other.phases.pretraining, plain.phases.pretraining) == (None, None)
-    assert [c.code.y.overcluster for c in (one, other, plain)] == [1, 3, 3]
+    assert [c.code.y.overcluster for c in (one, other, plain)] == [3, 3, 3]
+    assert [c.code.y.sizes for c in (one, other, plain)] == ["found", "found", "equal"]
     assert [c.encoder.dropout for c in (one, other, plain)] == [0, 0.2, 0.2]
     assert [c.phases.regularisation.optimizer.lr for c in (one, other, plain)] == [0.002, 0.0005, 0.0005]
     assert adapted("semi-supervised", image).code.y.overcluster == 3
-    assert adapted("clustering", image, "code.y.sizes=found").code.y.overcluster == 3
+    assert adapted("clustering", image, "code.y.sizes=equal").code.y.overcluster == 1
 
 
 @pytest.mark.parametrize(
