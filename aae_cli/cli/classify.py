@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Checkpoint,
     Columns,
     Debug,
     Device,
     DeviceOption,
     Format,
+    Ignore,
     InputFormat,
     KindOption,
     LabelColumn,
+    Numeric,
     Output,
     Quiet,
     Source,
@@ -54,6 +57,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -66,7 +72,8 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
+        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ..errors import UsageError
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Checkpoint,
     Columns,
     Debug,
@@ -15,9 +16,11 @@ from .options import (
     DeviceOption,
     Epochs,
     Format,
+    Ignore,
     InputFormat,
     KindOption,
     LabelColumn,
+    Numeric,
     Output,
     Quiet,
     Restarts,
@@ -77,6 +80,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -87,7 +93,8 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
+        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
         wanted = parsed_dims(dims)
         own = {"code.z.dims": wanted} if wanted not in (2, None) else {}
         fitting = Fit("dim-reduction", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)

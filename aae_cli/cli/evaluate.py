@@ -10,15 +10,18 @@ import typer
 
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Checkpoint,
     Columns,
     Debug,
     Device,
     DeviceOption,
+    Ignore,
     InputFormatOnly,
     Json,
     KindOption,
     LabelColumn,
+    Numeric,
     Quiet,
     Seed,
     Unlabelled,
@@ -61,6 +64,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     as_json: Json = False,
@@ -81,7 +87,10 @@ def command(
             return
         for name in metric or []:
             checked_metric(name)
-        rows = None if data is None else Rows.of(data, input_format, label_column, columns, kind, unlabelled)
+        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        rows = (
+            None if data is None else Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns)
+        )
         path = choose_checkpoint(
             checkpoint,
             lambda can: (

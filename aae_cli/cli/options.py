@@ -52,6 +52,17 @@ Columns = Annotated[
 ]
 
 
+Categorical = Annotated[
+    str | None,
+    option("Data", "--categorical", metavar="A,B,…", help="Columns to read as categories (default: by their cells)."),
+]
+Numeric = Annotated[
+    str | None,
+    option("Data", "--numeric", metavar="A,B,…", help="Columns to read as numbers (default: by their cells)."),
+]
+Ignore = Annotated[str | None, option("Data", "--ignore", metavar="A,B,…", help="Columns of a table to leave out.")]
+
+
 Kind = Literal["image", "table"]
 KindOption = Annotated[
     Kind | None,

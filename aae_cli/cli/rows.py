@@ -15,8 +15,10 @@ from ..text import counted
 from .options import deadline
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..data.read import Head
-    from ..data.types import Data, ReadOptions
+    from ..data.types import Data, ReadOptions, Schema
     from ..model.abilities import Abilities
     from ..model.checkpoint import Header
     from ..output.reporter import Reporter
@@ -78,14 +80,20 @@ class Rows:
         columns: str | None,
         kind: Kind | None,
         unlabelled: str | None,
+        of_columns: Mapping[str, str | None],
         output_format: str | None = None,
     ) -> Rows:
-        """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin."""
+        """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin.
+
+        Args:
+            of_columns: ``categorical``, ``numeric`` and ``ignore`` → names with commas between them.
+        """
         from ..data.types import ReadOptions
 
         format = input_format or (output_format if source == "-" else None)
         names = None if columns is None else tuple(listed(columns) or ())
-        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled))
+        said = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
+        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled, **said))
 
     @cached_property
     def _head(self) -> Head:
@@ -123,6 +131,8 @@ class Rows:
         """Whether a run was trained on rows of this form, as far as names and shapes tell."""
         ours, theirs = header.schema, self._head.schema
         if theirs is None:  # such as a column of text, which a checkpoint that knows its columns does not need
+            return self._head.fits(ours, self._options(header).label_column)
+        if ours.mixed or theirs.mixed:
             return self._head.fits(ours, self._options(header).label_column)
         if ours.kind == "table" and ours.columns and theirs.columns:
             return set(ours.columns) <= set(theirs.columns)
@@ -267,9 +277,13 @@ class Fit:
         given = rows.options
         own |= {"data.label_column": given.label_column, "data.columns": given.columns}
         own |= {"data.kind": given.kind, "data.unlabelled": given.unlabelled}
+        own |= {f"data.{option}": names for option, names in given.of_columns.items()}
+        data = rows.plain()
+        for note in data.notes:
+            reporter.say(note)
         run = train(
             self.preset,
-            rows.plain(),
+            data,
             settings=self.settings,
             seconds=None if self.deadline is None else self.deadline - time.monotonic(),
             flags={**self.flags, **own},
@@ -279,6 +293,14 @@ class Fit:
         )
         reporter.say(f"the fitted model is kept in {run.folder}")
         return run.folder
+
+
+def cells_of(schema: Schema, x: np.ndarray) -> dict[str, Any]:
+    """Rows as columns of a table, by name, in the types of the training file: x (N, D)."""
+    if schema.mixed is not None:
+        return {column.name: column.decode(x[:, i]) for i, column in enumerate(schema.mixed)}
+    names = schema.columns or [f"x{i}" for i in range(x.shape[1])]
+    return {name: x[:, i] for i, name in enumerate(names)}
 
 
 def ids_and_labels(data: Data) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..text import counted
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
-from .rows import choose_checkpoint, refuse_overwriting
+from .rows import cells_of, choose_checkpoint, refuse_overwriting
 
 if TYPE_CHECKING:
     from ..model.autoencoder import Autoencoder
@@ -160,8 +160,7 @@ def content(model: Autoencoder, samples: Samples, kind: str, labelled: bool) -> 
         return _npz(model, samples, labels)
     name = model.config.data.label_column or "label"
     table: dict[str, Any] = {name: labels} if labelled and labels is not None else {}
-    names = model.schema.columns or [f"x{i}" for i in range(samples.x.shape[1])]
-    return table_bytes(table | {each: samples.x[:, i] for i, each in enumerate(names)}, kind)
+    return table_bytes(table | cells_of(model.schema, samples.x), kind)
 
 
 def _npz(model: Autoencoder, samples: Samples, labels: list[str] | None) -> bytes:

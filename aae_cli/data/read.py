@@ -39,6 +39,9 @@ def read(
     columns: Sequence[str] | None = None,
     kind: Kind | None = None,
     unlabelled: str | None = None,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     like: Schema | None = None,
 ) -> Data:
     """Read a data set.
@@ -50,6 +53,7 @@ def read(
         columns: the feature columns of a table.
         kind: read 2-D values as ``image`` (pixels) or ``table`` rather than by their looks.
         unlabelled: the label that means unlabelled, beside empty ones, in place of −1.
+        categorical, numeric, ignore: columns of a table to read as categories or as numbers, or to leave out.
         like: the schema that a checkpoint remembers. Rows that differ from it in shape, range or columns are refused.
 
     Returns:
@@ -61,7 +65,8 @@ def read(
         UsageError: an unknown ``format``.
     """
     named = None if columns is None else tuple(columns)
-    return read_source(source, ReadOptions(format, label_column, named, kind, unlabelled), like)
+    said = (tuple(categorical), tuple(numeric), tuple(ignore))
+    return read_source(source, ReadOptions(format, label_column, named, kind, unlabelled, *said), like)
 
 
 def read_source(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:

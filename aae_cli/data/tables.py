@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..text import clean, listed
+from .columns import Column, describe, encoded
 from .refusals import (
     refuse_duplicates,
     refuse_missing,
@@ -27,6 +28,7 @@ from .types import BY_LOOKS, LEFT_OUT, ReadOptions, Schema
 from .values import Raw
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -206,7 +208,10 @@ def read_frame(
         raise DataError(f"{name} has no rows", "it has only a header")
     if frame.height * max(1, frame.width) * 8 > LIMIT:
         raise DataError(f"{name} holds more than {LIMIT >> 30} GiB of values")
-    features = [item for item in header if item not in (label, identity)]
+    for option, names in options.of_columns.items():
+        for item in names:
+            refuse_missing(item, header, name, f"column for --{option}")
+    features = [item for item in header if item not in (label, identity, *options.ignore)]
     by_name = False
     if columns is not None:
         for item in columns:
@@ -218,32 +223,63 @@ def read_frame(
     elif like is not None and like.columns is not None and set(like.columns) <= set(header):
         by_name = True
         features = list(like.columns)
+    if not features:
+        raise DataError(f"{name} has no feature columns", f"its columns are {listed(header, 12)}")
+
+    def finished(
+        values: np.ndarray, used: Sequence[str], integer: Sequence[bool], mixed: tuple[Column, ...] | None
+    ) -> Raw:
+        left_out = [item for item in header if item not in (label, identity, *features)]
+        told = (*notes, f"{LEFT_OUT}{listed(left_out)}") if left_out and columns is None else notes
+        return Raw(
+            values,
+            name,
+            None if label is None else frame[label].cast(pl.String).to_list(),
+            tuple(used),
+            tuple(integer),
+            None if identity is None else tuple(frame[identity].cast(pl.String).fill_null("")),
+            told,
+            label_column=label,
+            mixed=mixed,
+        )
+
+    if like is not None and like.mixed is not None:
+        used = [column.name for column in like.mixed]
+        if lacking := [item for item in used if item not in header]:
+            raise DataError(f"{name} lacks the columns {listed(lacking, 12)}", "name them as in the training data")
+        values, more = encoded(frame, like.mixed)
+        notes, features = (*notes, *more), used
+        return finished(values, used, [False] * len(used), like.mixed)
     table = frame.select(_as_number(frame[item]) for item in features)
+    if like is None and (options.categorical or options.numeric or _is_mixed(frame.select(features), table)):
+        mixed, more = describe(frame.select(features), options.categorical, options.numeric)
+        notes = (*notes, *more)
+        if not mixed:
+            raise DataError(f"{name} has no columns that can be used", more[-1] if more else None)
+        used = [column.name for column in mixed]
+        values, more = encoded(frame, mixed)
+        notes = (*notes, *more)
+        return finished(values, used, [False] * len(used), mixed)
     numeric = [item for item in features if table[item].dtype.is_numeric()]
     if like is not None and not by_name and columns is None:
         refuse_other_columns(numeric, like, name)
         features = numeric
     if len(numeric) < len(features):
         refuse_text(frame, [item for item in features if item not in numeric], name)
-    if not features:
-        raise DataError(f"{name} has no feature columns", f"its columns are {listed(header, 12)}")
-    left_out = [item for item in header if item not in (label, *features)]
-    if left_out and columns is None:
-        notes = (*notes, f"{LEFT_OUT}{listed(left_out)}")
     if by_name is False and like is not None and like.columns is not None and list(like.columns) != features:
         notes = (*notes, "columns are taken by position, as their names are not those of the training data")
     table = table.select(features)
     refuse_nulls(table, name)
-    return Raw(
-        table.to_numpy(),
-        name,
-        None if label is None else frame[label].cast(pl.String).to_list(),
-        tuple(features),
-        tuple(dtype.is_integer() for dtype in table.dtypes),
-        None if identity is None else tuple(frame[identity].cast(pl.String).fill_null("")),
-        notes,
-        label_column=label,
-    )
+    return finished(table.to_numpy(), features, [dtype.is_integer() for dtype in table.dtypes], None)
+
+
+def _is_mixed(frame: pl.DataFrame, table: pl.DataFrame) -> bool:
+    """Whether a table is more than complete numbers. ``table``: its cells as numbers, where they are."""
+    import polars as pl
+
+    if pl.Boolean in frame.dtypes or not all(dtype.is_numeric() for dtype in table.dtypes):
+        return True
+    return any(cells.has_nulls() or (cells.dtype.is_float() and cells.is_nan().any()) for cells in table)
 
 
 def _label_column(header: Sequence[str], options: ReadOptions, like: Schema | None, name: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError
+from .columns import Column
 
 Kind = Literal["image", "table"]
 
@@ -23,6 +24,8 @@ class ReadOptions:
         columns: the feature columns of a table.
         kind: whether 2-D values are pixels or a table.
         unlabelled: the label that means unlabelled, beside empty ones; None for −1 where all others are from 0.
+        categorical, numeric: columns of a table to read as categories and as numbers.
+        ignore: columns of a table to leave out.
     """
 
     format: str | None = None
@@ -30,6 +33,15 @@ class ReadOptions:
     columns: tuple[str, ...] | None = None
     kind: Kind | None = None
     unlabelled: str | None = None
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def of_columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns of a table that a person names, by option; those that were given."""
+        every = {"categorical": self.categorical, "numeric": self.numeric, "ignore": self.ignore}
+        return {name: names for name, names in every.items() if names}
 
 
 BY_LOOKS = ReadOptions()
@@ -48,6 +60,7 @@ class Schema:
         columns: feature names in order; None if the file has none (image files, arrays).
         classes: class names in the order of the integer labels; None without labels.
         smallest, largest: range of each column of a table among the rows trained on; None if not known.
+        mixed: the columns of a table with categories, dates or missing cells; None for complete numbers.
     """
 
     kind: Kind
@@ -59,6 +72,7 @@ class Schema:
     classes: tuple[str, ...] | None = None
     smallest: tuple[float, ...] | None = None
     largest: tuple[float, ...] | None = None
+    mixed: tuple[Column, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -72,7 +86,11 @@ class Schema:
     def from_json(cls, value: dict[str, Any]) -> Schema:
         """Restore a schema from the output of ``to_json``; raise ValueError, TypeError or KeyError for other input."""
         fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+        if fields.get("mixed") is not None:
+            fields["mixed"] = tuple(Column.from_json(item) for item in fields["mixed"])
         schema = cls(**fields)
+        if schema.mixed is not None and schema.columns != tuple(column.name for column in schema.mixed):
+            raise ValueError("the schema's columns do not match their kinds")
         lists: list[tuple[Any, type]] = [(schema.shape, int), (schema.integer, bool)]
         lists += [(names, str) for names in (schema.columns, schema.classes) if names is not None]
         ends = [end for end in (schema.smallest, schema.largest) if end is not None]
@@ -92,7 +110,7 @@ class Schema:
 
     def with_ranges(self, x: Any) -> Schema:
         """With the range of each column of the rows x (N, D), which may be mapped; images have their own range."""
-        if self.kind == "image":
+        if self.kind == "image" or self.mixed is not None:  # a mixed table's columns know their ranges
             return self
         pieces = [np.asarray(x[start : start + 10_000]) for start in range(0, len(x), 10_000)]
         low = np.min([piece.min(0) for piece in pieces], 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,11 @@ class Autoencoder:
             )
         for start in range(0, len(x), ROWS_AT_ONCE):
             some = np.ascontiguousarray(x[start : start + ROWS_AT_ONCE])
-            if some.dtype.kind == "f" and not np.isfinite(some).all():
-                row = start + int(np.isfinite(some).all(1).argmin())
+            bad = np.zeros(some.shape, bool) if some.dtype.kind != "f" else ~np.isfinite(some)
+            if self.schema.mixed is not None:
+                bad &= ~np.isnan(some)
+            if bad.any():
+                row = start + int(bad.any(1).argmax())
                 raise DataError(f"{row_name(row)} has a missing or infinite value", "fill it in or drop the row")
             rows = torch.from_numpy(some)
             yield self.model.scaling(rows.to(self.device)).unsqueeze(0)
@@ -204,14 +208,20 @@ class Autoencoder:
 
     def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
         """Decode y (N, K), z (N, n) and label (N, C), each only if the decoder has that input: (N, D) float32."""
+        return self._in_units(self.model.scaling.invert(self._output(y, z, label)).cpu().numpy())
+
+    def _output(self, y: Tensor | None, z: Tensor | None, label: Tensor | None) -> Tensor:
+        """Output of the decoder, in the networks' units: (N, outputs) on the device."""
         parts = [None if part is None else part.to(self.device).float().unsqueeze(0) for part in (y, z, label)]
         with torch.inference_mode():
-            x = self.model.scaling.invert(self.model.decode(*parts))[0].cpu().numpy()
-        return self._in_units(x)
+            return self.model.decode(*parts)[0]
 
     def _in_units(self, x: np.ndarray) -> np.ndarray:
-        """Clip to the pixel range, and round columns that were integers in the training file."""
+        """Clip to the pixel range, and give columns the precision of the training file."""
         schema = self.schema
+        if schema.mixed is not None:
+            cells = [column.nearest(x[:, i].astype(np.float64)) for i, column in enumerate(schema.mixed)]
+            return np.stack(cells, 1).astype(np.float32) + 0.0
         if schema.low is not None and schema.high is not None:
             x = x.clip(schema.low, schema.high)
         whole = np.array(schema.integer)
@@ -219,9 +229,12 @@ class Autoencoder:
             x = np.where(whole if len(whole) == x.shape[1] else whole[:1], np.rint(x), x)
         return x.astype(np.float32) + 0.0  # −0.0, which rounding leaves, becomes 0.0
 
-    def _sampled(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
-        """As decode(), with a table's columns held within the ranges of the rows trained on: no negative prices."""
-        x, schema = self.decode(y, z, label), self.schema
+    def _sampled(
+        self, y: Tensor | None, z: Tensor | None, label: Tensor | None, generator: torch.Generator | None
+    ) -> np.ndarray:
+        """Rows of p(x|y, z), with a table's columns held within the ranges of the rows trained on: no negative prices."""
+        schema = self.schema
+        x = self._in_units(self.model.scaling.draw(self._output(y, z, label), generator).cpu().numpy())
         if schema.smallest is None or schema.largest is None:
             return x
         return x.clip(np.array(schema.smallest, np.float32), np.array(schema.largest, np.float32))
@@ -232,6 +245,14 @@ class Autoencoder:
         Args:
             labels: (N,) int64, −1 for unknown, for a decoder that receives the label; None if all are unknown.
         """
+        return self._in_units(self.model.scaling.invert(self.output(x, labels)).cpu().numpy())
+
+    def output(self, x: Any, labels: np.ndarray | None = None) -> Tensor:
+        """Output of the decoder for rows, in the networks' units: (N, D) → (N, outputs) on the device.
+
+        Args:
+            labels: as for :meth:`reconstruct`.
+        """
         outputs, start = [], 0
         for y, z in self.codes(x):
             rows = len(z if z is not None else y)  # type: ignore[arg-type]
@@ -239,9 +260,9 @@ class Autoencoder:
             if self.model.labels:
                 own = np.full(rows, -1) if labels is None else labels[start : start + rows]
                 label = self.model.one_hot(torch.from_numpy(own).to(self.device))
-            outputs.append(self.decode(y, z, label))
+            outputs.append(self._output(y, z, label))
             start += rows
-        return np.concatenate(outputs) if outputs else np.zeros((0, self.schema.size), np.float32)
+        return torch.cat(outputs) if outputs else torch.zeros(0, self.model.features, device=self.device)
 
     # --- sampling: see sampling.Sampler -------------------------------------------------------------------------------
 
@@ -250,9 +271,9 @@ class Autoencoder:
         """Number of categories, the columns of a style grid: labels, clusters or components; 0 for none."""
         return self.content.count
 
-    @property
-    def _sampler(self) -> Sampler:
-        return Sampler(self.abilities, self.prior_z, self.p_y, self._sampled, self.z)
+    def _sampler(self, generator: torch.Generator | None) -> Sampler:
+        decode = partial(self._sampled, generator=generator)
+        return Sampler(self.abilities, self.prior_z, self.p_y, decode, self.z)
 
     def sample(
         self,
@@ -277,7 +298,7 @@ class Autoencoder:
             UsageError: a label that is no class of the model.
             CheckpointError: the model has no class labels, or no cluster for one of ``labels``.
         """
-        return self._sampler.sample(n, [*labels, *([] if label is None else [label])], clusters, generator)
+        return self._sampler(generator).sample(n, [*labels, *([] if label is None else [label])], clusters, generator)
 
     def style_grid(
         self,
@@ -302,7 +323,7 @@ class Autoencoder:
             CheckpointError: the model has no class labels, no cluster for one of ``labels``, no z for a lattice, or a z
                 that contains more than style.
         """
-        return self._sampler.style_grid(rows, labels, clusters, style, generator)
+        return self._sampler(generator).style_grid(rows, labels, clusters, style, generator)
 
     def draws(self, n: int, seed: int) -> Iterator[Tensor]:
         """Decode n samples of the prior. Yields chunks (m, D) on the device, in the networks' units, not rounded."""
@@ -316,7 +337,7 @@ class Autoencoder:
                     category = draw_categories(content.count, self.p_y, anywhere.shape[1])[None].to(device)
                 z = None if prior is None else prior.sample(content.component(category, anywhere))
                 y, label = content.inputs(category)
-                yield self.model.decode(y, z, label)[0]
+                yield self.model.scaling.drawn(self.model.decode(y, z, label)[0])
 
 
 def _concatenated(chunks: list[Tensor], width: int) -> np.ndarray:

@@ -79,7 +79,8 @@ def _cluster_map(model: Autoencoder, sample: RowSample, name: str) -> bytes:
     if model.model.heads is not None or model.dims <= 2:
         points, what = model.embed(x), "representation"
     else:
-        points = model.model.scaling(torch.from_numpy(x).to(model.device)).cpu().numpy()
+        scaling = model.model.scaling
+        points = scaling(torch.from_numpy(x).to(model.device))[:, : scaling.outputs].cpu().numpy()
         what = "principal components of the columns"
     points = model.project(points, min(2, points.shape[1], max(1, len(points))))
     legend = {str(k): f"{k}: {', '.join(sample.summary(k))}" for k in np.flatnonzero(sample.sizes).tolist()}

@@ -65,10 +65,8 @@ def reconstruction_error(c: Context) -> Metrics:
     for start in range(0, len(c.rows), 2048):
         x = c.rows.x[start : start + 2048]
         x_hat = c.model.reconstruct(x, labels[start : start + 2048])
-        difference = scaling(torch.from_numpy(np.ascontiguousarray(x)).to(c.model.device)) - scaling(
-            torch.from_numpy(x_hat).to(c.model.device)
-        )
-        total += 0.5 * float(difference.square().sum())
+        both = (torch.from_numpy(np.ascontiguousarray(each)).to(c.model.device) for each in (x, x_hat))
+        total += float(scaling.distance(*both).sum())
     return {"reconstruction-error": total / max(len(c.rows), 1)}
 
 

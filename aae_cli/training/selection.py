@@ -23,6 +23,7 @@ from ..model.checkpoint import Header, read_header
 from ..model.evaluation import MEANINGS, intervals, measure
 from ..model.metrics import agreement, name_clusters
 from ..nn.aae import pick_model
+from ..nn.cells import Cells
 from ..objective.build import make_view
 from ..objective.neighbours import Neighbours
 from ..output.card import card
@@ -147,6 +148,7 @@ class Selection:
         scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
         model = candidates[best_index(scores)] if scores else candidates[0]
         self._say_naming(model)
+        fit_spread(model, (self.splits.validation or self.splits.train).evenly_spaced(SCORE_ROWS))
         measured, held_out = self._measured(model, seed), self._held_out(bool(scores))
         facts = {
             "data": self.splits.train.name,
@@ -258,7 +260,17 @@ def _prepared(model: Autoencoder, data: Data) -> Tensor:
 def _reconstruction_score(model: Autoencoder, data: Data) -> float:
     """−‖x − x̂‖², summed over features and averaged over rows, in the networks' units."""
     x_hat = torch.from_numpy(model.reconstruct(data.x, data.labels)).to(model.device)
-    return -float((model.model.scaling(x_hat)[None] - _prepared(model, data)).square().sum(-1).mean())
+    x = torch.from_numpy(data.x).to(model.device)
+    return -2 * float(model.model.scaling.distance(x_hat, x).mean())
+
+
+def fit_spread(model: Autoencoder, data: Data) -> None:
+    """Set the spread of a mixed table's numbers around their reconstruction, on rows that are held out if any are."""
+    scaling = model.model.scaling
+    if isinstance(scaling, Cells):
+        x = torch.from_numpy(data.x).to(model.device)
+        with torch.inference_mode(False), torch.no_grad():
+            scaling.fit_residual(model.output(data.x, data.labels), scaling(x))
 
 
 def _view_information(model: Autoencoder, data: Data, config: Config, neighbours: Neighbours | None) -> float:

@@ -89,7 +89,16 @@ def split(data: Data, share: float, seed: int, test: Data | None = None) -> Spli
 
 def options_of(config: DataConfig, format: str | None = None) -> ReadOptions:
     """How a config's source is read."""
-    return ReadOptions(format, config.label_column, config.columns, config.kind, config.unlabelled)
+    return ReadOptions(
+        format,
+        config.label_column,
+        config.columns,
+        config.kind,
+        config.unlabelled,
+        config.categorical,
+        config.numeric,
+        config.ignore,
+    )
 
 
 def read_splits(
