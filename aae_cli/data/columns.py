@@ -28,7 +28,9 @@ NAMES_FROM = 0.5  # text with more distinct values than this share of the rows i
 SPIKE = 0.2  # share of the rows from which a single value of a number is modelled apart
 SPIKE_VALUES = 10  # distinct values from which a number may have such a value; fewer are levels anyway
 HEAVY = 10.0  # robust |z| of the farthest value from which a number is mapped through its quantiles
-FEW_VALUES = 32  # a sampled number of at most so many distinct values takes one of them, as tab-ddpm does
+FEW_VALUES, MANY_VALUES, REPEATED = 32, 1000, 4
+"""A sampled number takes one of the observed values if these are at most FEW_VALUES, as in tab-ddpm, or at most MANY_VALUES
+and each stands in REPEATED rows on average: loans of 6, 12 or 18 months, wages of a survey."""
 DECIMALS = 6
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?Z?)?$"
 
@@ -308,7 +310,7 @@ def _number(name: str, observed: pl.Series) -> Column:
         x = np.zeros(1)
     whole = bool((x == np.floor(x)).all()) and bool((np.abs(x) < 2**53).all())
     distinct, counts = np.unique(x, return_counts=True)
-    spike = None
+    spike, few = None, min(MANY_VALUES, len(x) // REPEATED)
     if len(distinct) >= SPIKE_VALUES and counts.max() >= SPIKE * len(x):
         spike = float(distinct[counts.argmax()])
     rest = x if spike is None else x[x != spike]
@@ -319,7 +321,7 @@ def _number(name: str, observed: pl.Series) -> Column:
         decimals=0 if whole else _decimals(x[:10_000]),
         low=float(x.min()),
         high=float(x.max()),
-        values=tuple(map(float, distinct)) if len(distinct) <= FEW_VALUES else (),
+        values=tuple(map(float, distinct)) if len(distinct) <= max(FEW_VALUES, few) else (),
         heavy=_robust_z(rest) > HEAVY,
         spike=spike,
     )

@@ -327,6 +327,11 @@ class Autoencoder:
 
     def draws(self, n: int, seed: int) -> Iterator[Tensor]:
         """Decode n samples of the prior. Yields chunks (m, D) on the device, in the networks' units, not rounded."""
+        for output in self.prior_outputs(n, seed):
+            yield self.model.scaling.drawn(output)
+
+    def prior_outputs(self, n: int, seed: int) -> Iterator[Tensor]:
+        """Output of the decoder for n samples of the prior. Yields chunks (m, outputs) on the device."""
         prior, content, device = self.prior_z, self.content, self.device
         with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
@@ -337,7 +342,7 @@ class Autoencoder:
                     category = draw_categories(content.count, self.p_y, anywhere.shape[1])[None].to(device)
                 z = None if prior is None else prior.sample(content.component(category, anywhere))
                 y, label = content.inputs(category)
-                yield self.model.scaling.drawn(self.model.decode(y, z, label)[0])
+                yield self.model.decode(y, z, label)[0]
 
 
 def _concatenated(chunks: list[Tensor], width: int) -> np.ndarray:

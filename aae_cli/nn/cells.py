@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .cell_draws import CellDraws
+
 KNOTS = 101  # quantiles of a number with heavy tails
 EDGE = 1e-3  # smallest and largest quantile told apart: beyond, tails are cut at ±3.1 standard deviations
 MIN_VARIANCE = 0.25  # of a category's one-hot block, so that a rare level does not dominate a distance
@@ -65,14 +67,13 @@ class Cells(nn.Module):
 
     Attributes:
         column_of: (D,) position of the column of each feature.
-        residual: (numbers,) std of a number around its reconstruction, in the networks' units.
+        draws: what turns the decoder's output into draws.
     """
 
     shift: Tensor
     scale: Tensor
     knots: Tensor
     frequency: Tensor
-    residual: Tensor
     spikes: Tensor
     column_of: Tensor
     number_at: Tensor
@@ -96,7 +97,7 @@ class Cells(nn.Module):
         self.register_buffer("scale", torch.ones(numbers))
         self.register_buffer("knots", torch.linspace(0, 1, KNOTS).repeat(len(kinds.heavy), 1))
         self.register_buffer("frequency", torch.cat([torch.full((k,), 1 / k) for k in sizes] or [torch.zeros(0)]))
-        self.register_buffer("residual", torch.zeros(numbers))
+        self.draws = CellDraws(numbers, sum(sizes))
 
         def index(name: str, values: Sequence[int] | Tensor) -> None:
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.int64), persistent=False)
@@ -229,12 +230,11 @@ class Cells(nn.Module):
             output: (…, outputs).
             generator: source of random numbers, on the CPU.
         """
-        logits = self._logits(output)
+        numbers, levels = output[..., : self._numbers].float(), output[..., self._numbers :].float()
+        logits = self._logits(torch.cat([numbers, self.draws.logits(levels)], -1))
         noise = torch.rand(logits.shape, generator=generator).clamp(1e-7, 1 - 1e-7).to(logits.device)
-        levels = (logits - (-noise.log()).log()).argmax(-1)  # Gumbel-max
-        z = output[..., : self._numbers].float()
-        z = z + self.residual * torch.randn(z.shape, generator=generator).to(z.device)
-        return self._cells(z, levels)
+        drawn = (logits - (-noise.log()).log()).argmax(-1)  # Gumbel-max
+        return self._cells(self.draws.numbers(numbers, generator), drawn)
 
     def drawn(self, output: Tensor) -> Tensor:
         """Features of cells drawn from p(x|y, z): (…, outputs) → (…, D)."""
@@ -327,6 +327,7 @@ class Cells(nn.Module):
         std = (number - centre - mean).square().nanmean(0).sqrt().nan_to_num()
         self.shift.copy_(centre + mean)
         self.scale.copy_(torch.where(std > CONSTANT * (centre.abs() + 1e-30), std, 0.0))
+        self.draws.fit_rows((number - self.shift) / torch.where(self.scale == 0, 1, self.scale))
         one_hot = self._one_hot(raw, ~raw.isnan())
         seen = torch.zeros(len(self.start), device=raw.device).index_add(0, self.block_of, one_hot.sum(0))
         self.frequency.copy_(one_hot.sum(0) / seen.clamp(min=1)[self.block_of])
@@ -338,5 +339,10 @@ class Cells(nn.Module):
         if len(self.spikes):
             spiked = self._targets(x)[..., self.start[len(self.category_at) :] + 1]
             known = known.index_copy(-1, self.spiked_at, known[..., self.spiked_at] * (1 - spiked))
-        square = (output[..., : self._numbers] - x[..., : self._numbers]).square() * known
-        self.residual.copy_((square.sum(0) / known.sum(0).clamp(min=1)).sqrt())
+        self.draws.fit_residual(output[..., : self._numbers] - x[..., : self._numbers], known)
+
+    @torch.no_grad()
+    def fit_prior(self, output: Tensor) -> None:
+        """Give draws the marginals of the training rows, from the decoder's output for draws of the prior: (N, outputs)."""
+        numbers, logits = output.float().split([self._numbers, self.outputs - self._numbers], -1)
+        self.draws.fit_prior(numbers, logits, self.frequency, self.block_of)

@@ -59,6 +59,9 @@ class Run:
     seconds: float = 0.0
 
 
+SPREAD_DRAWS = 10_000  # of the prior, to which the marginals of a mixed table are fitted
+
+
 @dataclass(frozen=True)
 class Selection:
     """Conversion of the weights of several models into checkpoints.
@@ -265,12 +268,19 @@ def _reconstruction_score(model: Autoencoder, data: Data) -> float:
 
 
 def fit_spread(model: Autoencoder, data: Data) -> None:
-    """Set the spread of a mixed table's numbers around their reconstruction, on rows that are held out if any are."""
+    """Set how the cells of a mixed table spread around the decoder's output, and their marginals in draws.
+
+    Classes of a decoder that receives the label are drawn evenly, so that codes of rows stand for the prior there.
+
+    Args:
+        data: rows that are held out, if any are.
+    """
     scaling = model.model.scaling
     if isinstance(scaling, Cells):
-        x = torch.from_numpy(data.x).to(model.device)
-        with torch.inference_mode(False), torch.no_grad():
-            scaling.fit_residual(model.output(data.x, data.labels), scaling(x))
+        output = model.output(data.x, data.labels)
+        scaling.fit_residual(output, scaling(torch.from_numpy(data.x).to(model.device)))
+        drawn = [output] if model.model.labels or model.prior_z is None else [*model.prior_outputs(SPREAD_DRAWS, 0)]
+        scaling.fit_prior(torch.cat(drawn))
 
 
 def _view_information(model: Autoencoder, data: Data, config: Config, neighbours: Neighbours | None) -> float:
