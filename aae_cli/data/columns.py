@@ -28,7 +28,7 @@ NAMES_FROM = 0.5  # text with more distinct values than this share of the rows i
 SPIKE = 0.2  # share of the rows from which a single value of a number is modelled apart
 SPIKE_VALUES = 10  # distinct values from which a number may have such a value; fewer are levels anyway
 HEAVY = 10.0  # robust |z| of the farthest value from which a number is mapped through its quantiles
-FEW_VALUES, MANY_VALUES, REPEATED = 32, 1000, 4
+FEW_VALUES, MANY_VALUES, REPEATED = 32, 1000, 3
 """A sampled number takes one of the observed values if these are at most FEW_VALUES, as in tab-ddpm, or at most MANY_VALUES
 and each stands in REPEATED rows on average: loans of 6, 12 or 18 months, wages of a survey."""
 DECIMALS = 6

@@ -110,4 +110,7 @@ def sample_sheet(model: Autoencoder, rows: Data, seed: int = 0) -> bytes:
     real = rows.evenly_spaced(COMPARED_ROWS).x
     sampled = model.sample(COMPARED_ROWS, generator=generator).x
     names = model.schema.columns or [f"x{i}" for i in range(model.schema.size)]
-    return histograms(real, sampled, names, model.schema.integer, f"{model.header.title}: real and sampled rows")
+    title, mixed = f"{model.header.title}: real and sampled rows", model.schema.mixed or ()
+    integer = [column.type == "integer" for column in mixed] or model.schema.integer
+    levels = {i: column.levels for i, column in enumerate(mixed) if column.levels}
+    return histograms(real, sampled, names, integer, title, levels)
