@@ -50,7 +50,9 @@ class Mutant:
         return f"{self.file}: {' '.join(self.old.split())} → {' '.join(self.new.split())}"
 
 
-ADVERSARY, PRIORS, HEADS = (f"aae_cli/nn/{name}.py" for name in ("adversary", "priors", "heads"))
+ADVERSARY, PRIORS, HEADS, SCALING, CELLS = (
+    f"aae_cli/nn/{name}.py" for name in ("adversary", "priors", "heads", "scaling", "cells")
+)
 CONTRASTIVE = "aae_cli/objective/contrastive.py"
 TERMS, PHASES, OBJECTIVE = (f"aae_cli/objective/{name}.py" for name in ("terms", "phases", "build"))
 METRICS, PARZEN = "aae_cli/model/metrics.py", "aae_cli/model/parzen.py"
@@ -58,8 +60,9 @@ AUTO, DRAFT, RULES = (f"aae_cli/config/{name}.py" for name in ("auto", "draft", 
 SELECTION, PLAN, RUN, ENGINE, FOLDER, BATCHES, SPLITS = (
     f"aae_cli/training/{name}.py" for name in ("selection", "plan", "run", "engine", "folder", "batches", "splits")
 )
-VALUES, LABELS, TABLES, REFUSALS, ARRAYS, IMAGES = (
-    f"aae_cli/data/{name}.py" for name in ("values", "labels", "tables", "refusals", "arrays", "images")
+VALUES, LABELS, TABLES, FRAMES, COLUMNS, KINDS, REFUSALS, ARRAYS, IMAGES = (
+    f"aae_cli/data/{name}.py"
+    for name in ("values", "labels", "tables", "frames", "columns", "kinds", "refusals", "arrays", "images")
 )
 NAMED, MEMORY, CHUNKS, READ, HOLDOUT, STREAMS = (
     f"aae_cli/data/{name}.py" for name in ("named", "memory", "chunks", "read", "holdout", "streams")
@@ -203,9 +206,9 @@ MUTANTS = [
     ),
     # --- the other losses ---------------------------------------------------------------------------------------------
     Mutant(
-        TERMS,
-        "(0.5 / x_hat.shape[1])",
-        "(1.0 / x_hat.shape[1])",
+        SCALING,
+        "(0.5 / output.shape[1])",
+        "(1.0 / output.shape[1])",
         f"{IN_PHASES}reconstruction_is_half_the_summed_square",
     ),
     Mutant(
@@ -345,7 +348,7 @@ MUTANTS = [
         f"{IN_PRIORS}categorical_is_one_hot_and_even",
     ),
     # --- metrics ------------------------------------------------------------------------------------------------------
-    Mutant(METRICS, "total += 0.5 * float", "total += float", f"{IN_METRICS}reconstruction_error_of_a_known_offset"),
+    Mutant(SCALING, "return 0.5 * (self(a)", "return (self(a)", f"{IN_METRICS}reconstruction_error_of_a_known_offset"),
     Mutant(
         METRICS, "labels[start : start + 2048]", "labels[:2048]", f"{IN_METRICS}reconstruction_error_of_a_known_offset"
     ),
@@ -445,8 +448,8 @@ MUTANTS = [
     ),
     Mutant(
         SELECTION,
-        "return -float((model.model.scaling",
-        "return float((model.model.scaling",
+        "return -2 * float(model.model.scaling",
+        "return 2 * float(model.model.scaling",
         f"{IN_SELECTION}scores_rank_better_models_higher",
     ),
     Mutant(SELECTION, "- cross)", "+ cross)", f"{IN_SELECTION}scores_rank_better_models_higher"),
@@ -715,11 +718,11 @@ MUTANTS = [
         f"{IN_MEMORY}minus_one_is_a_class_beside_other_negative_labels",
     ),
     Mutant(TABLES, "refuse_duplicates(header, name)", "pass", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "refuse_nulls(table, name)", "pass", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if frame.height == 0:", "if False:", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if not features:", "if False:", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if len(numeric) < len(features):", "if False:", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if label in columns:", "if False:", f"{IN_TABLES}a_column_is_not_both_feature_and_label"),
+    Mutant(FRAMES, "refuse_nulls(table, name)", "pass", f"{IN_TABLES}like_refuses_other_columns"),
+    Mutant(FRAMES, "if frame.height == 0:", "if False:", f"{IN_TABLES}refusals"),
+    Mutant(FRAMES, "if not features:", "if False:", f"{IN_TABLES}refusals"),
+    Mutant(FRAMES, "if len(numeric) < len(features):", "if False:", f"{IN_TABLES}like_refuses_other_columns"),
+    Mutant(FRAMES, "if label in options.columns:", "if False:", f"{IN_TABLES}a_column_is_not_both_feature_and_label"),
     Mutant(REFUSALS, "if len(numeric) != like.size:", "if False:", f"{IN_TABLES}like_refuses_other_columns"),
     Mutant(REFUSALS, "a != b and a in wanted", "False", f"{IN_TABLES}like_refuses_other_columns"),
     Mutant(REFUSALS, "if column not in header:", "if False:", f"{IN_TABLES}label_column_and_feature_columns"),

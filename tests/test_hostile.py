@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 
 from aae_cli import load, read, train
 from aae_cli.config.resolve import resolve
+from aae_cli.data.columns import Column
 from aae_cli.data.read import pieces
 from aae_cli.data.types import Data
 from aae_cli.errors import AaeError
@@ -52,7 +53,13 @@ def sound(data: Data) -> None:
     assert data.x.ndim == 2
     assert data.x.shape == (len(data), data.schema.size)
     assert data.x.dtype in (np.uint8, np.float32)
-    assert np.isfinite(data.x).all()
+    if data.schema.mixed is None:
+        assert np.isfinite(data.x).all()
+    else:
+        assert not np.isinf(data.x).any()
+        for column, cells in zip(data.schema.mixed, data.x.T, strict=True):
+            assert Column.from_json(json.loads(json.dumps(column.to_json()))) == column
+            assert len(column.decode(cells)) == len(data)
     if data.labels is not None:
         assert data.labels.shape == (len(data),)
         assert data.labels.max() < len(data.schema.classes or ())

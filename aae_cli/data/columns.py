@@ -1,7 +1,8 @@
 """Columns of mixed tables: numbers, categories and dates, with missing cells.
 
 A cell is stored as one float: a number as it is, a category as the index of its level, a date as days since 1970-01-01,
-and a missing cell as NaN. A table of complete numbers needs none of this and is read without columns of this kind.
+and a missing cell as NaN. A table of complete numbers needs none of this and is read without columns of this kind. See
+``kinds`` for how they are found.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..text import counted, listed, quoted
+from ..text import counted, quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,21 +22,25 @@ if TYPE_CHECKING:
 MISSING = ("", "NA", "N/A", "#N/A", "nan", "NaN", "null", "NULL", "None", "?", "<NA>")
 """Texts that are read as a missing cell; skrub and pandas read the same and more."""
 
-LEVELS = 40  # the most levels of a category; rarer ones are pooled
-RARE_ROWS, RARE_SHARE = 5, 0.001  # a level of fewer rows, in number or as a share, is pooled where there are too many
 OTHER = "(other)"
-NAMES_FROM = 0.5  # text with more distinct values than this share of the rows is a name or an id
-SPIKE = 0.2  # share of the rows from which a single value of a number is modelled apart
-SPIKE_VALUES = 10  # distinct values from which a number may have such a value; fewer are levels anyway
-HEAVY = 10.0  # robust |z| of the farthest value from which a number is mapped through its quantiles
-FEW_VALUES, MANY_VALUES, REPEATED = 32, 1000, 3
-"""A sampled number takes one of the observed values if these are at most FEW_VALUES, as in tab-ddpm, or at most MANY_VALUES
-and each stands in REPEATED rows on average: loans of 6, 12 or 18 months, wages of a survey."""
+"""The level of a category that stands for all rare ones."""
+
+LEFT_OUT, HOLES = "left out: ", "missing cells: "
+"""How the notes on columns that are not read, and on missing cells, begin."""
+
 DECIMALS = 6
-_ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?Z?)?$"
+"""The most decimal places that are kept as such."""
+
+LARGEST = float(np.finfo(np.float32).max)
 
 Kind = Literal["number", "category", "date"]
-Type = Literal["integer", "decimal", "text", "boolean", "date", "datetime"]
+Type = Literal["integer", "decimal", "text", "boolean", "date", "datetime", "time"]
+
+_TYPES: dict[str, tuple[Type, ...]] = {
+    "number": ("integer", "decimal"),
+    "category": ("integer", "decimal", "boolean", "text"),
+    "date": ("date", "datetime", "time"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,27 +75,40 @@ class Column:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Column:
         """Restore a column from the output of ``to_json``; raise ValueError, TypeError or KeyError for other input."""
+        if not isinstance(value, dict):
+            raise TypeError("a column is not an object")
         fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
         column = cls(**fields)
-        kinds: dict[str, tuple[str, ...]] = {
-            "number": ("integer", "decimal"),
-            "category": ("integer", "decimal", "boolean", "text"),
-            "date": ("date", "datetime"),
-        }
-        if column.type not in kinds[column.kind] or not all(
-            type(item) is str for item in (column.name, *column.levels)
-        ):
-            raise ValueError("a column has values of a wrong type")
         numbers = [column.low, column.high, *column.values, *([] if column.spike is None else [column.spike])]
-        if not all(type(item) is float and math.isfinite(item) for item in numbers):
-            raise ValueError("a column has a range that is not finite")
-        if not all(type(item) is bool for item in (column.other, column.heavy)):
-            raise ValueError("a column has values of a wrong type")
-        if column.decimals is not None and not (type(column.decimals) is int and 0 <= column.decimals <= DECIMALS):
-            raise ValueError("a column has an impossible number of decimals")
-        if (column.kind == "category") is not bool(column.levels) or len(set(column.levels)) < len(column.levels):
-            raise ValueError("a column has impossible levels")
+        wrong = {
+            "type": column.type not in _TYPES[column.kind],
+            "name": type(column.name) is not str,
+            "flag": type(column.other) is not bool or type(column.heavy) is not bool,
+            "level": not _are(column.levels, str),
+            "number": not _are(column.values, float)
+            or not all(type(x) is float and abs(x) <= LARGEST for x in numbers),
+            "number of decimals": column.decimals is not None
+            and not (type(column.decimals) is int and 0 <= column.decimals <= DECIMALS),
+        }
+        for what in (what for what, is_wrong in wrong.items() if is_wrong):
+            raise ValueError(f"a column has an impossible {what}")
+        column._refuse_levels()
+        if column.low > column.high or list(column.values) != sorted(set(column.values)):
+            raise ValueError("a column has a range that is none")
+        if column.kind != "number" and (column.heavy or column.spike is not None):
+            raise ValueError("a column that is no number has tails")
         return column
+
+    def _refuse_levels(self) -> None:
+        """Raise ValueError for levels that cannot be written as this column's type."""
+        if (self.kind == "category") is not bool(self.levels) or len(set(self.levels)) < len(self.levels):
+            raise ValueError("a column has impossible levels")
+        if self.other and self.levels[-1:] != (OTHER,):
+            raise ValueError("a column has no level for those that are not listed")
+        for level in self._named_levels:
+            number = {"integer": int, "decimal": float}.get(self.type, lambda _: 0)(level)
+            if not abs(number) <= LARGEST or (self.type == "boolean" and level not in ("false", "true")):
+                raise ValueError("a column has a level of another type")
 
     # --- from and to the cells of a frame -------------------------------------------------------------------------
 
@@ -100,26 +118,33 @@ class Column:
         A level that is not listed counts as the last one of an ``other`` column. Anything else that is neither missing
         nor of this column's kind is taken for missing, and counted.
         """
-        import polars as pl
 
         cells = blanked(cells)
-        if self.kind == "date":
-            found = _days(cells)
-        elif self.kind == "number":
-            found = cells.cast(pl.Float64, strict=False)
-        elif self.type in ("integer", "decimal"):
-            numbers = {float(level): float(i) for i, level in enumerate(self._named_levels)}
-            found = cells.cast(pl.Float64, strict=False).replace_strict(numbers, default=None, return_dtype=pl.Float64)
-        else:
-            index = {level: float(i) for i, level in enumerate(self._named_levels)}
-            found = cells.cast(pl.String).replace_strict(index, default=None, return_dtype=pl.Float64)
+        found = self._floats(cells)
+        found = found.set(found.is_infinite() | (found.abs() > LARGEST), None)
         unknown = found.is_null() & cells.is_not_null()
         if self.other:
             found = found.set(unknown, float(len(self.levels) - 1))
-        values = found.to_numpy().astype(np.float64)
-        infinite = np.isinf(values)
-        values[infinite] = np.nan
-        return values, int(unknown.sum()) + int(infinite.sum())
+        return found.fill_null(math.nan).to_numpy().astype(np.float64), int(unknown.sum())
+
+    def _floats(self, cells: pl.Series) -> pl.Series:
+        """Blanked cells as floats, null where they are not understood."""
+        import polars as pl
+
+        if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Object):
+            return pl.Series([None] * len(cells), dtype=pl.Float64)
+        if self.kind == "date":
+            return days(cells)
+        if self.kind == "number":
+            return cells.cast(pl.Float64, strict=False)
+        levels: dict[Any, float] = {level: float(i) for i, level in enumerate(self._named_levels)}
+        if self.type in ("integer", "decimal"):
+            numbers = cells.cast(pl.Float64, strict=False)
+            return numbers.replace_strict({float(level): i for level, i in levels.items()}, default=None)
+        text = cells.cast(pl.String)
+        if self.type == "boolean":
+            text = text.str.to_lowercase()
+        return text.replace_strict(levels, default=None, return_dtype=pl.Float64)
 
     @property
     def _named_levels(self) -> tuple[str, ...]:
@@ -128,13 +153,19 @@ class Column:
 
     def decode(self, values: np.ndarray) -> list[Any]:
         """Floats as cells of this column's type: (N,) → N cells, None for NaN."""
-        return [None if math.isnan(value) else self.cell(value) for value in values.astype(np.float64).tolist()]
+        known = np.array(sorted({self.low, self.high, *self.values}))
+        at = np.searchsorted(known.astype(np.float32), values.astype(np.float32)).clip(max=len(known) - 1)
+        exact = known.astype(np.float32)[at] == values  # as read, before they were rounded to 32 bits
+        values = values.astype(np.float64)
+        if self.kind != "category":
+            values = np.where(exact, known[at], values)
+        return [None if math.isnan(value) else self.cell(value) for value in values.tolist()]
 
     def cell(self, value: float) -> Any:
         """A float as a cell of this column's type."""
         if self.kind == "category":
             level = self.levels[min(max(round(value), 0), len(self.levels) - 1)]
-            if level == OTHER and self.other:
+            if self.other:  # as text, as "(other)" is no number
                 return level
             if self.type == "boolean":
                 return level == "true"
@@ -147,7 +178,8 @@ class Column:
                 moment = start + datetime.timedelta(days=value)
             except OverflowError:
                 return None
-            return moment.date() if self.type == "date" else moment.replace(second=0, microsecond=0)
+            minute = (moment + datetime.timedelta(seconds=30)).replace(second=0, microsecond=0)
+            return {"date": moment.date(), "datetime": minute, "time": minute.time()}[self.type]
         if self.type == "integer":
             return round(value)
         return value if self.decimals is None else round(value, self.decimals)
@@ -173,94 +205,37 @@ class Column:
         return values if self.decimals is None else np.round(values, self.decimals)
 
 
+def _are(items: Any, kind: type) -> bool:
+    return isinstance(items, tuple) and all(type(item) is kind for item in items)
+
+
 def blanked(cells: pl.Series) -> pl.Series:
-    """Cells with NaN, and with texts that mean missing, as null; other text without spaces around it."""
+    """Cells with NaN, and with texts that mean missing, as null; other text without spaces around it; durations in days."""
     import polars as pl
 
+    if cells.dtype in (pl.Categorical, pl.Enum):
+        cells = cells.cast(pl.String)
     if cells.dtype == pl.String:
         stripped = cells.str.strip_chars()
         return stripped.set(stripped.is_in(list(MISSING)), None)
-    if cells.dtype.is_float():
-        return cells.fill_nan(None)
-    return cells.cast(pl.String) if cells.dtype in (pl.Categorical, pl.Enum) else cells
+    if cells.dtype == pl.Duration:
+        return cells.dt.total_milliseconds().cast(pl.Float64) / 86_400e3
+    return cells.fill_nan(None) if cells.dtype.is_float() else cells
 
 
-def describe(
-    frame: pl.DataFrame, categorical: Sequence[str] = (), numeric: Sequence[str] = ()
-) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Find the kinds of the columns of a frame.
-
-    Args:
-        categorical, numeric: columns whose kind a person names.
-
-    Returns:
-        the columns that can be used, and notes: the kinds, what is left out, and what is missing.
-    """
-    columns, left_out, notes, holes = [], [], [], []
-    for cells in frame:
-        column, why = _described(cells, categorical, numeric)
-        if column is None:
-            left_out.append(f"{quoted(cells.name)} ({why})")
-            continue
-        columns.append(column)
-        missing = int(blanked(cells).null_count())
-        if missing:
-            holes.append(f"{column.name} {missing}{_written_as(cells)}")
-    kinds = [("number", "numbers"), ("category", "categories"), ("date", "dates")]
-    names = {kind: [column.name for column in columns if column.kind == kind] for kind, _ in kinds}
-    said_kinds = [f"{plural}: {listed(names[kind], 12)}" for kind, plural in kinds if names[kind]]
-    if said_kinds:
-        notes.append("; ".join(said_kinds))
-    notes += [f"left out: {listed(left_out, 12)}"] if left_out else []
-    notes += [f"missing cells: {listed(holes, 12)}"] if holes else []
-    return tuple(columns), tuple(notes)
-
-
-def _written_as(cells: pl.Series) -> str:
-    """How missing cells are written, such as `` (NA)``; nothing for empty ones."""
+def texts_for_missing(cells: pl.Series) -> list[str]:
+    """The texts of a column that are read as missing, besides empty ones."""
     import polars as pl
 
+    if cells.dtype in (pl.Categorical, pl.Enum):
+        cells = cells.cast(pl.String)
     if cells.dtype != pl.String:
-        return ""
+        return []
     stripped = cells.str.strip_chars()
-    texts = stripped.filter(stripped.is_in([text for text in MISSING if text])).unique().sort().to_list()
-    return f" ({', '.join(texts)})" if texts else ""
+    return stripped.filter(stripped.is_in([text for text in MISSING if text])).unique().sort().to_list()
 
 
-def _described(cells: pl.Series, categorical: Sequence[str], numeric: Sequence[str]) -> tuple[Column | None, str]:
-    """One column; None and the reason for a column that is left out."""
-    import polars as pl
-
-    name, observed = cells.name, blanked(cells).drop_nulls()
-    if not len(observed):
-        return None, "empty"
-    if name in categorical:
-        return _category(name, observed), ""
-    numbers = observed if observed.dtype.is_numeric() else observed.cast(pl.Float64, strict=False)
-    text = observed.dtype == pl.String
-    if name in numeric or observed.dtype.is_numeric() or (text and _mostly(numbers)):
-        if numbers.drop_nulls().n_unique() == 2 and name not in numeric:
-            return _category(name, numbers.drop_nulls()), ""
-        return _number(name, numbers.drop_nulls()), ""
-    if observed.dtype.is_temporal() or (text and bool(observed.str.contains(_ISO).all())):
-        days = _days(observed).drop_nulls().to_numpy()
-        if not len(days):
-            return None, "not understood"
-        whole = bool((days == np.floor(days)).all())
-        return Column(name, "date", "date" if whole else "datetime", low=float(days.min()), high=float(days.max())), ""
-    if observed.dtype not in (pl.String, pl.Boolean):
-        return None, f"{observed.dtype} is not understood"
-    if text and observed.n_unique() > max(LEVELS // 2, NAMES_FROM * len(cells)):
-        return None, "names or ids, mostly distinct"
-    return _category(name, observed), ""
-
-
-def _mostly(numbers: pl.Series) -> bool:
-    """Whether a column of text is one of numbers: nearly all of its cells are."""
-    return numbers.null_count() <= 0.1 * len(numbers)
-
-
-def _days(cells: pl.Series) -> pl.Series:
+def days(cells: pl.Series) -> pl.Series:
     """Dates and times as days since 1970-01-01, float64, null for what is neither."""
     import polars as pl
 
@@ -274,72 +249,9 @@ def _days(cells: pl.Series) -> pl.Series:
         return cells.cast(pl.Int32).cast(pl.Float64)
     if cells.dtype == pl.Time:
         return cells.cast(pl.Int64).cast(pl.Float64) / 86_400e9
-    if cells.dtype == pl.Duration:
-        return cells.dt.total_milliseconds().cast(pl.Float64) / 86_400e3
-    return (
-        cells.dt.timestamp("ms").cast(pl.Float64) / 86_400e3 if cells.dtype.is_temporal() else cells.clear(len(cells))
-    )
-
-
-def _category(name: str, observed: pl.Series) -> Column:
-    import polars as pl
-
-    kind: Type = "boolean" if observed.dtype == pl.Boolean else "text"
-    if observed.dtype.is_numeric():
-        whole = bool((observed.cast(pl.Float64) == observed.cast(pl.Float64).floor()).all())
-        kind = "integer" if whole else "decimal"
-        observed = observed.cast(pl.Int64 if whole else pl.Float64)
-    counts = observed.value_counts(sort=True)
-    levels = [(level, count) for level, count in counts.rows()]
-    levels.sort(key=lambda each: (-each[1], str(each[0])))
-    other = len(levels) > LEVELS
-    if other:
-        least = max(RARE_ROWS, RARE_SHARE * len(observed))
-        levels = [each for each in levels[: LEVELS - 1] if each[1] >= least] or levels[: LEVELS - 1]
-    kept = sorted(level for level, _ in levels)
-    names = [str(level).lower() if kind == "boolean" else str(level) for level in kept]
-    return Column(name, "category", kind, (*names, OTHER) if other else tuple(names), other)
-
-
-def _number(name: str, observed: pl.Series) -> Column:
-    import polars as pl
-
-    x = observed.cast(pl.Float64).to_numpy()
-    x = x[np.isfinite(x)]
-    if not len(x):
-        x = np.zeros(1)
-    whole = bool((x == np.floor(x)).all()) and bool((np.abs(x) < 2**53).all())
-    distinct, counts = np.unique(x, return_counts=True)
-    spike, few = None, min(MANY_VALUES, len(x) // REPEATED)
-    if len(distinct) >= SPIKE_VALUES and counts.max() >= SPIKE * len(x):
-        spike = float(distinct[counts.argmax()])
-    rest = x if spike is None else x[x != spike]
-    return Column(
-        name,
-        "number",
-        "integer" if whole else "decimal",
-        decimals=0 if whole else _decimals(x[:10_000]),
-        low=float(x.min()),
-        high=float(x.max()),
-        values=tuple(map(float, distinct)) if len(distinct) <= max(FEW_VALUES, few) else (),
-        heavy=_robust_z(rest) > HEAVY,
-        spike=spike,
-    )
-
-
-def _decimals(x: np.ndarray) -> int | None:
-    """The decimal places with which all numbers are written; None for more than ``DECIMALS``."""
-    for places in range(1, DECIMALS + 1):
-        if np.allclose(np.round(x, places), x, rtol=1e-12, atol=0):
-            return places
-    return None
-
-
-def _robust_z(x: np.ndarray) -> float:
-    """The largest distance from the median in robust standard deviations, those of the inner half of the values."""
-    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
-    scale = (high - low) / 1.349 or 1.2533 * np.abs(x - middle).mean()
-    return float(np.abs(x - middle).max() / scale) if scale else 0.0
+    if cells.dtype == pl.Datetime:
+        return cells.dt.timestamp("ms").cast(pl.Float64) / 86_400e3
+    return pl.Series([None] * len(cells), dtype=pl.Float64)
 
 
 def encoded(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -349,7 +261,7 @@ def encoded(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[np.ndarray,
     for i, column in enumerate(columns):
         values[:, i], unknown = column.encode(frame[column.name])
         if unknown:
-            what = f"{OTHER}" if column.other else "missing"
+            what = OTHER if column.other else "missing"
             noun = "level" if column.kind == "category" else "value"
             notes.append(f"{quoted(column.name)}: {counted(unknown, f'unknown {noun}')} taken for {what}")
     return values, tuple(notes)

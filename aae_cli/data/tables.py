@@ -5,30 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..text import clean, listed
-from .columns import Column, describe, encoded
-from .refusals import (
-    refuse_duplicates,
-    refuse_missing,
-    refuse_nulls,
-    refuse_other_columns,
-    refuse_other_than_text,
-    refuse_other_than_utf8,
-    refuse_ragged,
-    refuse_text,
-)
-from .streams import LIMIT, Where, hushed, read_whole
-from .types import BY_LOOKS, LEFT_OUT, ReadOptions, Schema
+from ..text import clean
+from .frames import columns_of, read_frame
+from .refusals import refuse_duplicates, refuse_other_than_text, refuse_other_than_utf8, refuse_ragged
+from .streams import Where, hushed, read_whole
+from .types import BY_LOOKS, ReadOptions, Schema
 from .values import Raw
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -51,7 +41,9 @@ def read_text_table(
     """
 
     def texts(header: list[str]) -> set[str | None]:
-        return {_label_column(header, options, like, name), _id_column(header, options, like)}
+        used = columns_of(header, options, like, name)
+        levels = [] if like is None else [each.name for each in like.mixed or () if each.type == "text"]
+        return {used.label, used.identity, *options.categorical, *levels}
 
     frame, notes = parse_text(where, name, separator, texts)
     return read_frame(frame, name, options, like, notes)
@@ -180,144 +172,6 @@ def read_parquet(
     with sound_parquet(name):
         frame = pl.read_parquet(parquet_files(where) if isinstance(where, Path) else where)
     return read_frame(frame, name, options, like)
-
-
-def read_frame(
-    frame: pl.DataFrame,
-    name: str,
-    options: ReadOptions = BY_LOOKS,
-    like: Schema | None = None,
-    notes: tuple[str, ...] = (),
-) -> Raw:
-    """Features, labels and ids of a table.
-
-    Args:
-        options: the column of labels, by default the one called ``label``, if any; and the feature columns, by default
-            all but labels and ids.
-        like: take the columns that this schema names, or as many by position.
-
-    Raises:
-        DataError: no rows, columns that are missing or not numeric, missing values.
-    """
-    import polars as pl
-
-    header, columns = frame.columns, options.columns
-    label = _label_column(header, options, like, name)
-    identity = _id_column(header, options, like)
-    if frame.height == 0:
-        raise DataError(f"{name} has no rows", "it has only a header")
-    if frame.height * max(1, frame.width) * 8 > LIMIT:
-        raise DataError(f"{name} holds more than {LIMIT >> 30} GiB of values")
-    for option, names in options.of_columns.items():
-        for item in names:
-            refuse_missing(item, header, name, f"column for --{option}")
-    features = [item for item in header if item not in (label, identity, *options.ignore)]
-    by_name = False
-    if columns is not None:
-        for item in columns:
-            refuse_missing(item, header, name, "column")
-        refuse_duplicates(list(columns), "--columns")
-        if label in columns:
-            raise DataError(f"the column {clean(label)} of {name} cannot be both a feature and the label")
-        features = list(columns)
-    elif like is not None and like.columns is not None and set(like.columns) <= set(header):
-        by_name = True
-        features = list(like.columns)
-    if not features:
-        raise DataError(f"{name} has no feature columns", f"its columns are {listed(header, 12)}")
-
-    def finished(
-        values: np.ndarray, used: Sequence[str], integer: Sequence[bool], mixed: tuple[Column, ...] | None
-    ) -> Raw:
-        left_out = [item for item in header if item not in (label, identity, *features)]
-        told = (*notes, f"{LEFT_OUT}{listed(left_out)}") if left_out and columns is None else notes
-        return Raw(
-            values,
-            name,
-            None if label is None else frame[label].cast(pl.String).to_list(),
-            tuple(used),
-            tuple(integer),
-            None if identity is None else tuple(frame[identity].cast(pl.String).fill_null("")),
-            told,
-            label_column=label,
-            mixed=mixed,
-        )
-
-    if like is not None and like.mixed is not None:
-        used = [column.name for column in like.mixed]
-        if lacking := [item for item in used if item not in header]:
-            raise DataError(f"{name} lacks the columns {listed(lacking, 12)}", "name them as in the training data")
-        values, more = encoded(frame, like.mixed)
-        notes, features = (*notes, *more), used
-        return finished(values, used, [False] * len(used), like.mixed)
-    table = frame.select(_as_number(frame[item]) for item in features)
-    if like is None and (options.categorical or options.numeric or _is_mixed(frame.select(features), table)):
-        mixed, more = describe(frame.select(features), options.categorical, options.numeric)
-        notes = (*notes, *more)
-        if not mixed:
-            raise DataError(f"{name} has no columns that can be used", more[-1] if more else None)
-        used = [column.name for column in mixed]
-        values, more = encoded(frame, mixed)
-        notes = (*notes, *more)
-        return finished(values, used, [False] * len(used), mixed)
-    numeric = [item for item in features if table[item].dtype.is_numeric()]
-    if like is not None and not by_name and columns is None:
-        refuse_other_columns(numeric, like, name)
-        features = numeric
-    if len(numeric) < len(features):
-        refuse_text(frame, [item for item in features if item not in numeric], name)
-    if by_name is False and like is not None and like.columns is not None and list(like.columns) != features:
-        notes = (*notes, "columns are taken by position, as their names are not those of the training data")
-    table = table.select(features)
-    refuse_nulls(table, name)
-    return finished(table.to_numpy(), features, [dtype.is_integer() for dtype in table.dtypes], None)
-
-
-def _is_mixed(frame: pl.DataFrame, table: pl.DataFrame) -> bool:
-    """Whether a table is more than complete numbers. ``table``: its cells as numbers, where they are."""
-    import polars as pl
-
-    if pl.Boolean in frame.dtypes or not all(dtype.is_numeric() for dtype in table.dtypes):
-        return True
-    return any(cells.has_nulls() or (cells.dtype.is_float() and cells.is_nan().any()) for cells in table)
-
-
-def _label_column(header: Sequence[str], options: ReadOptions, like: Schema | None, name: str) -> str | None:
-    given = options.label_column
-    if given is not None:
-        refuse_missing(given, header, name, "label column")
-        return given
-    features = _wanted(options, like)
-    return next((item for item in header if item.lower() == "label" and item not in features), None)
-
-
-def _id_column(header: Sequence[str], options: ReadOptions, like: Schema | None) -> str | None:
-    """The column called id, else a first column without a name, which is how pandas writes row numbers."""
-    features = _wanted(options, like)
-    named = next((item for item in header if item.lower() == "id" and item not in features), None)
-    return named if named is not None else "" if header[:1] == [""] else None
-
-
-def _wanted(options: ReadOptions, like: Schema | None) -> Sequence[str]:
-    return options.columns if options.columns is not None else (like.columns or ()) if like is not None else ()
-
-
-def _as_number(column: pl.Series) -> pl.Series:
-    """A column with booleans as 0 and 1, and with text turned into numbers where all of it is numbers."""
-    import polars as pl
-
-    if column.dtype == pl.Boolean:
-        return column.cast(pl.UInt8)
-    if column.dtype in (pl.Null, pl.Int128) or column.dtype.is_decimal():
-        return column.cast(pl.Float64)
-    if column.dtype == pl.String:
-        stripped = column.str.strip_chars()
-        filled = stripped.set(stripped == "", None)
-        for dtype in (pl.Int64, pl.Float64):
-            numbers = filled.cast(dtype, strict=False)
-            if numbers.null_count() == filled.null_count():
-                return numbers
-    return column
 
 
 def _is_number(cell: str) -> bool:

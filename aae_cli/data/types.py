@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
+from ..text import quoted
 from .columns import Column
 
 Kind = Literal["image", "table"]
@@ -36,6 +37,19 @@ class ReadOptions:
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where a column is named for two purposes."""
+        used = set(self.columns or ()) | {self.label_column}
+        both: dict[str, set[Any]] = {"both --categorical and --numeric": set(self.categorical) & set(self.numeric)}
+        both["both --ignore and --label-column or --columns"] = set(self.ignore) & used
+        both["both --ignore and --categorical or --numeric"] = set(self.ignore) & {*self.categorical, *self.numeric}
+        both["both --label-column and --numeric"] = {self.label_column} & set(self.numeric)
+        if self.columns is not None:
+            both["--categorical or --numeric, but not in --columns"] = {*self.categorical, *self.numeric} - used
+        for where, names in both.items():
+            if names:
+                raise UsageError(f"the column {quoted(min(map(str, names)))} is named in {where}", "name it once")
 
     @property
     def of_columns(self) -> dict[str, tuple[str, ...]]:
@@ -120,9 +134,6 @@ class Schema:
     def with_classes(self, classes: tuple[str, ...] | None) -> Schema:
         return replace(self, classes=classes)
 
-
-LEFT_OUT = "left out: "
-"""How the note on columns that are not read begins."""
 
 MAP_FROM = 2**28
 """Smallest file size in bytes for which a file is memory-mapped instead of read, if its format allows."""

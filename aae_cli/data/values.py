@@ -97,6 +97,8 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
     x = values.reshape(len(values), -1)
     columns, width = raw.columns, x.shape[1]
     if raw.mixed is not None:
+        if kind == "image":
+            raise DataError(f"{raw.name} is no picture: it has cells that are missing or no numbers")
         return x, Schema("table", (width,), None, None, (False,) * width, columns, mixed=raw.mixed), notes
     _refuse_infinite(x, raw)
     square = _square(width)

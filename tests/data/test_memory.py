@@ -46,8 +46,12 @@ def test_other_types_are_refused(rows):
 
 
 def test_missing_values_are_named():
+    frame = pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]})
+    assert from_memory(frame).notes[-1] == "missing cells: a 1"
     with pytest.raises(DataError, match="column a"):
-        from_memory(pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}))
+        from_memory(frame, like=Schema("table", (2,), columns=("a", "b")))
+    with pytest.raises(DataError, match="column 0"):
+        from_memory(np.array([[np.nan, 1.0], [1.0, 2.0]]))
 
 
 def test_minus_one_is_a_class_beside_other_negative_labels():
