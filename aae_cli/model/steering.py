@@ -28,7 +28,7 @@ SWEEPS, MOST_SWEEPS = 3, 12
 """How often a row is steered before it may be kept, and after how often a new row takes its place."""
 
 ENOUGH, NEAREST = 5, 8
-"""Rows that must be found before cells are set as in these; else to the nearest of so many values that meet a condition."""
+"""Rows that must be found unsteered for cells to be set as in these; else, to the nearest of so many possible values."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,13 @@ def search(
 
 
 class _Search:
-    """One search. Attributes: see ``search``; ``kept`` holds what was found, piece by piece."""
+    """One search.
+
+    Attributes:
+        kept: what was found, piece by piece.
+        exact: (M, D) rows of it that were not steered.
+        pools: position of each column under a condition → cells of draws that meet the conditions on it.
+    """
 
     def __init__(
         self,
@@ -102,6 +108,7 @@ class _Search:
         self.chosen = bool(labels or clusters)
         self.draws = self.found = self.steered = 0
         self.kept: list[Samples] = []
+        self.exact = np.zeros((0, self.schema.size), np.float32)
         self.pools: dict[int, np.ndarray] = {each.at: np.zeros(0, np.float32) for each in conditions}
         self.random = np.random.default_rng(int(torch.randint(2**31 - 1, (), generator=generator)))
 
@@ -115,21 +122,21 @@ class _Search:
             if self.draws >= DRAWS / 2 and DRAWS_PER_ROW * self.found < self.draws:
                 self._steer()
                 break
-            rows = self._draw(ROUND)
-            self._keep(rows, self._met(rows.x))
+            self._draw(ROUND)
         if not self.kept:
             conditions = " and ".join(each.text for each in self.conditions)
             raise AaeError(f"none of {self.draws:,} draws meets {conditions}", "ask for fewer or wider conditions")
         return Found(_joined(self.kept), self.n, self.draws, self.steered)
 
     def _draw(self, count: int) -> Samples:
-        """Draw from the prior, and remember values that meet the conditions on their column."""
+        """Draw from the prior, keep what meets all conditions, and remember values that meet those on their column."""
         count = min(count, self.left)
         rows = self.sampler.sample(count, self.labels, self.clusters, self.generator)
         self.draws += count
         for at, pool in self.pools.items():
             own = rows.x[:, at]
             self.pools[at] = np.concatenate([pool, own[self._met(rows.x, at)]])[:ROUND]
+        self.exact = np.concatenate([self.exact, rows.x[self._keep(rows, self._met(rows.x))]])
         return rows
 
     def _met(self, x: np.ndarray, at: int | None = None) -> np.ndarray:
@@ -151,7 +158,6 @@ class _Search:
     def _steer(self) -> None:
         """Set the cells under conditions, encode and draw anew, until a row is kept or given up and another one follows."""
         rows = self._draw(min(ROUND, max(64, 2 * (self.n - self.found))))
-        self._keep(rows, self._met(rows.x))
         sweeps = np.zeros(len(rows.x), np.int64)
         while self.found < self.n and self.left >= len(rows.x):
             rows = self.sampler.redraw(self._set_cells(rows.x), rows.category, self.chosen, self.generator)
@@ -162,19 +168,17 @@ class _Search:
             done = np.union1d(kept, np.flatnonzero(sweeps >= MOST_SWEEPS)).astype(np.int64)
             if len(done) and self.found < self.n and self.left > 0:
                 new = self._draw(len(done))
-                self._keep(new, self._met(new.x))
                 done = done[: len(new.x)]
                 rows, sweeps[done] = _replaced(rows, done, new), 0
 
     def _set_cells(self, x: np.ndarray) -> np.ndarray:
-        """Give the cells under a condition values that meet it, in rows that miss one: those of a row that was found, or
-        values near the row's own."""
+        """Give the cells under a condition values that meet it, in rows that miss one: those of a row that was found without
+        steering, or values near the row's own."""
         x, missed = x.copy(), np.flatnonzero(~self._met(x))
-        if self.found >= ENOUGH:
-            found = np.concatenate([part.x for part in self.kept])
-            source = self.random.integers(len(found), size=len(missed))
+        if len(self.exact) >= ENOUGH:
+            source = self.random.integers(len(self.exact), size=len(missed))
             for at in self.pools:
-                x[missed, at] = found[source, at]
+                x[missed, at] = self.exact[source, at]
             return x
         for at, pool in self.pools.items():
             own = missed[~self._met(x[missed], at)]
