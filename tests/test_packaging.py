@@ -24,12 +24,13 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_holds_presets_and_digits(wheel):
+def test_the_wheel_holds_presets_and_bundled_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {path.relative_to(ROOT / "presets").as_posix() for path in (ROOT / "presets").rglob("*.yaml")}
     assert len(ours) == 32
     assert {f"aae_cli/presets/{name}" for name in ours} <= names
     assert {"aae_cli/data/mnist_mini.npz", "aae_cli/data/MNIST_MINI.md"} <= names
+    assert {"aae_cli/data/penguins.csv", "aae_cli/data/PENGUINS.md"} <= names
     assert wheel.stat().st_size < 1_500_000
 
 

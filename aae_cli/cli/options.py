@@ -31,8 +31,8 @@ def option(group: str, *names: str, help: str, **more: Any) -> Any:
 
 
 SOURCE_HELP = (
-    "A name (mnist, mnist:test, mnist-mini, digits, …), a file (.npz .npy .csv .tsv .parquet, IDX), a folder of images, "
-    "an image, or - for stdin."
+    "A name (mnist, mnist:test, mnist-mini, digits, penguins, …), a file (.npz .npy .csv .tsv .parquet, IDX), "
+    "a folder of images, an image, or - for stdin."
 )
 Source = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE_HELP)]
 LabelColumn = Annotated[

@@ -271,10 +271,11 @@ class Fit:
         return path if path is not None else self._fitted(rows, reporter)
 
     def _fitted(self, rows: Rows, reporter: Reporter) -> Path:
+        from ..data.named import with_label
         from ..training.api import train
 
         own = {"train.seed": self.seed, "data.source": rows.source}
-        given = rows.options
+        given = with_label(rows.source, rows.options)
         own |= {"data.label_column": given.label_column, "data.columns": given.columns}
         own |= {"data.kind": given.kind, "data.unlabelled": given.unlabelled}
         own |= {f"data.{option}": names for option, names in given.of_columns.items()}

@@ -166,6 +166,11 @@ class Abilities:
         return z is not None and z.labels
 
     @property
+    def label_column(self) -> str | None:
+        """Name of the label column of a table; None without labels."""
+        return (self.header.config.data.label_column or "label") if self.header.schema.classes else None
+
+    @property
     def commands(self) -> list[str]:
         """The commands that work with this checkpoint."""
         return ["embed", "sample", *(["cluster"] if self.clusters else []), *(["classify"] if self.named else [])]

@@ -19,7 +19,9 @@ from ..text import row_name
 from .abilities import Abilities
 from .build import build_priors
 from .checkpoint import Header
+from .projection import project
 from .sampling import Sampler, Samples, draw_categories
+from .steering import Found, search
 
 ROWS_AT_ONCE = 2048
 
@@ -153,27 +155,8 @@ class Autoencoder:
         Raises:
             DataError: ``dims`` exceeds m, or N if principal components are needed.
         """
-        width = representation.shape[1]
-        if dims > width:
-            raise DataError(
-                f"--dims {dims}: the representation of this model has {width} dimensions",
-                f"choose at most {width}, or use --fit",
-            )
-        if dims == width:
-            return representation
-        if dims == 2 and self.model.heads is not None:
-            heads = self.model.W_C[0].detach().cpu().numpy().astype(np.float64)
-            angle = 2 * np.pi * np.arange(len(heads)) / len(heads)
-            circle = np.stack([np.cos(angle), np.sin(angle)], 1) * np.linalg.norm(heads, axis=1).mean()
-            return (representation @ (np.linalg.pinv(heads) @ circle)).astype(np.float32)
-        if len(representation) < dims:
-            raise DataError(
-                f"{len(representation)} rows are too few for {dims} principal components",
-                "give more rows, or --dims all",
-            )
-        from sklearn.decomposition import PCA
-
-        return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)
+        heads = None if self.model.heads is None else self.model.W_C[0].detach().cpu().numpy()
+        return project(representation, dims, heads)
 
     def cluster(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Most probable category of each row, (N,) int64, and its probability, (N,) float32. Errors as for y()."""
@@ -273,7 +256,7 @@ class Autoencoder:
 
     def _sampler(self, generator: torch.Generator | None) -> Sampler:
         decode = partial(self._sampled, generator=generator)
-        return Sampler(self.abilities, self.prior_z, self.p_y, decode, self.z)
+        return Sampler(self.abilities, self.prior_z, self.p_y, decode, self.z, self.y)
 
     def sample(
         self,
@@ -283,6 +266,7 @@ class Autoencoder:
         generator: torch.Generator | None = None,
         *,
         label: int | str | None = None,
+        where: Sequence[str] = (),
     ) -> Samples:
         """Decode n samples of the prior, or of the given clusters and labels in turn.
 
@@ -293,12 +277,33 @@ class Autoencoder:
             label: a single one of these.
             clusters: categories of y.
             generator: source of random numbers; None for torch's default one.
+            where: conditions on the columns of a table, as for :meth:`sample_where`.
 
         Raises:
             UsageError: a label that is no class of the model.
             CheckpointError: the model has no class labels, or no cluster for one of ``labels``.
         """
-        return self._sampler(generator).sample(n, [*labels, *([] if label is None else [label])], clusters, generator)
+        chosen = [*labels, *([] if label is None else [label])]
+        if where:
+            return self.sample_where(n, where, chosen, clusters, generator).samples
+        return self._sampler(generator).sample(n, chosen, clusters, generator)
+
+    def sample_where(
+        self,
+        n: int,
+        where: Sequence[str],
+        labels: Sequence[int | str] = (),
+        clusters: Sequence[int] = (),
+        generator: torch.Generator | None = None,
+    ) -> Found:
+        """Decode up to n samples of a table that meet conditions such as ``sex=female`` and ``age>60``.
+
+        They may be fewer: the number of draws is bounded. Other arguments are those of :meth:`sample`.
+
+        Raises:
+            UsageError: an unknown column or level. AaeError: no sample meets the conditions.
+        """
+        return search(self._sampler(generator), self.abilities.label_column, n, where, labels, clusters, generator)
 
     def style_grid(
         self,
