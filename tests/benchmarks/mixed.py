@@ -33,6 +33,7 @@ import torch
 from tables import neighbours, spread
 
 from aae_cli import Autoencoder, Data, load, read, train, train_seeds
+from aae_cli.data.columns import MISSING
 from aae_cli.model.table_metrics import features, levels_of
 from aae_cli.model.table_scores import detection, filled_gain, hide_alike, nearer
 from aae_cli.nn.cells import Cells
@@ -63,7 +64,8 @@ class Table:
         folder: for the files and runs of this set.
         preset: the preset for sample, impute and score.
         settings: config values, a.b=value, for every training.
-        clusters: the largest number of components that a Gaussian mixture tries.
+        components: the largest number of components that a Gaussian mixture tries.
+        runs: number of files and runs so far, for their names.
     """
 
     name: str
@@ -215,7 +217,7 @@ def score(table: Table, seeds: list[int]) -> Found:
 
     at = table.head.index(table.label)
     names = np.array([row[at] for row in table.rows])
-    classes, counts = np.unique(names[names != "NA"], return_counts=True)
+    classes, counts = np.unique(names[~np.isin(names, MISSING)], return_counts=True)
     usual, rare = classes[counts.argmax()], classes[counts.argmin()]
     found: Found = {}
     for seed in seeds:
@@ -308,11 +310,17 @@ def tables(arguments: argparse.Namespace, scratch: Path) -> list[Table]:
                     head, *rows = csv.reader(file)
                 folder = scratch / path.stem
                 folder.mkdir()
-                label = labels.get(path.stem, head[-1])
+                label = labels.get(path.stem) or last_category(head, rows)
                 found.append(Table(path.stem, label, head, rows, folder, arguments.preset, list(arguments.set)))
     if not found:
         sys.exit(f"there are no .csv files in {arguments.folder}: name their folder with --folder")
     return sorted(found, key=lambda table: len(table.rows) * len(table.head))
+
+
+def last_category(head: list[str], rows: list[list[str]]) -> str:
+    """The last column of at most 20 values."""
+    few = [name for name, cells in zip(head, zip(*rows, strict=True), strict=True) if len(set(cells)) <= 20]
+    return few[-1] if few else head[-1]
 
 
 def made_up(rows: int = 120) -> tuple[list[str], list[list[str]]]:
@@ -332,7 +340,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="folder of .csv files")
     parser.add_argument("--sets", help="names of files, with commas (default: all)")
     parser.add_argument(
-        "--label", action="append", default=[], help="SET=COLUMN, repeatable (default: the last column)"
+        "--label", action="append", default=[], help="SET=COLUMN, repeatable (default: the last column of few values)"
     )
     parser.add_argument("--jobs", default=",".join(JOBS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
