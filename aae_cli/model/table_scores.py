@@ -104,12 +104,16 @@ def hide_alike(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(real[: len(fake)]), np.nan, fake[: len(real)])
 
 
-def _boosted(levels: np.ndarray, seed: int) -> HistGradientBoostingClassifier:
-    """A boosted classifier of rows with these levels; more than 255 are taken for numbers."""
+def _boosted(rows: int, levels: np.ndarray, seed: int) -> HistGradientBoostingClassifier:
+    """A boosted classifier of rows with these levels; more than 255 are taken for numbers.
+
+    With few rows its leaves are smaller than usual, as it would learn nothing otherwise.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     categories = (levels > 0) & (levels <= 255)
-    return HistGradientBoostingClassifier(categorical_features=categories, random_state=seed)
+    least = max(2, min(20, rows // 10))
+    return HistGradientBoostingClassifier(categorical_features=categories, min_samples_leaf=least, random_state=seed)
 
 
 def detection(real: np.ndarray, fake: np.ndarray, levels: np.ndarray, seed: int) -> float:
@@ -120,7 +124,7 @@ def detection(real: np.ndarray, fake: np.ndarray, levels: np.ndarray, seed: int)
     x = np.concatenate([real[: len(fake)], fake])
     which = np.repeat([0, 1], len(fake))
     folds = StratifiedKFold(min(FOLDS, len(fake)), shuffle=True, random_state=seed)
-    return float(cross_val_score(_boosted(levels, seed), x, which, cv=folds, scoring="roc_auc").mean())
+    return float(cross_val_score(_boosted(len(x), levels, seed), x, which, cv=folds, scoring="roc_auc").mean())
 
 
 def most_predictable(real: np.ndarray, levels: np.ndarray) -> int | None:
@@ -149,7 +153,7 @@ def accuracy(
     if len(classes) < 2:
         predicted = np.full(int(tested.sum()), classes[0] if len(classes) else -1)
     else:
-        model = _boosted(levels, seed).fit(train[0][known], train[1][known])
+        model = _boosted(int(known.sum()), levels, seed).fit(train[0][known], train[1][known])
         predicted = model.predict(test[0][tested])
     return 100 * float((predicted == test[1][tested]).mean())
 
