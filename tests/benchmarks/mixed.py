@@ -11,8 +11,8 @@ Each .csv file of the folder is a set. Measured are, with the default presets:
 * impute: 1 − error of 10 % hidden cells over that of the median or the mode, mean over columns;
 * score: AUROC of rows of the rarest class, hidden as 5 % among those of the most frequent one.
 
-Peers of embed, cluster and classify get standardised numbers, median where missing, and one-hot categories. `NAME: …` is a
-further measure of a method, which is not compared. Peers come with `pip install '.[bench]'`; a missing one is left out.
+Peers get standardised numbers, median where missing, and one-hot categories. `NAME: …` is a further measure of a
+method, which is not compared. Peers come with `pip install '.[bench]'`; a missing one is left out.
 """
 
 from __future__ import annotations

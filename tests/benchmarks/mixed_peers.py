@@ -100,7 +100,7 @@ def clusterings(data: Data, k: int, seeds: list[int]) -> dict[str, list[np.ndarr
     numbers = len(prepared.numbers)
     cells = np.concatenate([x[:, :numbers], prepared.fill(data.x)[:, prepared.categories]], 1)
     categorical = list(range(numbers, cells.shape[1]))
-    starts = 10 if len(x) <= 1000 else 2  # a fit of 6,000 rows takes minutes
+    starts = 10 if len(x) <= 500 else 2  # slow: ten of 1,000 rows take minutes
     found["k-prototypes"] = [
         KPrototypes(k, n_init=starts, random_state=seed).fit_predict(cells, categorical=categorical) for seed in seeds
     ]
