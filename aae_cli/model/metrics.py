@@ -30,6 +30,7 @@ class Context:
         rows: rows to measure on, with labels where known.
         validation: other rows, on which σ is chosen; None to use a tenth of ``rows`` for that only.
         samples: number of samples of the Parzen window.
+        training: the rows that the model was trained on; None if they are not known.
     """
 
     model: Autoencoder
@@ -37,6 +38,7 @@ class Context:
     validation: Data | None
     samples: int
     seed: int
+    training: Data | None = None
 
     @property
     def labels(self) -> np.ndarray:

@@ -226,7 +226,7 @@ class Selection:
         self.reporter.say(f"measuring on {held_out[1]}")
         validation = self.splits.validation if self.splits.test is not None else None
         metrics = None if self.metrics is None else list(self.metrics)
-        measured = measure(model, held_out[0], metrics, validation=validation, seed=seed)
+        measured = measure(model, held_out[0], metrics, validation=validation, training=self.splits.train, seed=seed)
         return {name: round(value, 6) for name, value in measured.items()}
 
     def _intervals(self, measured: dict[str, float]) -> dict[str, tuple[float, float]]:
