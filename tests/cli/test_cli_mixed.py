@@ -76,15 +76,22 @@ def test_a_long_table_is_answered_piece_by_piece(run, mixed, tmp_path):
 
 
 def test_unknown_levels_and_holes_are_no_failure(run, mixed, tmp_path):
-    rows = "size,colour,member,joined\nwide,mauve,maybe,soon\n,,,\n3,red,true,2011-01-11\n"
-    done = run(["cluster", "-", "-c", mixed], tmp_path, stdin=rows).ok()
-    assert len(done.rows) == 3
-    for words in (
-        "'size': 1 unknown value taken for missing",
-        "'colour': 1 unknown level",
-        "'joined': 1 unknown value",
-    ):
-        assert words in done.err
+    rows = (
+        "size,colour,member,joined\nwide,mauve,maybe,soon\n,,,\n3,red,true,2011-01-11\n"
+        + "4,blue,false,2012-01-11\n" * 5
+    )
+    for command in ("classify", "embed", "evaluate"):
+        args = (
+            ["--metric", "reconstruction-error"] if command == "evaluate" else ["--dims", "all"] * (command == "embed")
+        )
+        done = run([command, "-", "-c", mixed, *args], tmp_path, stdin=rows).ok()
+        for words in ("'size': 1 unknown value", "'colour': 1 unknown level", "'joined': 1 unknown value"):
+            assert f"{words} taken for missing" in done.err
+    header, *cells = rows.splitlines()
+    long = "\n".join([header, *cells[:3] * 30_000])
+    done = run(["classify", "-", "-c", mixed], tmp_path, stdin=long).ok()
+    assert len(done.rows) == 90_000 and "'colour': 30000 unknown levels taken for missing" in done.err
+    assert run(["classify", "-", "-c", mixed, "-q"], tmp_path, stdin=rows).ok().err == ""
     without = "size,colour,member\n3,red,true\n"
     run(["cluster", "-", "-c", mixed], tmp_path, stdin=without).refused(1, "lacks the columns joined")
 

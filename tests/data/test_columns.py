@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from aae_cli.data.columns import OTHER, Column, blanked, encoded
+from aae_cli.data.columns import OTHER, Column, blanked, encoded, unknown_in_words
 from aae_cli.data.kinds import describe
 from aae_cli.data.read import read
 from aae_cli.data.types import ReadOptions, Schema
@@ -33,8 +33,8 @@ CELLS = {
 def test_cells_come_back_as_they_were(name):
     cells = pl.Series(name, CELLS[name])
     (column,), _ = describe(cells.to_frame())
-    values, notes = encoded(cells.to_frame(), (column,))
-    assert values.dtype == np.float32 and notes == ()
+    values, unknown = encoded(cells.to_frame(), (column,))
+    assert values.dtype == np.float32 and unknown == (0,)
     assert np.isnan(values[:, 0]).tolist() == [cell is None for cell in CELLS[name]]
     back = column.decode(values[:, 0])
     assert back == (pytest.approx(CELLS[name]) if name == "free" else CELLS[name])
@@ -68,16 +68,17 @@ def test_text_is_read_as_the_training_file_wrote_it():
 def test_unknown_levels_are_counted_never_refused():
     plain, pooled = Column("c", "category", "text", ("a", "b")), Column("c", "category", "text", ("a", OTHER), True)
     frame = pl.DataFrame({"c": ["a", "z", None, OTHER]})
-    values, notes = encoded(frame, (plain,))
+    values, unknown = encoded(frame, (plain,))
     assert values[:, 0].tolist() == pytest.approx([0, np.nan, np.nan, np.nan], nan_ok=True)
-    assert notes == ("'c': 2 unknown levels taken for missing",)
-    values, notes = encoded(frame, (pooled,))
+    assert unknown_in_words((plain,), unknown) == ("'c': 2 unknown levels taken for missing",)
+    values, unknown = encoded(frame, (pooled,))
     assert values[:, 0].tolist() == pytest.approx([0, 1, np.nan, 1], nan_ok=True)
-    assert notes == ("'c': 2 unknown levels taken for (other)",)
+    assert unknown_in_words((pooled,), unknown) == ("'c': 2 unknown levels taken for (other)",)
     assert pooled.decode(values[:, 0]) == ["a", OTHER, None, OTHER]
-    assert encoded(pl.DataFrame({"c": ["1", "x"]}), (Column("c", "number", "integer"),))[1] == (
-        "'c': 1 unknown value taken for missing",
-    )
+    number = Column("c", "number", "integer")
+    _, unknown = encoded(pl.DataFrame({"c": ["1", "x"]}), (number,))
+    assert unknown_in_words((number,), unknown) == ("'c': 1 unknown value taken for missing",)
+    assert unknown_in_words((number, plain), (0, 0)) == ()
 
 
 @pytest.mark.parametrize(
