@@ -80,6 +80,18 @@ IN_AUTO, ADAPTED = "tests/config/test_auto.py::test_", "tests/config/test_adapte
 IN_SELECTION, IN_PLAN, IN_RUN, IN_ENGINE = (
     f"tests/training/test_{name}.py::test_" for name in ("selection", "plan", "run", "engine")
 )
+IN_COLUMNS, IN_KINDS, IN_CELLS, IN_VIEWS, IN_NEIGHBOURS, IN_SHARDS = (
+    f"tests/{room}.py::test_"
+    for room in (
+        "data/test_columns",
+        "data/test_kinds",
+        "nn/test_cells",
+        "objective/test_views",
+        "objective/test_neighbours",
+        "data/test_shards",
+    )
+)
+VIEWS, NEIGHBOURS = "aae_cli/objective/views.py", "aae_cli/objective/neighbours.py"
 IN_ARRAYS, IN_TABLES, IN_IMAGES, IN_NAMED, IN_MEMORY, IN_CHUNKS = (
     f"tests/data/test_{name}.py::test_" for name in ("arrays", "tables", "images", "named", "memory", "chunks")
 )
@@ -727,6 +739,72 @@ MUTANTS = [
     Mutant(REFUSALS, "a != b and a in wanted", "False", f"{IN_TABLES}like_refuses_other_columns"),
     Mutant(REFUSALS, "if column not in header:", "if False:", f"{IN_TABLES}label_column_and_feature_columns"),
     Mutant(REFUSALS, 'content[:2] in (b"\\xff\\xfe", b"\\xfe\\xff"):', "False:", f"{IN_TABLES}refusals"),
+    # --- mixed tables -------------------------------------------------------------------------------------------------
+    Mutant(
+        COLUMNS,
+        "unknown, float(len(self.levels) - 1)",
+        "unknown, 0.0",
+        f"{IN_COLUMNS}unknown_levels_are_counted_never_refused",
+    ),
+    Mutant(
+        COLUMNS,
+        "values.clip(self.low, self.high)",
+        "values",
+        f"{IN_COLUMNS}nearest_holds_the_range_the_precision_and_few_values",
+    ),
+    Mutant(
+        COLUMNS, "text = text.str.to_lowercase()", "pass", f"{IN_COLUMNS}text_is_read_as_the_training_file_wrote_it"
+    ),
+    Mutant(COLUMNS, "column._refuse_levels()", "pass", f"{IN_COLUMNS}damaged_headers_are_refused"),
+    Mutant(KINDS, "if each[1] >= least] or most", "if True] or most", f"{IN_KINDS}rare_levels_are_pooled_by_frequency"),
+    Mutant(KINDS, "if each[0] != OTHER]", "if True]", f"{IN_KINDS}a_real_level_called_other_is_pooled"),
+    Mutant(KINDS, "x if spike is None else x[x != spike]", "x", f"{IN_KINDS}heavy_tails_are_found_beside_a_spike"),
+    Mutant(KINDS, "numbers.n_unique() == 2 and not numeric", "False", f"{IN_KINDS}two_numbers_are_a_category"),
+    Mutant(FRAMES, "if text not in known] if", "] if", f"{IN_COLUMNS}a_class_that_the_model_knows_is_not_missing"),
+    Mutant(FRAMES, "refuse_other_kinds(options, like, name)", "pass", f"{IN_COLUMNS}a_model_keeps_its_kinds"),
+    Mutant(CHUNKS, "like or kinds", "like", f"{IN_SHARDS}spooled_pieces_have_the_kinds_of_the_whole_table"),
+    Mutant(CELLS, "clamp(min=MIN_VARIANCE)", "clamp(min=1e-9)", f"{IN_CELLS}a_rare_level_does_not_dominate"),
+    Mutant(CELLS, "EDGE + (1 - 2 * EDGE) * (above", "(above", f"{IN_CELLS}heavy_tails_become_normal_and_come_back"),
+    Mutant(
+        CELLS,
+        "return 0.5 / entropy",
+        "return 1.0 / entropy",
+        f"{IN_CELLS}predicting_the_marginal_costs_half_in_each_column",
+    ),
+    Mutant(CELLS, "self.frequency * flags\n", "self.frequency\n", f"{IN_CELLS}missing_cells_are_zero_and_cost_nothing"),
+    Mutant(
+        CELLS, "masked_fill(spiked, torch.nan)", "masked_fill(spiked, 0.0)", f"{IN_CELLS}a_spike_is_a_level_of_its_own"
+    ),
+    Mutant(
+        CELLS,
+        "z + self.residual * torch.randn",
+        "z + 0.0 * torch.randn",
+        f"{IN_CELLS}draws_have_the_frequencies_and_the_spread",
+    ),
+    Mutant(
+        CELLS,
+        "(self.observed(a) * self.observed(b))",
+        "self.observed(a)",
+        f"{IN_CELLS}distances_are_of_cells_that_both_rows_have",
+    ),
+    Mutant(
+        VIEWS,
+        "chosen[..., cells.column_of], other",
+        "torch.rand_like(x) < p, other",
+        f"{IN_VIEWS}swapped_cells_are_whole_and_come_with_their_flags",
+    ),
+    Mutant(
+        VIEWS, ".clamp(max=UNRELATED)", "", f"{IN_VIEWS}rows_that_share_no_cell_with_any_other_are_not_drowned_in_noise"
+    ),
+    Mutant(
+        VIEWS, "torch.where(cells.known(x) > 0, moved, 0.0)", "moved", f"{IN_VIEWS}noise_is_on_observed_numbers_alone"
+    ),
+    Mutant(
+        NEIGHBOURS,
+        "self.cells.kinds.columns / shared",
+        "1.0 / shared",
+        f"{IN_NEIGHBOURS}distances_of_cells_are_those_over_shared_cells",
+    ),
     Mutant(ARRAYS, "if dtype.hasobject:", "if False:", f"{IN_ARRAYS}objects_and_pickles_are_refused"),
     Mutant(ARRAYS, "if len(content) != size:", "if False:", f"{IN_ARRAYS}damaged_idx"),
     Mutant(ARRAYS, "if len(sizes) < 4 * head[3]:", "if False:", f"{IN_ARRAYS}damaged_idx"),

@@ -83,7 +83,7 @@ def command(
 
         model = load(path, device.value)
         text = target.format == "csv"
-        target.write((table(model, piece, proba, text) for piece in rows.pieces(model.header)), report)
+        target.write((table(model, piece, proba, text) for piece in rows.pieces(model.header, report)), report)
 
 
 def table(model: Autoencoder, rows: Data, proba: bool, text: bool) -> dict[str, Any]:

@@ -112,7 +112,9 @@ def command(
         drawn: list[tuple[np.ndarray, list[str]]] = []
 
         def tables() -> Iterator[dict[str, Any]]:
-            for known, points, names in represented(model, rows.pieces(model.header), wanted, clusters=bool(plot)):
+            for known, points, names in represented(
+                model, rows.pieces(model.header, report), wanted, clusters=bool(plot)
+            ):
                 axes = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
                 if plot is not None:
                     drawn.append((points, known.get("label", names)))

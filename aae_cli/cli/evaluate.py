@@ -165,7 +165,7 @@ def others(rows: Rows, model: Autoencoder, report: Reporter) -> Data:
     """DATA, without the rows that the model was trained on where that is known."""
     from ..model.evaluation import unseen
 
-    data, remark = unseen(model.header, rows.like(model.header))
+    data, remark = unseen(model.header, rows.like(model.header, report))
     source = model.header.config.data.source
     if (
         remark is None

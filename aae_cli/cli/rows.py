@@ -107,17 +107,31 @@ class Rows:
 
         return read_source(self.source, self.options)
 
-    def like(self, header: Header) -> Data:
-        """In the form of a checkpoint. Raises DataError."""
+    def like(self, header: Header, reporter: Reporter | None = None) -> Data:
+        """In the form of a checkpoint. Raises DataError.
+
+        Args:
+            reporter: told of cells that are not understood.
+        """
         from ..data.read import read_source
 
-        return read_source(self.source, self._options(header), header.schema)
+        data = read_source(self.source, self._options(header), header.schema)
+        _say_unknown(data.unknown, header, reporter)
+        return data
 
-    def pieces(self, header: Header) -> Iterator[Data]:
-        """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError."""
+    def pieces(self, header: Header, reporter: Reporter | None = None) -> Iterator[Data]:
+        """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError.
+
+        Args:
+            reporter: told at the end of cells that are not understood.
+        """
         from ..data.read import pieces
 
-        return pieces(self.source, self._options(header), header.schema)
+        unknown: tuple[int, ...] = ()
+        for piece in pieces(self.source, self._options(header), header.schema):
+            unknown = tuple(map(sum, zip(unknown or [0] * len(piece.unknown), piece.unknown, strict=True)))
+            yield piece
+        _say_unknown(unknown, header, reporter)
 
     def _options(self, header: Header) -> ReadOptions:
         """As given, else as the checkpoint was trained: its label column, where these rows have it."""
@@ -139,6 +153,15 @@ class Rows:
         if ours.kind == theirs.kind == "image":
             return ours.shape == theirs.shape
         return ours.size == theirs.size
+
+
+def _say_unknown(unknown: Sequence[int], header: Header, reporter: Reporter | None) -> None:
+    """Report the cells of a mixed table that are not understood. ``unknown``: their number in each column."""
+    from ..data.columns import unknown_in_words
+
+    if reporter is not None and unknown:
+        for note in unknown_in_words(header.schema.mixed or (), unknown):
+            reporter.say(note)
 
 
 def refuse_overwriting(output: str | None, source: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DataError
 from ..text import row_name
 from .arrays import read_npy_header
-from .columns import HOLES
+from .columns import HOLES, unknown_in_words
 from .frames import columns_of, read_frame
 from .kinds import holes_in_words
 from .labels import encode_labels
@@ -187,7 +187,8 @@ def _kinds(where: Path, name: str, options: ReadOptions) -> tuple[Schema | None,
     if found.mixed is None:
         return None, ()
     schema = Schema("table", (len(found.mixed),), columns=found.columns, mixed=found.mixed)
-    return schema, tuple(note for note in found.notes if not note.startswith(HOLES))
+    counted = {*unknown_in_words(found.mixed, found.unknown), *(note for note in found.notes if note.startswith(HOLES))}
+    return schema, tuple(note for note in found.notes if note not in counted)
 
 
 def _parquet(where: Path, name: str, options: ReadOptions, like: Schema | None) -> Iterator[Piece]:
@@ -229,7 +230,8 @@ def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -
     names: dict[str, int] = {}
     codes: list[np.ndarray] = []
     kinds, notes = _kinds(where, name, options) if like is None else (None, ())
-    missing: Any = 0
+    holes: Any = 0
+    unknown: Any = 0
     with tempfile.TemporaryFile() as file:
         for make, lines in _parquet(where, name, options, like or kinds):
             try:
@@ -245,7 +247,9 @@ def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -
                 raise moved(error, rows, lines) from error
             if values.dtype != dtype:
                 raise DataError(f"{name} holds {dtype} first and {raw.values.dtype} from {row_name(rows)}")
-            missing = missing + np.isnan(values).sum(0) if raw.mixed is not None else 0
+            if kinds is not None and raw.mixed is not None:
+                unknown = unknown + np.array(raw.unknown)
+                holes = holes + np.isnan(values).sum(0) - np.where([each.other for each in raw.mixed], 0, raw.unknown)
             with _room(name):
                 file.write(np.ascontiguousarray(values).data)
             rows += len(values)
@@ -256,7 +260,8 @@ def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -
         assert first is not None
         mapped = np.memmap(file, dtype, "r+", 0, (rows, first.values.shape[1]))
     if kinds is not None:
-        first = replace(first, notes=(*notes, *holes_in_words(kinds.columns or (), missing)))
+        notes = (*notes, *holes_in_words(kinds.columns or (), holes), *unknown_in_words(kinds.mixed or (), unknown))
+        first = replace(first, notes=notes, unknown=tuple(map(int, unknown)))
     data = finish(replace(first, values=mapped, labels=None), options, like)
     classes, found, _ = (
         encode_labels(list(names), len(names), name, (), options.unlabelled) if codes else (None, None, ())

@@ -254,14 +254,22 @@ def days(cells: pl.Series) -> pl.Series:
     return pl.Series([None] * len(cells), dtype=pl.Float64)
 
 
-def encoded(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Cells of a frame that has these columns: (N, C) float32, NaN for missing, and notes on what was not understood."""
-    values = np.empty((frame.height, len(columns)), np.float32)
-    notes = []
+def encoded(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Cells of a frame that has these columns: (N, C) float32, NaN for missing, and how many of each are not understood."""
+    values, unknown = np.empty((frame.height, len(columns)), np.float32), []
     for i, column in enumerate(columns):
-        values[:, i], unknown = column.encode(frame[column.name])
-        if unknown:
-            what = OTHER if column.other else "missing"
-            noun = "level" if column.kind == "category" else "value"
-            notes.append(f"{quoted(column.name)}: {counted(unknown, f'unknown {noun}')} taken for {what}")
-    return values, tuple(notes)
+        values[:, i], count = column.encode(frame[column.name])
+        unknown.append(count)
+    return values, tuple(unknown)
+
+
+def unknown_in_words(columns: Sequence[Column], unknown: Sequence[int]) -> tuple[str, ...]:
+    """A note on each column that has cells which are not understood, such as ``'c': 2 unknown levels taken for missing``."""
+    notes = []
+    for column, count in zip(columns, unknown, strict=True):
+        noun = "unknown level" if column.kind == "category" else "unknown value"
+        if count:
+            notes.append(
+                f"{quoted(column.name)}: {counted(count, noun)} taken for {OTHER if column.other else 'missing'}"
+            )
+    return tuple(notes)

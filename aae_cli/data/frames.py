@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
 from ..text import clean, listed
-from .columns import LEFT_OUT, Column, encoded, texts_for_missing
+from .columns import LEFT_OUT, Column, encoded, texts_for_missing, unknown_in_words
 from .kinds import describe
 from .refusals import (
     refuse_duplicates,
@@ -53,6 +53,7 @@ class _Features:
     integer: tuple[bool, ...]
     notes: tuple[str, ...] = ()
     mixed: tuple[Column, ...] | None = None
+    unknown: tuple[int, ...] = ()
 
 
 def read_frame(
@@ -103,6 +104,7 @@ def read_frame(
         (*notes, *told, *found.notes, *of_labels),
         label_column=used.label,
         mixed=found.mixed,
+        unknown=found.unknown,
     )
 
 
@@ -144,8 +146,8 @@ def _as_trained(frame: pl.DataFrame, mixed: tuple[Column, ...], name: str) -> _F
     names = tuple(column.name for column in mixed)
     if lacking := [item for item in names if item not in frame.columns]:
         raise DataError(f"{name} lacks the columns {listed(lacking, 12)}", "name them as in the training data")
-    values, notes = encoded(frame, mixed)
-    return _Features(values, names, (False,) * len(names), notes, mixed)
+    values, unknown = encoded(frame, mixed)
+    return _Features(values, names, (False,) * len(names), unknown_in_words(mixed, unknown), mixed, unknown)
 
 
 def _mixed(frame: pl.DataFrame, used: Used, options: ReadOptions, name: str) -> _Features:
@@ -154,7 +156,7 @@ def _mixed(frame: pl.DataFrame, used: Used, options: ReadOptions, name: str) -> 
     if not mixed:
         raise DataError(f"{name} has no columns that can be used", notes[-1] if notes else None)
     found = _as_trained(frame, mixed, name)
-    return _Features(found.values, found.columns, found.integer, (*notes, *found.notes), mixed)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _numbers(

@@ -173,6 +173,7 @@ class Data:
         name: name of the source in messages.
         notes: decisions to report to the user, such as a column left out.
         first: number of the first row within the source, for a piece of a longer source.
+        unknown: in each column of a mixed table, the number of cells that are not understood.
     """
 
     x: np.ndarray
@@ -182,6 +183,7 @@ class Data:
     name: str = "data"
     notes: tuple[str, ...] = ()
     first: int = 0
+    unknown: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)

@@ -28,6 +28,7 @@ class Raw:
         columns, integer, ids, notes: as in ``Schema`` and ``Data``. label_column: name of the labels' column, if known.
         pixel_range: (low, high) if the format fixes it, as 8-bit image files do; else None.
         mixed: kinds of the columns; values are then floats with NaN for missing cells. None for complete numbers.
+        unknown: as in ``Data``.
         part: whether this is a later piece of a long source, so that these rows alone do not show its range.
     """
 
@@ -42,6 +43,7 @@ class Raw:
     part: bool = False
     label_column: str | None = None
     mixed: tuple[Column, ...] | None = None
+    unknown: tuple[int, ...] = ()
 
 
 def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
@@ -69,7 +71,7 @@ def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None
         x, schema, notes = _as_trained(raw, like), like, raw.notes
     else:
         x, schema, notes = _as_found(raw, options.kind)
-    return Data(x, schema.with_classes(classes), codes, raw.ids, raw.name, (*notes, *of_labels))
+    return Data(x, schema.with_classes(classes), codes, raw.ids, raw.name, (*notes, *of_labels), unknown=raw.unknown)
 
 
 def _refuse_types(values: np.ndarray, name: str) -> None:

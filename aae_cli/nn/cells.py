@@ -133,6 +133,14 @@ class Cells(nn.Module):
         """Flags of the columns whose cells are observed: (…, D) → (…, C), 0 or 1."""
         return x[..., self.features - self.kinds.columns :]
 
+    def known(self, x: Tensor) -> Tensor:
+        """Flags of the numbers that are observed and have no value that is modelled apart: (…, D) → (…, numbers)."""
+        known = self.observed(x)[..., self.number_at]
+        if not len(self.spikes):
+            return known
+        spiked = (self._targets(x)[..., self.start[len(self.category_at) :] + 1] > 0.5).to(known.dtype)
+        return known.index_copy(-1, self.spiked_at, known[..., self.spiked_at] * (1 - spiked))
+
     # --- from cells to features ---------------------------------------------------------------------------------------
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -191,7 +199,7 @@ class Cells(nn.Module):
         above = torch.searchsorted(self.knots, flat).clamp(1, KNOTS - 1)
         low, high = self.knots.gather(1, above - 1), self.knots.gather(1, above)
         part = ((flat - low) / (high - low).clamp(min=1e-30)).clamp(0, 1)
-        quantile = ((above - 1 + part) / (KNOTS - 1)).clamp(EDGE, 1 - EDGE)
+        quantile = EDGE + (1 - 2 * EDGE) * (above - 1 + part) / (KNOTS - 1)
         normal = torch.special.ndtri(quantile).view(values.shape).movedim(0, -1)
         return number.index_copy(-1, self.heavy_at, normal)
 
@@ -269,17 +277,13 @@ class Cells(nn.Module):
             (…, C).
         """
         observed = self.observed(x)
-        number, target = observed[..., self.number_at], self._targets(x)
-        if len(self.spikes):
-            spiked = target[..., self.start[len(self.category_at) :] + 1]
-            number = number.index_copy(-1, self.spiked_at, number[..., self.spiked_at] * (1 - spiked))
-        square = 0.5 * (output[..., : self._numbers].float() - x[..., : self._numbers]).square() * number
+        square = 0.5 * (output[..., : self._numbers].float() - x[..., : self._numbers]).square() * self.known(x)
         losses = torch.zeros_like(observed).index_add(-1, self.number_at, square)
         if len(self.start):
             logits = self._logits(output)
             log_p = (logits - logits.logsumexp(-1, keepdim=True)).flatten(-2)
             log_p = log_p[..., (self.padded < len(self.frequency)).flatten()]
-            cost = -(target * log_p) * self._weights()[self.block_of]
+            cost = -(self._targets(x) * log_p) * self._weights()[self.block_of]
             losses = losses.index_add(-1, self.block_at[self.block_of], cost)
         return losses
 
@@ -324,22 +328,22 @@ class Cells(nn.Module):
         number = number.masked_fill(spiked, torch.nan)
         centre = number.nanmedian(0).values.nan_to_num()
         mean = (number - centre).nanmean(0).nan_to_num()
-        std = (number - centre - mean).square().nanmean(0).sqrt().nan_to_num()
+        apart = (number - centre - mean).nan_to_num()
+        most = apart.abs().amax(0).clamp(min=1e-30)  # without which squares of large numbers are infinite
+        seen = (~number.isnan()).sum(0).clamp(min=1)
+        std = most * ((apart / most).square().sum(0) / seen).sqrt()
         self.shift.copy_(centre + mean)
         self.scale.copy_(torch.where(std > CONSTANT * (centre.abs() + 1e-30), std, 0.0))
         self.draws.fit_rows((number - self.shift) / torch.where(self.scale == 0, 1, self.scale))
         one_hot = self._one_hot(raw, ~raw.isnan())
-        seen = torch.zeros(len(self.start), device=raw.device).index_add(0, self.block_of, one_hot.sum(0))
-        self.frequency.copy_(one_hot.sum(0) / seen.clamp(min=1)[self.block_of])
+        counts = one_hot.sum(0)
+        rows = torch.zeros(len(self.start), device=raw.device).index_add(0, self.block_of, counts)
+        self.frequency.copy_(counts / rows.clamp(min=1)[self.block_of])
 
     @torch.no_grad()
     def fit_residual(self, output: Tensor, x: Tensor) -> None:
         """Set the spread of numbers around their reconstruction: (N, outputs) of the decoder and (N, D) features."""
-        known = self.observed(x)[..., self.number_at]
-        if len(self.spikes):
-            spiked = self._targets(x)[..., self.start[len(self.category_at) :] + 1]
-            known = known.index_copy(-1, self.spiked_at, known[..., self.spiked_at] * (1 - spiked))
-        self.draws.fit_residual(output[..., : self._numbers] - x[..., : self._numbers], known)
+        self.draws.fit_residual(output[..., : self._numbers] - x[..., : self._numbers], self.known(x))
 
     @torch.no_grad()
     def fit_prior(self, output: Tensor) -> None:

@@ -142,11 +142,15 @@ def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world
     return view
 
 
+UNRELATED = 2.0
+"""Squared distance of two random rows of a mixed table, in each column."""
+
+
 def cell_view(noise: float, swap: float, cells: Cells, neighbours: Neighbours | None, world: World = ALONE) -> View:
     """The same for mixed tables: whole cells are taken from the neighbour and from other rows, with their flags.
 
     A row moves a random part of the way towards a neighbour: numbers that both have are interpolated, any other cell is
-    the neighbour's with that probability. Noise is for numbers only.
+    the neighbour's with that probability. Noise is for numbers only, and not for a value that is modelled apart.
     """
     numbers, columns = len(cells.number_at), cells.kinds.columns
 
@@ -158,17 +162,16 @@ def cell_view(noise: float, swap: float, cells: Cells, neighbours: Neighbours | 
         std: float | Tensor = noise
         if neighbours is not None:
             far, near = neighbours(x, rows)
-            std = noise * (far / columns).sqrt()
+            std = noise * (far / columns).clamp(max=UNRELATED).sqrt()  # FAR, where rows share no cell, is no distance
             chosen = _one_of(neighbours, near, parts, world)
             part = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts)
-            both = (cells.observed(x) * cells.observed(chosen))[..., cells.number_at] > 0
+            both = cells.known(x) * cells.known(chosen) > 0
             between = torch.where(both, (x + part * (chosen - x))[..., :numbers], 0.0)
             x = taken(x, chosen, part, parts)
             x = torch.cat([torch.where(both, between, x[..., :numbers]), x[..., numbers:]], -1)
         if swap:
             x = taken(x, _shifted(x, parts, world), swap, parts)
         moved = x[..., :numbers] + std * world.draw(torch.randn, (*x.shape[:2], numbers), x.device, parts)
-        known = cells.observed(x)[..., cells.number_at] > 0
-        return torch.cat([torch.where(known, moved, 0.0), x[..., numbers:]], -1)
+        return torch.cat([torch.where(cells.known(x) > 0, moved, 0.0), x[..., numbers:]], -1)
 
     return view
