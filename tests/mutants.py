@@ -776,9 +776,9 @@ MUTANTS = [
         CELLS, "masked_fill(spiked, torch.nan)", "masked_fill(spiked, 0.0)", f"{IN_CELLS}a_spike_is_a_level_of_its_own"
     ),
     Mutant(
-        CELLS,
-        "z + self.residual * torch.randn",
-        "z + 0.0 * torch.randn",
+        "aae_cli/nn/cell_draws.py",
+        "z + torch.randn(",
+        "z + 0.0 * torch.randn(",
         f"{IN_CELLS}draws_have_the_frequencies_and_the_spread",
     ),
     Mutant(

@@ -19,8 +19,9 @@ from ..text import row_name
 from .abilities import Abilities
 from .build import build_priors
 from .checkpoint import Header
+from .prior_draws import prior_outputs
 from .projection import project
-from .sampling import Sampler, Samples, draw_categories
+from .sampling import Sampler, Samples
 from .steering import Found, search
 
 ROWS_AT_ONCE = 2048
@@ -332,22 +333,8 @@ class Autoencoder:
 
     def draws(self, n: int, seed: int) -> Iterator[Tensor]:
         """Decode n samples of the prior. Yields chunks (m, D) on the device, in the networks' units, not rounded."""
-        for output in self.prior_outputs(n, seed):
+        for output in prior_outputs(self, n, seed):
             yield self.model.scaling.drawn(output)
-
-    def prior_outputs(self, n: int, seed: int) -> Iterator[Tensor]:
-        """Output of the decoder for n samples of the prior. Yields chunks (m, outputs) on the device."""
-        prior, content, device = self.prior_z, self.content, self.device
-        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            for start in range(0, n, ROWS_AT_ONCE):
-                anywhere = torch.full((1, min(ROWS_AT_ONCE, n - start)), -1, device=device)
-                category = anywhere
-                if content.count:
-                    category = draw_categories(content.count, self.p_y, anywhere.shape[1])[None].to(device)
-                z = None if prior is None else prior.sample(content.component(category, anywhere))
-                y, label = content.inputs(category)
-                yield self.model.decode(y, z, label)[0]
 
 
 def _concatenated(chunks: list[Tensor], width: int) -> np.ndarray:

@@ -1,9 +1,7 @@
 """Cells of a mixed table as features: numbers, one-hot categories, the season of dates, and flags of what is observed.
-
-Every column has the same say. A number is standardised, a category's one-hot block is centred and scaled to unit total
-variance, so that two random rows differ by 2 in squared distance in each column. A missing cell is 0 in all features, its
-flag included, and costs nothing. The decoder's output is linear: x̂ for numbers, logits for categories.
-Ours, not the paper's.
+A number is standardised, a category's one-hot block is centred and scaled to unit total variance, so that two random rows
+differ by 2 in squared distance in each column. A missing cell is 0 in all features, its flag included, and costs nothing.
+The decoder's output is linear: x̂ for numbers, logits for categories. Ours, not the paper's.
 """
 
 from __future__ import annotations

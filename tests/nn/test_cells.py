@@ -140,7 +140,9 @@ def test_a_spike_is_a_level_of_its_own():
 
 def test_draws_have_the_frequencies_and_the_spread():
     cells = fitted(rows())
-    cells.residual.copy_(torch.tensor([0.5, 0.0, 1.0]))
+    cells.draws.residual.copy_(torch.tensor([0.5, 0.0, 1.0]).diag())
+    for each in (cells.draws.data_quantiles, cells.draws.drawn_quantiles):
+        each.copy_(torch.linspace(-9, 9, each.shape[1]))
     output = torch.cat([torch.zeros(3), cells.frequency.log()]).expand(4000, -1)
     drawn = cells.draw(output, torch.Generator().manual_seed(0))
     assert torch.bincount(drawn[:, 1].long()).div(4000).tolist() == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
@@ -161,7 +163,7 @@ def test_the_residual_is_the_spread_of_observed_numbers():
     output = torch.cat([x[:, :1] + 0.5, torch.zeros(4, 2)], 1)
     output[[0, 3], 0] = 99
     cells.fit_residual(output, x)
-    assert cells.residual.item() == pytest.approx(0.5)
+    assert cells.draws.residual.item() == pytest.approx(0.5)
 
 
 def test_distances_are_of_cells_that_both_rows_have():
@@ -216,8 +218,9 @@ def test_huge_numbers_and_constants_do_no_harm():
 
 def test_weights_keep_their_meaning_when_they_are_loaded():
     cells = fitted(rows())
-    cells.residual.fill_(0.3)
+    cells.draws.residual.fill_(0.3)
     other = Cells(KINDS)
     other.load_state_dict(cells.state_dict())
     assert torch.equal(other(rows(20, 0.2)), cells(rows(20, 0.2)))
-    assert set(cells.state_dict()) == {"shift", "scale", "knots", "frequency", "residual"}
+    draws = {"residual", "data_quantiles", "drawn_quantiles", "log_ratio"}
+    assert set(cells.state_dict()) == {"shift", "scale", "knots", "frequency", *(f"draws.{name}" for name in draws)}
