@@ -92,7 +92,7 @@ class Rows:
 
         format = input_format or (output_format if source == "-" else None)
         names = None if columns is None else tuple(listed(columns) or ())
-        said = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
+        said: dict[str, Any] = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
         return cls(source, ReadOptions(format, label_column, names, kind, unlabelled, **said))
 
     @cached_property
@@ -107,17 +107,33 @@ class Rows:
 
         return read_source(self.source, self.options)
 
+    def verbatim(self) -> Data:
+        """As it stands, with a table's cells as they are written. Raises DataError."""
+        from ..data.read import read_source
+
+        return read_source(self.source, replace(self.options, verbatim=True))
+
     def like(self, header: Header) -> Data:
         """In the form of a checkpoint. Raises DataError."""
         from ..data.read import read_source
 
         return read_source(self.source, self._options(header), header.schema)
 
-    def pieces(self, header: Header) -> Iterator[Data]:
-        """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError."""
+    def pieces(self, header: Header, verbatim: bool = False) -> Iterator[Data]:
+        """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError.
+
+        Args:
+            verbatim: keep a table's cells as they are written, in ``Data.frame``.
+        """
         from ..data.read import pieces
 
-        return pieces(self.source, self._options(header), header.schema)
+        return pieces(self.source, replace(self._options(header), verbatim=verbatim), header.schema)
+
+    @property
+    def image(self) -> bool:
+        """Whether these are images, as far as the first rows tell."""
+        schema = self._head.schema
+        return schema is not None and schema.kind == "image"
 
     def _options(self, header: Header) -> ReadOptions:
         """As given, else as the checkpoint was trained: its label column, where these rows have it."""
@@ -257,21 +273,28 @@ class Fit:
         Args:
             what: the task, as "cluster DATA" and as "clusters rows of this form".
         """
+        path = self.found(rows, checkpoint, can, what[0], reporter)
+        return path if path is not None else self.fitted(rows, what[1], reporter)
+
+    def found(
+        self, rows: Rows, checkpoint: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter
+    ) -> Path | None:
+        """A checkpoint that is there; None where one must be fitted. Arguments are those of :meth:`choose`."""
         if self.wanted and checkpoint is not None:
             raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
-        path = None
-        if not self.wanted:
-            path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what[0], reporter, None)
-            if path is not None and self.asked:
-                raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
-            if path is None:
-                reporter.say(
-                    f"no run under ./runs {what[1]}: fitting {self.preset} on these rows, none of which are held out"
-                )
-        return path if path is not None else self._fitted(rows, reporter)
+        if self.wanted:
+            return None
+        path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what, reporter, None)
+        if path is not None and self.asked:
+            raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
+        return path
 
-    def _fitted(self, rows: Rows, reporter: Reporter) -> Path:
+    def fitted(self, rows: Rows, what: str, reporter: Reporter) -> Path:
+        """A checkpoint that is fitted now. ``what``: the task, as in "clusters rows of this form"."""
         from ..training.api import train
+
+        if not self.wanted:
+            reporter.say(f"no run under ./runs {what}: fitting {self.preset} on these rows, none of which are held out")
 
         own = {"train.seed": self.seed, "data.source": rows.source}
         given = rows.options

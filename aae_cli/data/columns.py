@@ -109,6 +109,8 @@ class Column:
             numbers = {float(level): float(i) for i, level in enumerate(self._named_levels)}
             found = cells.cast(pl.Float64, strict=False).replace_strict(numbers, default=None, return_dtype=pl.Float64)
         else:
+            if self.type == "boolean" and cells.dtype == pl.String:
+                cells = cells.str.to_lowercase()
             index = {level: float(i) for i, level in enumerate(self._named_levels)}
             found = cells.cast(pl.String).replace_strict(index, default=None, return_dtype=pl.Float64)
         unknown = found.is_null() & cells.is_not_null()
@@ -155,7 +157,7 @@ class Column:
         if math.isnan(value):
             return "missing"
         cell = self.cell(value)
-        return f"{cell:.4g}" if isinstance(cell, float) and abs(cell) < 1e4 else str(cell)
+        return f"{cell:.{4 if abs(cell) < 1e4 else 7}g}" if isinstance(cell, float) else str(cell)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:
         """Numbers or days made possible: held within the observed range, and at the few observed values if there are few."""

@@ -44,4 +44,14 @@ def _frame(rows: Any, library: str) -> Any:
 
     if library == "polars":
         return rows.collect() if isinstance(rows, pl.LazyFrame) else rows
-    return pl.DataFrame([pl.Series(str(name), rows[name].to_numpy()) for name in rows.columns])
+    return pl.DataFrame([_column(str(name), rows[name]) for name in rows.columns])
+
+
+def _column(name: str, cells: Any) -> Any:
+    """A column of pandas as one of polars; text and types of pandas' own mark missing cells in several ways."""
+    import polars as pl
+
+    values = cells.to_numpy()
+    if values.dtype != object:
+        return pl.Series(name, values)
+    return pl.Series(name, [None if gone else value for value, gone in zip(values, cells.isna(), strict=True)])

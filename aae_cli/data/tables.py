@@ -51,6 +51,8 @@ def read_text_table(
     """
 
     def texts(header: list[str]) -> set[str | None]:
+        if options.verbatim:
+            return set(header)
         return {_label_column(header, options, like, name), _id_column(header, options, like)}
 
     frame, notes = parse_text(where, name, separator, texts)
@@ -241,6 +243,7 @@ def read_frame(
             told,
             label_column=label,
             mixed=mixed,
+            frame=frame if options.verbatim else None,
         )
 
     if like is not None and like.mixed is not None:
