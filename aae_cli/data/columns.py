@@ -289,7 +289,7 @@ def _category(name: str, observed: pl.Series) -> Column:
         whole = bool((observed.cast(pl.Float64) == observed.cast(pl.Float64).floor()).all())
         kind = "integer" if whole else "decimal"
         observed = observed.cast(pl.Int64 if whole else pl.Float64)
-    counts = observed.value_counts(sort=True)
+    counts = observed.rename("level").value_counts(sort=True)
     levels = [(level, count) for level, count in counts.rows()]
     levels.sort(key=lambda each: (-each[1], str(each[0])))
     other = len(levels) > LEVELS
