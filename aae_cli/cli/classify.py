@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from .cells import ids_and_labels
 from .frame import frame, reporter
 from .options import (
     Categorical,
@@ -25,7 +26,7 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Rows, Target, choose_checkpoint, ids_and_labels
+from .rows import Rows, Target, choose_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

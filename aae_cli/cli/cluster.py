@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
 from ..text import counted
+from .cells import ids_and_labels
 from .frame import frame, reporter
 from .options import (
     Categorical,
@@ -34,7 +35,7 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Fit, Rows, Target, ids_and_labels
+from .rows import Fit, Rows, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +132,7 @@ def command(
         described = Description(model.model.classes, model.schema, seed) if describe else None
 
         def tables() -> Iterator[dict[str, Any]]:
-            for piece in rows.pieces(model.header):
+            for piece in rows.pieces(model.header, report):
                 table = table_of(model, piece)
                 for collector in (drawn, described):
                     if collector is not None:

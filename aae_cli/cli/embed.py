@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
+from .cells import ids_and_labels
 from .frame import frame, reporter
 from .options import (
     Categorical,
@@ -32,7 +33,7 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Fit, Rows, Target, ids_and_labels
+from .rows import Fit, Rows, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

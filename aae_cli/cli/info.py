@@ -56,6 +56,7 @@ def describe(header: Header, path: str) -> dict[str, Any]:
     config, schema, training = header.config, header.schema, dict(header.training or {})
     metrics = training.pop("metrics", {})
     training.pop("cluster_sizes", None)
+    training.pop("reference", None)
     facts: dict[str, Any] = {
         "checkpoint": path,
         "preset": header.title,

@@ -15,10 +15,8 @@ from ..text import counted
 from .options import deadline
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..data.read import Head
-    from ..data.types import Data, ReadOptions, Schema
+    from ..data.types import Data, ReadOptions
     from ..model.abilities import Abilities
     from ..model.checkpoint import Header
     from ..output.reporter import Reporter
@@ -92,7 +90,7 @@ class Rows:
 
         format = input_format or (output_format if source == "-" else None)
         names = None if columns is None else tuple(listed(columns) or ())
-        said = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
+        said: dict[str, Any] = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
         return cls(source, ReadOptions(format, label_column, names, kind, unlabelled, **said))
 
     @cached_property
@@ -107,6 +105,12 @@ class Rows:
 
         return read_source(self.source, self.options)
 
+    def verbatim(self) -> Data:
+        """As it stands, with a table's cells as they are written. Raises DataError."""
+        from ..data.read import read_source
+
+        return read_source(self.source, replace(self.options, verbatim=True))
+
     def like(self, header: Header, reporter: Reporter | None = None) -> Data:
         """In the form of a checkpoint. Raises DataError.
 
@@ -119,19 +123,27 @@ class Rows:
         _say_unknown(data.unknown, header, reporter)
         return data
 
-    def pieces(self, header: Header, reporter: Reporter | None = None) -> Iterator[Data]:
+    def pieces(self, header: Header, reporter: Reporter | None = None, *, verbatim: bool = False) -> Iterator[Data]:
         """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError.
 
         Args:
             reporter: told at the end of cells that are not understood.
+            verbatim: keep a table's cells as they are written, in ``Data.frame``.
         """
         from ..data.read import pieces
 
         unknown: tuple[int, ...] = ()
-        for piece in pieces(self.source, self._options(header), header.schema):
+        options = replace(self._options(header), verbatim=verbatim)
+        for piece in pieces(self.source, options, header.schema):
             unknown = tuple(map(sum, zip(unknown or [0] * len(piece.unknown), piece.unknown, strict=True)))
             yield piece
         _say_unknown(unknown, header, reporter)
+
+    @property
+    def image(self) -> bool:
+        """Whether these are images, as far as the first rows tell."""
+        schema = self._head.schema
+        return schema is not None and schema.kind == "image"
 
     def _options(self, header: Header) -> ReadOptions:
         """As given, else as the checkpoint was trained: its label column, where these rows have it."""
@@ -280,22 +292,29 @@ class Fit:
         Args:
             what: the task, as "cluster DATA" and as "clusters rows of this form".
         """
+        path = self.found(rows, checkpoint, can, what[0], reporter)
+        return path if path is not None else self.fitted(rows, what[1], reporter)
+
+    def found(
+        self, rows: Rows, checkpoint: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter
+    ) -> Path | None:
+        """A checkpoint that is there; None where one must be fitted. Arguments are those of :meth:`choose`."""
         if self.wanted and checkpoint is not None:
             raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
-        path = None
-        if not self.wanted:
-            path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what[0], reporter, None)
-            if path is not None and self.asked:
-                raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
-            if path is None:
-                reporter.say(
-                    f"no run under ./runs {what[1]}: fitting {self.preset} on these rows, none of which are held out"
-                )
-        return path if path is not None else self._fitted(rows, reporter)
+        if self.wanted:
+            return None
+        path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what, reporter, None)
+        if path is not None and self.asked:
+            raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
+        return path
 
-    def _fitted(self, rows: Rows, reporter: Reporter) -> Path:
+    def fitted(self, rows: Rows, what: str, reporter: Reporter) -> Path:
+        """A checkpoint that is fitted now. ``what``: the task, as in "clusters rows of this form"."""
         from ..data.named import with_label
         from ..training.api import train
+
+        if not self.wanted:
+            reporter.say(f"no run under ./runs {what}: fitting {self.preset} on these rows, none of which are held out")
 
         own = {"train.seed": self.seed, "data.source": rows.source}
         given = with_label(rows.source, rows.options)
@@ -317,20 +336,3 @@ class Fit:
         )
         reporter.say(f"the fitted model is kept in {run.folder}")
         return run.folder
-
-
-def cells_of(schema: Schema, x: np.ndarray) -> dict[str, Any]:
-    """Rows as columns of a table, by name, in the types of the training file: x (N, D)."""
-    if schema.mixed is not None:
-        return {column.name: column.decode(x[:, i]) for i, column in enumerate(schema.mixed)}
-    names = schema.columns or [f"x{i}" for i in range(x.shape[1])]
-    return {name: x[:, i] for i, name in enumerate(names)}
-
-
-def ids_and_labels(data: Data) -> dict[str, Any]:
-    """The id column of an output, and the label column where labels are known."""
-    import numpy as np
-
-    ids = list(data.ids) if data.ids is not None else np.arange(data.first, data.first + len(data))
-    labels = data.label_names
-    return {"id": ids} if labels is None else {"id": ids, "label": labels}

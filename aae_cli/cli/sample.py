@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
 from ..text import clean, counted
+from .cells import cells_of
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
-from .rows import cells_of, choose_checkpoint, refuse_overwriting
+from .rows import choose_checkpoint, refuse_overwriting
 
 if TYPE_CHECKING:
     from ..model.abilities import Abilities

@@ -105,6 +105,7 @@ def read_frame(
         label_column=used.label,
         mixed=found.mixed,
         unknown=found.unknown,
+        frame=frame if options.verbatim else None,
     )
 
 

@@ -88,7 +88,7 @@ def read_source(source: str, options: ReadOptions = BY_LOOKS, like: Schema | Non
             if form == "parquet" and isinstance(at, Path):
                 from . import chunks
 
-                if chunks.needs_spool(at, name):
+                if not options.verbatim and chunks.needs_spool(at, name):
                     return chunks.spooled(at, name, options, like)
             raw = _read_path(at, key, name, form, options, like)
         return finish(raw, options, like)

@@ -41,6 +41,8 @@ def read_text_table(
     """
 
     def texts(header: list[str]) -> set[str | None]:
+        if options.verbatim:
+            return set(header)
         used = columns_of(header, options, like, name)
         levels = [] if like is None else [each.name for each in like.mixed or () if each.type == "text"]
         return {used.label, used.identity, *options.categorical, *levels}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..errors import DataError, UsageError
 from ..text import quoted
 from .columns import Column
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Kind = Literal["image", "table"]
 
@@ -27,6 +30,7 @@ class ReadOptions:
         unlabelled: the label that means unlabelled, beside empty ones; None for −1 where all others are from 0.
         categorical, numeric: columns of a table to read as categories and as numbers.
         ignore: columns of a table to leave out.
+        verbatim: keep a table's cells as they are written beside their values, in ``Data.frame``.
     """
 
     format: str | None = None
@@ -37,6 +41,7 @@ class ReadOptions:
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    verbatim: bool = False
 
     def __post_init__(self) -> None:
         """Raise UsageError where a column is named for two purposes."""
@@ -174,6 +179,7 @@ class Data:
         notes: decisions to report to the user, such as a column left out.
         first: number of the first row within the source, for a piece of a longer source.
         unknown: in each column of a mixed table, the number of cells that are not understood.
+        frame: all columns of a table, text files as text; None unless ``ReadOptions.verbatim`` asks for them.
     """
 
     x: np.ndarray
@@ -184,6 +190,7 @@ class Data:
     notes: tuple[str, ...] = ()
     first: int = 0
     unknown: tuple[int, ...] = ()
+    frame: pl.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -197,7 +204,8 @@ class Data:
         x: Any = (
             self.x[index] if isinstance(index, slice) or not isinstance(self.x, np.memmap) else Mapped(self.x, index)
         )
-        return replace(self, x=x, labels=labels, ids=ids)
+        frame = None if self.frame is None else self.frame[index]
+        return replace(self, x=x, labels=labels, ids=ids, frame=frame)
 
     def evenly_spaced(self, count: int) -> Data:
         """Up to ``count`` evenly spaced rows, in memory: files are often sorted by class."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from ..text import clean, listed, row_name
 from .columns import Column
 from .labels import encode_labels
 from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Raw:
         pixel_range: (low, high) if the format fixes it, as 8-bit image files do; else None.
         mixed: kinds of the columns; values are then floats with NaN for missing cells. None for complete numbers.
         unknown: as in ``Data``.
+        frame: as in ``Data``.
         part: whether this is a later piece of a long source, so that these rows alone do not show its range.
     """
 
@@ -44,6 +48,7 @@ class Raw:
     label_column: str | None = None
     mixed: tuple[Column, ...] | None = None
     unknown: tuple[int, ...] = ()
+    frame: pl.DataFrame | None = None
 
 
 def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
@@ -71,7 +76,16 @@ def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None
         x, schema, notes = _as_trained(raw, like), like, raw.notes
     else:
         x, schema, notes = _as_found(raw, options.kind)
-    return Data(x, schema.with_classes(classes), codes, raw.ids, raw.name, (*notes, *of_labels), unknown=raw.unknown)
+    return Data(
+        x,
+        schema.with_classes(classes),
+        codes,
+        raw.ids,
+        raw.name,
+        (*notes, *of_labels),
+        unknown=raw.unknown,
+        frame=raw.frame,
+    )
 
 
 def _refuse_types(values: np.ndarray, name: str) -> None:

@@ -78,7 +78,7 @@ class Autoencoder:
 
     # --- encoding -----------------------------------------------------------------------------------------------------
 
-    def _prepare(self, x: Any) -> Iterator[Tensor]:
+    def prepared(self, x: Any) -> Iterator[Tensor]:
         """Check rows, and yield chunks (1, B, D) in the networks' units, on the device.
 
         Raises:
@@ -116,7 +116,7 @@ class Autoencoder:
         Raises:
             DataError: the number of features differs from training.
         """
-        for rows in self._prepare(x):
+        for rows in self.prepared(x):
             with torch.inference_mode():
                 codes = self.model.encode(rows, draw)
                 yield (
@@ -192,7 +192,7 @@ class Autoencoder:
 
     def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
         """Decode y (N, K), z (N, n) and label (N, C), each only if the decoder has that input: (N, D) float32."""
-        return self._in_units(self.model.scaling.invert(self._output(y, z, label)).cpu().numpy())
+        return self.in_units(self.model.scaling.invert(self._output(y, z, label)).cpu().numpy())
 
     def _output(self, y: Tensor | None, z: Tensor | None, label: Tensor | None) -> Tensor:
         """Output of the decoder, in the networks' units: (N, outputs) on the device."""
@@ -200,7 +200,7 @@ class Autoencoder:
         with torch.inference_mode():
             return self.model.decode(*parts)[0]
 
-    def _in_units(self, x: np.ndarray) -> np.ndarray:
+    def in_units(self, x: np.ndarray) -> np.ndarray:
         """Clip to the pixel range, and give columns the precision of the training file."""
         schema = self.schema
         if schema.mixed is not None:
@@ -218,7 +218,7 @@ class Autoencoder:
     ) -> np.ndarray:
         """Rows of p(x|y, z), with a table's columns held within the ranges of the rows trained on: no negative prices."""
         schema = self.schema
-        x = self._in_units(self.model.scaling.draw(self._output(y, z, label), generator).cpu().numpy())
+        x = self.in_units(self.model.scaling.draw(self._output(y, z, label), generator).cpu().numpy())
         if schema.smallest is None or schema.largest is None:
             return x
         return x.clip(np.array(schema.smallest, np.float32), np.array(schema.largest, np.float32))
@@ -229,7 +229,7 @@ class Autoencoder:
         Args:
             labels: (N,) int64, −1 for unknown, for a decoder that receives the label; None if all are unknown.
         """
-        return self._in_units(self.model.scaling.invert(self.output(x, labels)).cpu().numpy())
+        return self.in_units(self.model.scaling.invert(self.output(x, labels)).cpu().numpy())
 
     def output(self, x: Any, labels: np.ndarray | None = None) -> Tensor:
         """Output of the decoder for rows, in the networks' units: (N, D) → (N, outputs) on the device.

@@ -23,12 +23,14 @@ from ..model.checkpoint import Header, read_header
 from ..model.evaluation import MEANINGS, intervals, measure
 from ..model.metrics import agreement, name_clusters
 from ..model.prior_draws import prior_outputs
+from ..model.unusual import Reference, reference_of
 from ..nn.aae import pick_model
 from ..nn.cells import Cells
 from ..objective.build import make_view
 from ..objective.neighbours import Neighbours
 from ..output.card import card
 from ..output.reporter import Reporter
+from ..text import counted
 from .engine import DIVERGED
 from .folder import RunFolder
 from .plan import Plan
@@ -168,6 +170,7 @@ class Selection:
             "notes": list(self.notes),
             "scores": [round(score, 4) for score in scores],
             "metrics": measured,
+            "reference": self._reference(model).to_json(),
         }
         header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
         written = self._card(folder.path, header, measured)
@@ -177,6 +180,13 @@ class Selection:
             title = f"{self.title}: measured on {held_out}"
             self.reporter.metrics(title, measured, self._intervals(measured), MEANINGS)
         return Run(folder.path, measured, scores, seed, seconds)
+
+    def _reference(self, model: Autoencoder) -> Reference:
+        """Losses and scores of held-out rows, with which others are compared; of training rows if none are held out."""
+        held_out = self.splits.validation
+        rows = (held_out or self.splits.train).evenly_spaced(SCORE_ROWS)
+        kind = "held-out row" if held_out is not None else "training row"
+        return reference_of(model, rows.x, counted(len(rows), kind))
 
     def _finite(self, candidates: Sequence[Autoencoder], seed: int) -> list[int]:
         """Indices of the models whose weights are finite. Raises TrainingError if there are none."""
@@ -236,7 +246,7 @@ class Selection:
 
     def _card(self, folder: Path, header: Header, measured: dict[str, float]) -> str:
         """Text of the model card."""
-        about, hidden = self.plan.config.about, ("cluster_sizes", "metrics", "notes", "scores")
+        about, hidden = self.plan.config.about, ("cluster_sizes", "metrics", "notes", "reference", "scores")
         rows = {name: value for name, value in (header.training or {}).items() if name not in hidden}
         rows["section of arXiv:1511.05644"] = about.section or "–"
         rows |= {f"note {number}": note for number, note in enumerate(self.notes, 1)}
