@@ -189,7 +189,7 @@ class Column:
         if math.isnan(value):
             return "missing"
         cell = self.cell(value)
-        return f"{cell:.4g}" if isinstance(cell, float) and abs(cell) < 1e4 else str(cell)
+        return f"{cell:.{4 if abs(cell) < 1e4 else 7}g}" if isinstance(cell, float) else str(cell)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:
         """Numbers or days made possible: held within the observed range, and at the few observed values if there are few."""

@@ -138,7 +138,7 @@ def _category(observed: pl.Series) -> Column:
         numbers = _finite(observed.cast(pl.Float64))
         kind = "integer" if _whole(numbers.to_numpy()) else "decimal"
         observed = numbers.cast(pl.Int64) if kind == "integer" else numbers
-    levels = sorted(observed.value_counts().rows(), key=lambda each: (-each[1], str(each[0])))
+    levels = sorted(observed.rename("level").value_counts().rows(), key=lambda each: (-each[1], str(each[0])))
     other = len(levels) > LEVELS
     if other:
         least = max(RARE_ROWS, RARE_SHARE * len(observed))

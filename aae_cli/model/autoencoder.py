@@ -19,7 +19,6 @@ from ..text import row_name
 from .abilities import Abilities
 from .build import build_priors
 from .checkpoint import Header
-from .prior_draws import prior_outputs
 from .projection import project
 from .sampling import Sampler, Samples
 from .steering import Found, search
@@ -333,8 +332,11 @@ class Autoencoder:
 
     def draws(self, n: int, seed: int) -> Iterator[Tensor]:
         """Decode n samples of the prior. Yields chunks (m, D) on the device, in the networks' units, not rounded."""
-        for output in prior_outputs(self, n, seed):
-            yield self.model.scaling.drawn(output)
+        yield from map(self.model.scaling.drawn, self.prior_outputs(n, seed))
+
+    def prior_outputs(self, n: int, seed: int) -> Iterator[Tensor]:
+        """Output of the decoder for n samples of the prior. Yields chunks (m, outputs) on the device."""
+        return self._sampler(None).outputs(self.model.decode, n, seed, self.device)
 
 
 def _concatenated(chunks: list[Tensor], width: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -108,6 +108,30 @@ class Sampler:
         if self.p_y is None or len(group) == 1:
             return torch.tensor(group).repeat(-(-n // len(group)))[:n]
         return torch.tensor(group)[draw_categories(len(group), self.p_y[group], n, generator)]
+
+    def outputs(
+        self,
+        decode: Callable[[Tensor | None, Tensor | None, Tensor | None], Tensor],
+        n: int,
+        seed: int,
+        device: torch.device,
+    ) -> Iterator[Tensor]:
+        """Decode n samples of the prior, in chunks, without units.
+
+        Args:
+            decode: map from y (1, m, K), z (1, m, n) and label (1, m, C) to the decoder's output (1, m, outputs).
+        """
+        content = self.abilities.content
+        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for start in range(0, n, DECODED_AT_ONCE):
+                anywhere = torch.full((1, min(DECODED_AT_ONCE, n - start)), -1, device=device)
+                category = anywhere
+                if content.count:
+                    category = draw_categories(content.count, self.p_y, anywhere.shape[1])[None].to(device)
+                z = None if self.prior is None else self.prior.sample(content.component(category, anywhere))
+                y, label = content.inputs(category)
+                yield decode(y, z, label)[0]
 
     def style_grid(
         self,

@@ -198,7 +198,7 @@ def _of_cells(model: Autoencoder, x: np.ndarray) -> _Part:
 
 
 def _numpy(values: Tensor) -> np.ndarray:
-    return values.double().cpu().numpy()
+    return values.cpu().numpy().astype(np.float64)
 
 
 def _relative(part: _Part, reference: Reference) -> np.ndarray:

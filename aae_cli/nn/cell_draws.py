@@ -48,6 +48,8 @@ class CellDraws(nn.Module):
 
     def numbers(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Numbers with their residual spread and the quantiles of the training rows: (…, numbers), standardised."""
+        if not z.shape[-1]:
+            return z
         z = self._spread(z, generator)
         flat = z.reshape(-1, z.shape[-1]).T.contiguous()
         above = torch.searchsorted(self.drawn_quantiles, flat).clamp(1, QUANTILES - 1)

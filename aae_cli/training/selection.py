@@ -22,7 +22,6 @@ from ..model.build import build_model
 from ..model.checkpoint import Header, read_header
 from ..model.evaluation import MEANINGS, intervals, measure
 from ..model.metrics import agreement, name_clusters
-from ..model.prior_draws import prior_outputs
 from ..model.unusual import Reference, reference_of
 from ..nn.aae import pick_model
 from ..nn.cells import Cells
@@ -290,7 +289,7 @@ def fit_spread(model: Autoencoder, data: Data) -> None:
     if isinstance(scaling, Cells):
         output = model.output(data.x, data.labels)
         scaling.fit_residual(output, scaling(torch.from_numpy(data.x).to(model.device)))
-        drawn = [output] if model.model.labels or model.prior_z is None else [*prior_outputs(model, SPREAD_DRAWS, 0)]
+        drawn = [output] if model.model.labels or model.prior_z is None else [*model.prior_outputs(SPREAD_DRAWS, 0)]
         scaling.fit_prior(torch.cat(drawn))
 
 

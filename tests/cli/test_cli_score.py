@@ -21,7 +21,7 @@ def odd(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(trained, odd) -> Path:
-    words = ["--epochs", "60", "--set", "train.min_steps=0", *small("y", "z")]
+    words = ["--epochs", "60", "--set", "train.min_steps=0", *small("z")]
     return trained("scoring", "-p", "table", "--data", odd, *words)
 
 
