@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from .errors import AaeError
     from .model.autoencoder import Autoencoder
     from .model.evaluation import evaluate
+    from .model.imputation import impute
     from .model.load import load
+    from .model.unusual import score
     from .training.api import train, train_seeds
     from .training.selection import Run
 
@@ -38,12 +40,27 @@ _HOMES = {
     "Data": "data.types",
     "Run": "training.selection",
     "evaluate": "model.evaluation",
+    "impute": "model.imputation",
     "load": "model.load",
     "read": "data.read",
+    "score": "model.unusual",
     "train": "training.api",
     "train_seeds": "training.api",
 }
-__all__ = ["AaeError", "Autoencoder", "Data", "Run", "__version__", "evaluate", "load", "read", "train", "train_seeds"]
+__all__ = [
+    "AaeError",
+    "Autoencoder",
+    "Data",
+    "Run",
+    "__version__",
+    "evaluate",
+    "impute",
+    "load",
+    "read",
+    "score",
+    "train",
+    "train_seeds",
+]
 
 
 def __dir__() -> list[str]:

@@ -50,7 +50,9 @@ class Mutant:
         return f"{self.file}: {' '.join(self.old.split())} → {' '.join(self.new.split())}"
 
 
-ADVERSARY, PRIORS, HEADS = (f"aae_cli/nn/{name}.py" for name in ("adversary", "priors", "heads"))
+ADVERSARY, PRIORS, HEADS, SCALING, CELLS = (
+    f"aae_cli/nn/{name}.py" for name in ("adversary", "priors", "heads", "scaling", "cells")
+)
 CONTRASTIVE = "aae_cli/objective/contrastive.py"
 TERMS, PHASES, OBJECTIVE = (f"aae_cli/objective/{name}.py" for name in ("terms", "phases", "build"))
 METRICS, PARZEN = "aae_cli/model/metrics.py", "aae_cli/model/parzen.py"
@@ -58,8 +60,9 @@ AUTO, DRAFT, RULES = (f"aae_cli/config/{name}.py" for name in ("auto", "draft", 
 SELECTION, PLAN, RUN, ENGINE, FOLDER, BATCHES, SPLITS = (
     f"aae_cli/training/{name}.py" for name in ("selection", "plan", "run", "engine", "folder", "batches", "splits")
 )
-VALUES, LABELS, TABLES, REFUSALS, ARRAYS, IMAGES = (
-    f"aae_cli/data/{name}.py" for name in ("values", "labels", "tables", "refusals", "arrays", "images")
+VALUES, LABELS, TABLES, FRAMES, COLUMNS, KINDS, REFUSALS, ARRAYS, IMAGES = (
+    f"aae_cli/data/{name}.py"
+    for name in ("values", "labels", "tables", "frames", "columns", "kinds", "refusals", "arrays", "images")
 )
 NAMED, MEMORY, CHUNKS, READ, HOLDOUT, STREAMS = (
     f"aae_cli/data/{name}.py" for name in ("named", "memory", "chunks", "read", "holdout", "streams")
@@ -77,6 +80,18 @@ IN_AUTO, ADAPTED = "tests/config/test_auto.py::test_", "tests/config/test_adapte
 IN_SELECTION, IN_PLAN, IN_RUN, IN_ENGINE = (
     f"tests/training/test_{name}.py::test_" for name in ("selection", "plan", "run", "engine")
 )
+IN_COLUMNS, IN_KINDS, IN_CELLS, IN_VIEWS, IN_NEIGHBOURS, IN_SHARDS = (
+    f"tests/{room}.py::test_"
+    for room in (
+        "data/test_columns",
+        "data/test_kinds",
+        "nn/test_cells",
+        "objective/test_views",
+        "objective/test_neighbours",
+        "data/test_shards",
+    )
+)
+VIEWS, NEIGHBOURS = "aae_cli/objective/views.py", "aae_cli/objective/neighbours.py"
 IN_ARRAYS, IN_TABLES, IN_IMAGES, IN_NAMED, IN_MEMORY, IN_CHUNKS = (
     f"tests/data/test_{name}.py::test_" for name in ("arrays", "tables", "images", "named", "memory", "chunks")
 )
@@ -203,9 +218,9 @@ MUTANTS = [
     ),
     # --- the other losses ---------------------------------------------------------------------------------------------
     Mutant(
-        TERMS,
-        "(0.5 / x_hat.shape[1])",
-        "(1.0 / x_hat.shape[1])",
+        SCALING,
+        "(0.5 / output.shape[1])",
+        "(1.0 / output.shape[1])",
         f"{IN_PHASES}reconstruction_is_half_the_summed_square",
     ),
     Mutant(
@@ -345,7 +360,7 @@ MUTANTS = [
         f"{IN_PRIORS}categorical_is_one_hot_and_even",
     ),
     # --- metrics ------------------------------------------------------------------------------------------------------
-    Mutant(METRICS, "total += 0.5 * float", "total += float", f"{IN_METRICS}reconstruction_error_of_a_known_offset"),
+    Mutant(SCALING, "return 0.5 * (self(a)", "return (self(a)", f"{IN_METRICS}reconstruction_error_of_a_known_offset"),
     Mutant(
         METRICS, "labels[start : start + 2048]", "labels[:2048]", f"{IN_METRICS}reconstruction_error_of_a_known_offset"
     ),
@@ -445,8 +460,8 @@ MUTANTS = [
     ),
     Mutant(
         SELECTION,
-        "return -float((model.model.scaling",
-        "return float((model.model.scaling",
+        "return -2 * float(model.model.scaling",
+        "return 2 * float(model.model.scaling",
         f"{IN_SELECTION}scores_rank_better_models_higher",
     ),
     Mutant(SELECTION, "- cross)", "+ cross)", f"{IN_SELECTION}scores_rank_better_models_higher"),
@@ -715,15 +730,81 @@ MUTANTS = [
         f"{IN_MEMORY}minus_one_is_a_class_beside_other_negative_labels",
     ),
     Mutant(TABLES, "refuse_duplicates(header, name)", "pass", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "refuse_nulls(table, name)", "pass", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if frame.height == 0:", "if False:", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if not features:", "if False:", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if len(numeric) < len(features):", "if False:", f"{IN_TABLES}refusals"),
-    Mutant(TABLES, "if label in columns:", "if False:", f"{IN_TABLES}a_column_is_not_both_feature_and_label"),
+    Mutant(FRAMES, "refuse_nulls(table, name)", "pass", f"{IN_TABLES}like_refuses_other_columns"),
+    Mutant(FRAMES, "if frame.height == 0:", "if False:", f"{IN_TABLES}refusals"),
+    Mutant(FRAMES, "if not features:", "if False:", f"{IN_TABLES}refusals"),
+    Mutant(FRAMES, "if len(numeric) < len(features):", "if False:", f"{IN_TABLES}like_refuses_other_columns"),
+    Mutant(FRAMES, "if label in options.columns:", "if False:", f"{IN_TABLES}a_column_is_not_both_feature_and_label"),
     Mutant(REFUSALS, "if len(numeric) != like.size:", "if False:", f"{IN_TABLES}like_refuses_other_columns"),
     Mutant(REFUSALS, "a != b and a in wanted", "False", f"{IN_TABLES}like_refuses_other_columns"),
     Mutant(REFUSALS, "if column not in header:", "if False:", f"{IN_TABLES}label_column_and_feature_columns"),
     Mutant(REFUSALS, 'content[:2] in (b"\\xff\\xfe", b"\\xfe\\xff"):', "False:", f"{IN_TABLES}refusals"),
+    # --- mixed tables -------------------------------------------------------------------------------------------------
+    Mutant(
+        COLUMNS,
+        "unknown, float(len(self.levels) - 1)",
+        "unknown, 0.0",
+        f"{IN_COLUMNS}unknown_levels_are_counted_never_refused",
+    ),
+    Mutant(
+        COLUMNS,
+        "values.clip(self.low, self.high)",
+        "values",
+        f"{IN_COLUMNS}nearest_holds_the_range_the_precision_and_few_values",
+    ),
+    Mutant(
+        COLUMNS, "text = text.str.to_lowercase()", "pass", f"{IN_COLUMNS}text_is_read_as_the_training_file_wrote_it"
+    ),
+    Mutant(COLUMNS, "column._refuse_levels()", "pass", f"{IN_COLUMNS}damaged_headers_are_refused"),
+    Mutant(KINDS, "if each[1] >= least] or most", "if True] or most", f"{IN_KINDS}rare_levels_are_pooled_by_frequency"),
+    Mutant(KINDS, "if each[0] != OTHER]", "if True]", f"{IN_KINDS}a_real_level_called_other_is_pooled"),
+    Mutant(KINDS, "x if spike is None else x[x != spike]", "x", f"{IN_KINDS}heavy_tails_are_found_beside_a_spike"),
+    Mutant(KINDS, "numbers.n_unique() == 2 and not numeric", "False", f"{IN_KINDS}two_numbers_are_a_category"),
+    Mutant(FRAMES, "if text not in known] if", "] if", f"{IN_COLUMNS}a_class_that_the_model_knows_is_not_missing"),
+    Mutant(FRAMES, "refuse_other_kinds(options, like, name)", "pass", f"{IN_COLUMNS}a_model_keeps_its_kinds"),
+    Mutant(CHUNKS, "like or kinds", "like", f"{IN_SHARDS}spooled_pieces_have_the_kinds_of_the_whole_table"),
+    Mutant(CELLS, "clamp(min=MIN_VARIANCE)", "clamp(min=1e-9)", f"{IN_CELLS}a_rare_level_does_not_dominate"),
+    Mutant(CELLS, "EDGE + (1 - 2 * EDGE) * (above", "(above", f"{IN_CELLS}heavy_tails_become_normal_and_come_back"),
+    Mutant(
+        CELLS,
+        "return 0.5 / entropy",
+        "return 1.0 / entropy",
+        f"{IN_CELLS}predicting_the_marginal_costs_half_in_each_column",
+    ),
+    Mutant(CELLS, "self.frequency * flags\n", "self.frequency\n", f"{IN_CELLS}missing_cells_are_zero_and_cost_nothing"),
+    Mutant(
+        CELLS, "masked_fill(spiked, torch.nan)", "masked_fill(spiked, 0.0)", f"{IN_CELLS}a_spike_is_a_level_of_its_own"
+    ),
+    Mutant(
+        "aae_cli/nn/cell_draws.py",
+        "z + torch.randn(",
+        "z + 0.0 * torch.randn(",
+        f"{IN_CELLS}draws_have_the_frequencies_and_the_spread",
+    ),
+    Mutant(
+        CELLS,
+        "(self.observed(a) * self.observed(b))",
+        "self.observed(a)",
+        f"{IN_CELLS}distances_are_of_cells_that_both_rows_have",
+    ),
+    Mutant(
+        VIEWS,
+        "chosen[..., cells.column_of], other",
+        "torch.rand_like(x) < p, other",
+        f"{IN_VIEWS}swapped_cells_are_whole_and_come_with_their_flags",
+    ),
+    Mutant(
+        VIEWS, ".clamp(max=UNRELATED)", "", f"{IN_VIEWS}rows_that_share_no_cell_with_any_other_are_not_drowned_in_noise"
+    ),
+    Mutant(
+        VIEWS, "torch.where(cells.known(x) > 0, moved, 0.0)", "moved", f"{IN_VIEWS}noise_is_on_observed_numbers_alone"
+    ),
+    Mutant(
+        NEIGHBOURS,
+        "self.cells.kinds.columns / shared",
+        "1.0 / shared",
+        f"{IN_NEIGHBOURS}distances_of_cells_are_those_over_shared_cells",
+    ),
     Mutant(ARRAYS, "if dtype.hasobject:", "if False:", f"{IN_ARRAYS}objects_and_pickles_are_refused"),
     Mutant(ARRAYS, "if len(content) != size:", "if False:", f"{IN_ARRAYS}damaged_idx"),
     Mutant(ARRAYS, "if len(sizes) < 4 * head[3]:", "if False:", f"{IN_ARRAYS}damaged_idx"),

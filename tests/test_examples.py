@@ -207,3 +207,33 @@ def test_maps_are_compared_with_the_peers_that_are_installed(tmp_path, monkeypat
         "PaCMAP is left out: ImportError: no pacmap here",
         "openTSNE is left out: ImportError: no openTSNE here",
     ]
+
+
+def test_jobs_on_mixed_tables_are_compared(tmp_path, monkeypatch):
+    """Stand-ins for the peers that may not be installed: the first two features, and none."""
+    peers = tmp_path / "peers"
+    peers.mkdir()
+    (peers / "umap.py").write_text(
+        "class UMAP:\n    def __init__(self, random_state): pass\n    def fit_transform(self, x): return x[:, :2]\n"
+    )
+    (peers / "kmodes.py").write_text("raise ImportError('no kmodes here')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(peers), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    done = script("../tests/benchmarks/mixed.py", "--quick", "--json", "jobs.json", cwd=tmp_path)
+    found = {job: sets["quick"] for job, sets in json.loads((tmp_path / "jobs.json").read_text()).items()}
+    peers_of = {
+        "classify": {"logistic regression", "random forest"},
+        "embed": {"PCA", "UMAP"},
+        "cluster": {"k-means", "Gaussian mixture"},
+        "sample": {"independent columns", "Gaussian mixture"},
+        "impute": {"10 neighbours"},
+        "score": {"isolation forest"},
+    }
+    assert {job: {name for name in own if ":" not in name} - {"aae"} for job, own in found.items()} == peers_of
+    assert all(next(iter(own)) == "aae" and len(values) == 1 for own in found.values() for values in own.values())
+    assert found["classify"]["logistic regression"][0] > 0.9 and found["cluster"]["k-means"][0] > 0.8
+    assert found["impute"]["10 neighbours"][0] > 0.2 and found["score"]["isolation forest"][0] > 0.9
+    assert found["sample"]["real rows: AUC"][0] < 0.7
+    blocks = done.stdout.split("\n\n")
+    assert [block.split("|")[1].split(":")[0].strip() for block in blocks] == list(peers_of)
+    lost = found["cluster"]["k-means"][0] > found["cluster"]["aae"][0]
+    assert f"aae loses to k-means in {int(lost)} of 1" in blocks[2]

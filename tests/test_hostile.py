@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 
 from aae_cli import load, read, train
 from aae_cli.config.resolve import resolve
+from aae_cli.data.columns import Column
 from aae_cli.data.read import pieces
 from aae_cli.data.types import Data
 from aae_cli.errors import AaeError
@@ -52,7 +53,13 @@ def sound(data: Data) -> None:
     assert data.x.ndim == 2
     assert data.x.shape == (len(data), data.schema.size)
     assert data.x.dtype in (np.uint8, np.float32)
-    assert np.isfinite(data.x).all()
+    if data.schema.mixed is None:
+        assert np.isfinite(data.x).all()
+    else:
+        assert not np.isinf(data.x).any()
+        for column, cells in zip(data.schema.mixed, data.x.T, strict=True):
+            assert Column.from_json(json.loads(json.dumps(column.to_json()))) == column
+            assert len(column.decode(cells)) == len(data)
     if data.labels is not None:
         assert data.labels.shape == (len(data),)
         assert data.labels.max() < len(data.schema.classes or ())
@@ -223,6 +230,53 @@ def test_hostile_headers(model, tmp_path, what):
     with pytest.raises(AaeError) as caught:
         load(path, "cpu")
     assert MODEL in caught.value.what
+
+
+HOSTILE_COLUMNS = {
+    "no kind": {"kind": "colour"},
+    "numbers for levels": {"kind": "category", "type": "text", "levels": [1, 2], "decimals": None, "values": []},
+    "no levels": {"kind": "category", "type": "text", "decimals": None, "values": []},
+    "another name": {"name": "z"},
+    "an infinite range": {"high": float("inf")},
+    "a billion decimals": {"decimals": 10**9},
+    "an unknown key": {"run": "rm -rf /"},
+    "more levels than weights": {"kind": "category", "type": "text", "levels": ["a", "b", "c"], "spike": None},
+}
+
+
+@pytest.fixture(scope="module")
+def mixed_model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("mixed")
+    lines = [f"{i % 7},{'xyz'[i % 3]},{'' if i % 4 else i}" for i in range(40)]
+    (folder / "x.csv").write_text("\n".join(["a,b,c", *lines]))
+    small = [f"{body}.hidden=[4]" for body in ("encoder", "decoder", "adversaries.z")]
+    steps = ["train.epochs=1", "train.min_steps=0"]
+    return train("gaussian", str(folder / "x.csv"), folder / "run", [*small, *steps], device="cpu").folder / MODEL
+
+
+@pytest.mark.parametrize("what", HOSTILE_COLUMNS)
+def test_hostile_columns(mixed_model, tmp_path, what):
+    assert load(mixed_model, "cpu").schema.mixed is not None
+    path = tmp_path / MODEL
+    change = HOSTILE_COLUMNS[what]
+    path.write_bytes(with_header(mixed_model.read_bytes(), lambda _, inner: inner["schema"]["mixed"][0].update(change)))
+    with pytest.raises(AaeError) as caught:
+        load(path, "cpu")
+    assert MODEL in caught.value.what
+
+
+@pytest.mark.timeout(3000)
+def test_damaged_checkpoints_of_mixed_tables_load_or_are_refused(mixed_model, tmp_path):
+    content, random_ = mixed_model.read_bytes(), random.Random(3)
+    rows, hurt = np.full((2, 3), np.nan, np.float32), tmp_path / MODEL
+    for _ in range(TRIES // 2):
+        hurt.write_bytes(damaged(content, random_))
+        try:
+            model = load(hurt, "cpu")
+            model.z(rows)
+            model.sample(2)
+        except AaeError as error:
+            refusal(error, MODEL)
 
 
 def test_files_that_are_not_what_they_seem(tmp_path):

@@ -24,12 +24,13 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_holds_presets_and_digits(wheel):
+def test_the_wheel_holds_presets_and_bundled_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {path.relative_to(ROOT / "presets").as_posix() for path in (ROOT / "presets").rglob("*.yaml")}
-    assert len(ours) == 32
+    assert len(ours) == 33
     assert {f"aae_cli/presets/{name}" for name in ours} <= names
     assert {"aae_cli/data/mnist_mini.npz", "aae_cli/data/MNIST_MINI.md"} <= names
+    assert {"aae_cli/data/penguins.csv", "aae_cli/data/PENGUINS.md"} <= names
     assert wheel.stat().st_size < 1_500_000
 
 
@@ -45,7 +46,7 @@ def test_the_installed_wheel_finds_its_presets(wheel, tmp_path):
     done = subprocess.run([python, "-E", "-c", code], capture_output=True, text=True, cwd=tmp_path)
     where, count = done.stdout.split()
     assert Path(where).is_relative_to(tmp_path / "venv")
-    assert count == "32"
+    assert count == "33"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["presets"], ["train", "--preset", "nothing"]])

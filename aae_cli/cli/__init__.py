@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from ..version import __version__
-from . import classify, cluster, embed, evaluate, info, presets, sample, train
+from . import classify, cluster, embed, evaluate, impute, info, presets, sample, score, train
 from .help import Command, Group
 
 app = typer.Typer(
     name="aae",
     cls=Group,
-    help="Adversarial autoencoders from the shell: train one, then cluster, embed, classify and sample.",
+    help="Adversarial autoencoders from the shell: train one, then cluster, embed, classify, sample, impute and score.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -27,6 +27,8 @@ for module, summary in (
     (embed, "Turn rows into points."),
     (cluster, "Assign rows to clusters."),
     (classify, "Predict the class of rows."),
+    (impute, "Fill in the missing cells of a table."),
+    (score, "Rank rows by how unusual they are."),
     (evaluate, "Measure a model on held-out rows."),
     (presets, "List the presets, or print one."),
     (info, "Show what a checkpoint is and can do."),

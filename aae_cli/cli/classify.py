@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from .cells import ids_and_labels
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Checkpoint,
     Columns,
     Debug,
     Device,
     DeviceOption,
     Format,
+    Ignore,
     InputFormat,
     KindOption,
     LabelColumn,
+    Numeric,
     Output,
     Quiet,
     Source,
@@ -22,7 +26,7 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Rows, Target, choose_checkpoint, ids_and_labels
+from .rows import Rows, Target, choose_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +58,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -66,7 +73,8 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
+        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )
@@ -76,7 +84,7 @@ def command(
 
         model = load(path, device.value)
         text = target.format == "csv"
-        target.write((table(model, piece, proba, text) for piece in rows.pieces(model.header)), report)
+        target.write((table(model, piece, proba, text) for piece in rows.pieces(model.header, report)), report)
 
 
 def table(model: Autoencoder, rows: Data, proba: bool, text: bool) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
+from ..text import counted
+from .cells import ids_and_labels
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Checkpoint,
     Columns,
     Debug,
@@ -15,9 +19,11 @@ from .options import (
     DeviceOption,
     Epochs,
     Format,
+    Ignore,
     InputFormat,
     KindOption,
     LabelColumn,
+    Numeric,
     Output,
     Quiet,
     Restarts,
@@ -29,17 +35,20 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Fit, Rows, Target, ids_and_labels
+from .rows import Fit, Rows, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..data.types import Data
     from ..model.autoencoder import Autoencoder
+    from ..model.description import Description
+    from ..output.reporter import Reporter
 
 EXAMPLES = """\
 aae cluster mnist-mini:test --plot clusters.png -o clusters.csv
-aae cluster flowers.csv --fit -k 3 --label-column species"""
+aae cluster flowers.csv --fit -k 3 --label-column species
+aae cluster penguins -k 3 --describe -o clusters.csv"""
 
 
 def command(
@@ -56,6 +65,23 @@ def command(
     epochs: Epochs = None,
     time: Time = None,
     restarts: Restarts = None,
+    describe: Annotated[
+        bool,
+        option(
+            "Output",
+            "--describe",
+            help="Describe each cluster on stderr: its size, mean confidence, the five columns in which it differs most "
+            "from the rest, and three typical rows.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        option(
+            "Output",
+            "--json",
+            help="Print the description as JSON, with whole rows: on stdout if -o FILE takes the clusters, else on stderr.",
+        ),
+    ] = False,
     plot: Annotated[
         str | None,
         option(
@@ -72,6 +98,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -80,9 +109,12 @@ def command(
 ) -> None:
     """Write the cluster of every row and its probability: id, cluster, confidence, label (where known)."""
     with frame(debug):
+        if as_json and not describe:
+            raise UsageError("--json prints a description of the clusters", "add --describe")
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
+        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
         own = {"code.y.classes": clusters}
         fitting = Fit("clustering", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)
         what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"
@@ -93,20 +125,47 @@ def command(
         model = load(path, device.value)
         if clusters is not None and model.model.classes not in (0, clusters):
             raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")
+        from ..model.description import Description
         from ..model.figures import cluster_figure, rows_for_clusters
 
         drawn = rows_for_clusters(model, seed) if plot is not None else None
+        described = Description(model.model.classes, model.schema, seed) if describe else None
 
         def tables() -> Iterator[dict[str, Any]]:
-            for piece in rows.pieces(model.header):
+            for piece in rows.pieces(model.header, report):
                 table = table_of(model, piece)
-                if drawn is not None:
-                    drawn.add(piece, table["cluster"], table["confidence"])
+                for collector in (drawn, described):
+                    if collector is not None:
+                        collector.add(piece, table["cluster"], table["confidence"])
                 yield table
 
         target.write(tables(), report)
         if drawn is not None:
             target.draw(lambda: cluster_figure(model, drawn, Path(data).name), report)
+        if described is not None:
+            write_description(described, as_json, output, report)
+
+
+def write_description(described: Description, as_json: bool, output: str | None, report: Reporter) -> None:
+    """Print a description: tables on stderr, JSON on stdout unless that holds the clusters.
+
+    Args:
+        output: value of ``-o``.
+    """
+    from ..output.reporter import to_stderr
+
+    if as_json:
+        (to_stderr if output in (None, "-") else print)(json.dumps(described.to_json()))
+        return
+    from ..model.description import LEGEND
+
+    if described.schema.kind == "table":
+        report.say(LEGEND)
+    for cluster in described.found:
+        report.table(described.title(cluster), *described.table(cluster))
+    empty = len(described.sizes) - len(described.found)
+    if empty:
+        report.say(f"{empty} of {counted(len(described.sizes), 'cluster')} {'is' if empty == 1 else 'are'} empty")
 
 
 def table_of(model: Autoencoder, rows: Data) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
+from .cells import ids_and_labels
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Checkpoint,
     Columns,
     Debug,
@@ -15,9 +17,11 @@ from .options import (
     DeviceOption,
     Epochs,
     Format,
+    Ignore,
     InputFormat,
     KindOption,
     LabelColumn,
+    Numeric,
     Output,
     Quiet,
     Restarts,
@@ -29,7 +33,7 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Fit, Rows, Target, ids_and_labels
+from .rows import Fit, Rows, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,6 +81,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -87,7 +94,8 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, format)
+        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
         wanted = parsed_dims(dims)
         own = {"code.z.dims": wanted} if wanted not in (2, None) else {}
         fitting = Fit("dim-reduction", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)
@@ -105,7 +113,9 @@ def command(
         drawn: list[tuple[np.ndarray, list[str]]] = []
 
         def tables() -> Iterator[dict[str, Any]]:
-            for known, points, names in represented(model, rows.pieces(model.header), wanted, clusters=bool(plot)):
+            for known, points, names in represented(
+                model, rows.pieces(model.header, report), wanted, clusters=bool(plot)
+            ):
                 axes = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
                 if plot is not None:
                     drawn.append((points, known.get("label", names)))

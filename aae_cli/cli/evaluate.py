@@ -10,15 +10,18 @@ import typer
 
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Checkpoint,
     Columns,
     Debug,
     Device,
     DeviceOption,
+    Ignore,
     InputFormatOnly,
     Json,
     KindOption,
     LabelColumn,
+    Numeric,
     Quiet,
     Seed,
     Unlabelled,
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 aae evaluate
-aae evaluate mnist:test -c runs/clustering --metric nmi --metric ari --json"""
+aae evaluate mnist:test -c runs/clustering --metric nmi --metric ari --json
+aae evaluate penguins.csv -c runs/table --metric table"""
 PRESETS = "aae train --preset clustering (any preset will do; `aae presets` lists them)"
 
 
@@ -61,6 +65,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     as_json: Json = False,
@@ -74,14 +81,27 @@ def command(
     """
     with frame(debug):
         report = reporter(quiet, verbose)
-        from ..model.evaluation import MEANINGS, checked_metric, intervals, measure, require_possible, why_not
+        from ..model.evaluation import (
+            EXPLAINED,
+            MEANINGS,
+            checked_metrics,
+            intervals,
+            measure,
+            require_possible,
+            why_not,
+        )
 
         if metric == ["list"]:
-            print(json.dumps(MEANINGS) if as_json else "\n".join(f"{name:<24} {MEANINGS[name]}" for name in MEANINGS))
+            print(
+                json.dumps(EXPLAINED) if as_json else "\n".join(f"{name:<24} {EXPLAINED[name]}" for name in EXPLAINED)
+            )
             return
         for name in metric or []:
-            checked_metric(name)
-        rows = None if data is None else Rows.of(data, input_format, label_column, columns, kind, unlabelled)
+            checked_metrics(name)
+        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        rows = (
+            None if data is None else Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns)
+        )
         path = choose_checkpoint(
             checkpoint,
             lambda can: (
@@ -100,26 +120,52 @@ def command(
 
         require_possible(Abilities(read_header(path)), metric or [], str(path))  # before weights and rows are read
         model = load(path, device.value)
-        measured_on, validation = held_out(model, report) if rows is None else (others(rows, model, report), None)
-        measured = measure(model, measured_on, metric or None, validation=validation, samples=samples, seed=seed)
+        if rows is None:
+            measured_on, validation, training = held_out(model, report)
+        else:
+            measured_on, validation = others(rows, model, report), None
+            training = trained_rows(model) if needs_training(metric or []) else None
+        measured = measure(
+            model, measured_on, metric or None, validation=validation, training=training, samples=samples, seed=seed
+        )
         print(json.dumps(measured) if as_json else metrics_table(measured, intervals(measured, measured_on), MEANINGS))
 
 
-def held_out(model: Autoencoder, report: Reporter) -> tuple[Data, Data | None]:
-    """The rows that the model did not see, and other such rows to choose σ on."""
+def held_out(model: Autoencoder, report: Reporter) -> tuple[Data, Data | None, Data | None]:
+    """The rows that the model did not see, other such rows to choose σ on, and those that it was trained on."""
     from ..training.splits import held_out_rows
 
     splits = held_out_rows(model.header)
     rows, name = splits.held_out or (splits.train, "the training rows (none were held out)")
     report.say(f"measuring on {name} of {rows.name}")
-    return rows, splits.validation if splits.test is not None else None
+    known = splits.train if splits.held_out is not None else None
+    return rows, splits.validation if splits.test is not None else None, known
+
+
+def needs_training(metrics: list[str]) -> bool:
+    """Whether one of these metrics compares with the training rows."""
+    from ..model.evaluation import checked_metrics
+    from ..model.table_metrics import TABLE_METRICS
+
+    return any(name in TABLE_METRICS for metric in metrics for name in checked_metrics(metric))
+
+
+def trained_rows(model: Autoencoder) -> Data | None:
+    """The rows that the model was trained on, read again; None where they are no longer there."""
+    from ..errors import AaeError
+    from ..training.splits import held_out_rows
+
+    try:
+        return held_out_rows(model.header).train
+    except AaeError:
+        return None
 
 
 def others(rows: Rows, model: Autoencoder, report: Reporter) -> Data:
     """DATA, without the rows that the model was trained on where that is known."""
     from ..model.evaluation import unseen
 
-    data, remark = unseen(model.header, rows.like(model.header))
+    data, remark = unseen(model.header, rows.like(model.header, report))
     source = model.header.config.data.source
     if (
         remark is None

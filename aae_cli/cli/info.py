@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..data.types import LEFT_OUT
+from ..data.columns import LEFT_OUT, Column
+from ..data.kinds import PLURALS
 from ..text import clean, counted, listed
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Json, Quiet, Verbose
@@ -54,6 +56,7 @@ def describe(header: Header, path: str) -> dict[str, Any]:
     config, schema, training = header.config, header.schema, dict(header.training or {})
     metrics = training.pop("metrics", {})
     training.pop("cluster_sizes", None)
+    training.pop("reference", None)
     facts: dict[str, Any] = {
         "checkpoint": path,
         "preset": header.title,
@@ -117,10 +120,14 @@ def reads(header: Header) -> list[tuple[str, str]]:
     """The form of a row, its columns, and those that the model ignores."""
     schema, data = header.schema, header.config.data
     form = f"{schema.kind} {' × '.join(map(str, schema.shape))}"
+    if schema.mixed is not None:
+        form = f"mixed table of {counted(schema.size, 'column')}"
     if schema.low is not None and schema.high is not None:
         form += f", {'whole numbers' if schema.integer[0] else 'numbers'} from {schema.low:g} to {schema.high:g}"
     rows = [("form", form)]
-    if schema.columns is not None:
+    if schema.mixed is not None:
+        rows += columns_of(schema.mixed)
+    elif schema.columns is not None:
         rows.append(("columns", listed(schema.columns, SHOWN)))
     column = data.label_column or ("label" if schema.columns is not None else "")
     if schema.classes:
@@ -133,3 +140,18 @@ def reads(header: Header) -> list[tuple[str, str]]:
         left = [clean(note.removeprefix(LEFT_OUT), 300) for note in notes if note.startswith(LEFT_OUT)]
         rows.append(("ignored columns", "all others" + (f", in the training data {'; '.join(left)}" if left else "")))
     return rows
+
+
+def columns_of(mixed: Sequence[Column]) -> list[tuple[str, str]]:
+    """The columns of a mixed table by kind, with their ranges or levels."""
+    rows = []
+    for kind, plural in PLURALS.items():
+        own = [column for column in mixed if column.kind == kind]
+        words = [f"{clean(column.name, 40)} ({_range(column)})" for column in own[:SHOWN]]
+        more = f" and {len(own) - SHOWN} more" if len(own) > SHOWN else ""
+        rows += [(plural, ", ".join(words) + more)] if own else []
+    return rows
+
+
+def _range(column: Column) -> str:
+    return listed(column.levels) or f"{column.text(column.low)} to {column.text(column.high)}"

@@ -31,8 +31,8 @@ def option(group: str, *names: str, help: str, **more: Any) -> Any:
 
 
 SOURCE_HELP = (
-    "A name (mnist, mnist:test, mnist-mini, digits, …), a file (.npz .npy .csv .tsv .parquet, IDX), a folder of images, "
-    "an image, or - for stdin."
+    "A name (mnist, mnist:test, mnist-mini, digits, penguins, …), a file (.npz .npy .csv .tsv .parquet, IDX), "
+    "a folder of images, an image, or - for stdin."
 )
 Source = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE_HELP)]
 LabelColumn = Annotated[
@@ -50,6 +50,17 @@ Unlabelled = Annotated[
 Columns = Annotated[
     str | None, option("Data", "--columns", metavar="A,B,…", help="Feature columns of a table (default: all others).")
 ]
+
+
+Categorical = Annotated[
+    str | None,
+    option("Data", "--categorical", metavar="A,B,…", help="Columns to read as categories (default: by their cells)."),
+]
+Numeric = Annotated[
+    str | None,
+    option("Data", "--numeric", metavar="A,B,…", help="Columns to read as numbers (default: by their cells)."),
+]
+Ignore = Annotated[str | None, option("Data", "--ignore", metavar="A,B,…", help="Columns of a table to leave out.")]
 
 
 Kind = Literal["image", "table"]

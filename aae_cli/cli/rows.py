@@ -78,14 +78,20 @@ class Rows:
         columns: str | None,
         kind: Kind | None,
         unlabelled: str | None,
+        of_columns: Mapping[str, str | None],
         output_format: str | None = None,
     ) -> Rows:
-        """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin."""
+        """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin.
+
+        Args:
+            of_columns: ``categorical``, ``numeric`` and ``ignore`` → names with commas between them.
+        """
         from ..data.types import ReadOptions
 
         format = input_format or (output_format if source == "-" else None)
         names = None if columns is None else tuple(listed(columns) or ())
-        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled))
+        said: dict[str, Any] = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
+        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled, **said))
 
     @cached_property
     def _head(self) -> Head:
@@ -99,17 +105,45 @@ class Rows:
 
         return read_source(self.source, self.options)
 
-    def like(self, header: Header) -> Data:
-        """In the form of a checkpoint. Raises DataError."""
+    def verbatim(self) -> Data:
+        """As it stands, with a table's cells as they are written. Raises DataError."""
         from ..data.read import read_source
 
-        return read_source(self.source, self._options(header), header.schema)
+        return read_source(self.source, replace(self.options, verbatim=True))
 
-    def pieces(self, header: Header) -> Iterator[Data]:
-        """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError."""
+    def like(self, header: Header, reporter: Reporter | None = None) -> Data:
+        """In the form of a checkpoint. Raises DataError.
+
+        Args:
+            reporter: told of cells that are not understood.
+        """
+        from ..data.read import read_source
+
+        data = read_source(self.source, self._options(header), header.schema)
+        _say_unknown(data.unknown, header, reporter)
+        return data
+
+    def pieces(self, header: Header, reporter: Reporter | None = None, *, verbatim: bool = False) -> Iterator[Data]:
+        """In the form of a checkpoint, piece by piece in bounded memory. Raises DataError.
+
+        Args:
+            reporter: told at the end of cells that are not understood.
+            verbatim: keep a table's cells as they are written, in ``Data.frame``.
+        """
         from ..data.read import pieces
 
-        return pieces(self.source, self._options(header), header.schema)
+        unknown: tuple[int, ...] = ()
+        options = replace(self._options(header), verbatim=verbatim)
+        for piece in pieces(self.source, options, header.schema):
+            unknown = tuple(map(sum, zip(unknown or [0] * len(piece.unknown), piece.unknown, strict=True)))
+            yield piece
+        _say_unknown(unknown, header, reporter)
+
+    @property
+    def image(self) -> bool:
+        """Whether these are images, as far as the first rows tell."""
+        schema = self._head.schema
+        return schema is not None and schema.kind == "image"
 
     def _options(self, header: Header) -> ReadOptions:
         """As given, else as the checkpoint was trained: its label column, where these rows have it."""
@@ -124,11 +158,22 @@ class Rows:
         ours, theirs = header.schema, self._head.schema
         if theirs is None:  # such as a column of text, which a checkpoint that knows its columns does not need
             return self._head.fits(ours, self._options(header).label_column)
+        if ours.mixed or theirs.mixed:
+            return self._head.fits(ours, self._options(header).label_column)
         if ours.kind == "table" and ours.columns and theirs.columns:
             return set(ours.columns) <= set(theirs.columns)
         if ours.kind == theirs.kind == "image":
             return ours.shape == theirs.shape
         return ours.size == theirs.size
+
+
+def _say_unknown(unknown: Sequence[int], header: Header, reporter: Reporter | None) -> None:
+    """Report the cells of a mixed table that are not understood. ``unknown``: their number in each column."""
+    from ..data.columns import unknown_in_words
+
+    if reporter is not None and unknown:
+        for note in unknown_in_words(header.schema.mixed or (), unknown):
+            reporter.say(note)
 
 
 def refuse_overwriting(output: str | None, source: str) -> None:
@@ -247,29 +292,41 @@ class Fit:
         Args:
             what: the task, as "cluster DATA" and as "clusters rows of this form".
         """
+        path = self.found(rows, checkpoint, can, what[0], reporter)
+        return path if path is not None else self.fitted(rows, what[1], reporter)
+
+    def found(
+        self, rows: Rows, checkpoint: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter
+    ) -> Path | None:
+        """A checkpoint that is there; None where one must be fitted. Arguments are those of :meth:`choose`."""
         if self.wanted and checkpoint is not None:
             raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
-        path = None
-        if not self.wanted:
-            path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what[0], reporter, None)
-            if path is not None and self.asked:
-                raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
-            if path is None:
-                reporter.say(
-                    f"no run under ./runs {what[1]}: fitting {self.preset} on these rows, none of which are held out"
-                )
-        return path if path is not None else self._fitted(rows, reporter)
+        if self.wanted:
+            return None
+        path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what, reporter, None)
+        if path is not None and self.asked:
+            raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
+        return path
 
-    def _fitted(self, rows: Rows, reporter: Reporter) -> Path:
+    def fitted(self, rows: Rows, what: str, reporter: Reporter) -> Path:
+        """A checkpoint that is fitted now. ``what``: the task, as in "clusters rows of this form"."""
+        from ..data.named import with_label
         from ..training.api import train
 
+        if not self.wanted:
+            reporter.say(f"no run under ./runs {what}: fitting {self.preset} on these rows, none of which are held out")
+
         own = {"train.seed": self.seed, "data.source": rows.source}
-        given = rows.options
+        given = with_label(rows.source, rows.options)
         own |= {"data.label_column": given.label_column, "data.columns": given.columns}
         own |= {"data.kind": given.kind, "data.unlabelled": given.unlabelled}
+        own |= {f"data.{option}": names for option, names in given.of_columns.items()}
+        data = rows.plain()
+        for note in data.notes:
+            reporter.say(note)
         run = train(
             self.preset,
-            rows.plain(),
+            data,
             settings=self.settings,
             seconds=None if self.deadline is None else self.deadline - time.monotonic(),
             flags={**self.flags, **own},
@@ -279,12 +336,3 @@ class Fit:
         )
         reporter.say(f"the fitted model is kept in {run.folder}")
         return run.folder
-
-
-def ids_and_labels(data: Data) -> dict[str, Any]:
-    """The id column of an output, and the label column where labels are known."""
-    import numpy as np
-
-    ids = list(data.ids) if data.ids is not None else np.arange(data.first, data.first + len(data))
-    labels = data.label_names
-    return {"id": ids} if labels is None else {"id": ids, "label": labels}

@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import UsageError
-from ..text import counted
+from ..text import clean, counted
+from .cells import cells_of
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
 from .rows import choose_checkpoint, refuse_overwriting
 
 if TYPE_CHECKING:
+    from ..model.abilities import Abilities
     from ..model.autoencoder import Autoencoder
     from ..model.sampling import Samples
+    from ..output.reporter import Reporter
 
 PRESETS = "aae train --preset supervised, semi-supervised, mixture-labels or clustering"
 FORMATS = ("png", "csv", "tsv", "parquet", "ndjson", "json", "npz", "npy")
 EXAMPLES = """\
 aae sample --label 7 --style-grid
 aae sample --style-from "mnist-mini:test[5]" -o hand.png
-aae sample -n 500 -o - --format csv"""
+aae sample -n 500 -o - --format csv
+aae sample --where sex=female --where "body_mass_g>4500" -o heavy.csv"""
 
 
 def command(
@@ -43,6 +47,16 @@ def command(
     ] = None,
     cluster: Annotated[
         list[int] | None, option("Output", "--cluster", metavar="K", min=0, help="Sample this cluster (repeatable).")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        option(
+            "Output",
+            "--where",
+            metavar="COND",
+            help="Sample rows of a table that meet a condition such as sex=female, age>60 or year!=2007 (repeatable; "
+            "=, !=, <, <=, >, >=): draws that are checked, steered if few meet it. There may be fewer than -n.",
+        ),
     ] = None,
     style_grid: Annotated[
         bool,
@@ -80,18 +94,9 @@ def command(
         report = reporter(quiet, verbose)
         from ..data.read import read_row
 
-        row = None if style_from is None or checkpoint else read_row(style_from).schema
-        path = choose_checkpoint(
-            checkpoint,
-            lambda can: (
-                can.samples(labels, clusters, style_grid, style_from is not None)
-                and (row is None or can.header.schema.size == row.size)
-            ),
-            task(labels, clusters, bool(style_grid or style_from)),
-            report,
-            PRESETS,
-        )
-        assert path is not None
+        if where and (style_grid or style_from is not None):
+            raise UsageError("--where and the style options exclude each other", "give one of them")
+        path = choose(checkpoint, labels, clusters, style_grid, style_from, where or [], report)
         for read in (str(path), *([style_from] if style_from else [])):
             refuse_overwriting(output, read)
         import torch
@@ -107,6 +112,10 @@ def command(
             samples = model.style_grid(labels=labels, clusters=clusters, style=style.x)
         elif style_grid:
             samples = model.style_grid(n or 10, labels, clusters, generator=generator)
+        elif where:
+            found = model.sample_where(n or 100, where, labels, clusters, generator)
+            report.say(found.summary)
+            samples = found.samples
         else:
             samples = model.sample(n or 100, labels, clusters, generator=generator)
         image = model.schema.kind == "image"
@@ -126,6 +135,49 @@ def command(
             from ..output.preview import preview
 
             preview(samples.x[: 4 * samples.columns], model.schema, samples.columns)
+
+
+def choose(
+    checkpoint: str | None,
+    labels: list[str],
+    clusters: list[int],
+    style_grid: bool,
+    style_from: str | None,
+    where: list[str],
+    report: Reporter,
+) -> Path:
+    """The checkpoint that is named, else the newest run that can sample what is asked for."""
+    from ..data.read import read_row
+    from ..model.conditions import knows_columns
+
+    row = None if style_from is None or checkpoint else read_row(style_from).schema
+
+    def can(abilities: Abilities) -> bool:
+        schema = abilities.header.schema
+        right_size = row is None or schema.size == row.size
+        return right_size and abilities.samples(labels, clusters, style_grid, style_from is not None)
+
+    what = task(labels, clusters, bool(style_grid or style_from))
+    path = None
+    if where:
+        what += f" rows where {' and '.join(clean(each) for each in where)}"
+        path = choose_checkpoint(
+            checkpoint,
+            lambda able: can(able) and knows_columns(where, able.header.schema, able.label_column),
+            what,
+            report,
+            None,
+        )  # a table without these columns is refused later, with the ones that it has
+    if path is None:
+        path = choose_checkpoint(
+            checkpoint,
+            lambda able: can(able) and (not where or able.header.schema.kind == "table"),
+            what,
+            report,
+            PRESETS + (" --data TABLE" if where else ""),
+        )
+    assert path is not None
+    return path
 
 
 def task(labels: list[str], clusters: list[int], style: bool) -> str:
@@ -158,10 +210,9 @@ def content(model: Autoencoder, samples: Samples, kind: str, labelled: bool) -> 
     labels = None if samples.labels is None else [model.classes[i] if i >= 0 else "" for i in samples.labels]
     if kind == "npz":
         return _npz(model, samples, labels)
-    name = model.config.data.label_column or "label"
+    name = model.abilities.label_column or "label"
     table: dict[str, Any] = {name: labels} if labelled and labels is not None else {}
-    names = model.schema.columns or [f"x{i}" for i in range(samples.x.shape[1])]
-    return table_bytes(table | {each: samples.x[:, i] for i, each in enumerate(names)}, kind)
+    return table_bytes(table | cells_of(model.schema, samples.x), kind)
 
 
 def _npz(model: Autoencoder, samples: Samples, labels: list[str] | None) -> bytes:

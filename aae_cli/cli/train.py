@@ -10,15 +10,18 @@ from ..errors import UsageError
 from ..output.reporter import to_stderr
 from .frame import frame, reporter
 from .options import (
+    Categorical,
     Columns,
     Debug,
     Device,
     DeviceOption,
     Epochs,
+    Ignore,
     InputFormatOnly,
     Json,
     KindOption,
     LabelColumn,
+    Numeric,
     Precision,
     Quiet,
     Restarts,
@@ -79,6 +82,9 @@ def command(
     columns: Columns = None,
     kind: KindOption = None,
     unlabelled: Unlabelled = None,
+    categorical: Categorical = None,
+    numeric: Numeric = None,
+    ignore: Ignore = None,
     input_format: InputFormatOnly = None,
     resume: Annotated[
         bool,
@@ -113,6 +119,9 @@ def command(
             "data.columns": listed(columns),
             "data.kind": kind,
             "data.unlabelled": unlabelled,
+            "data.categorical": listed(categorical),
+            "data.numeric": listed(numeric),
+            "data.ignore": listed(ignore),
         }
         until = deadline(time, epochs)
         if resume and force:

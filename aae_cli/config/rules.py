@@ -111,6 +111,14 @@ def _components(c: Draft, key: str) -> Choice:
     return Choice(10, "ten components, as in the paper")
 
 
+@_auto("encoder.missing")
+def _sees_missing(c: Draft, key: str) -> Choice:
+    """true where labels are learned, else false."""
+    if c["phases.semi_supervised"] is not None:
+        return Choice(True, "that a cell is missing may tell of the class")
+    return Choice(False, "what is missing should not shape clusters and maps")
+
+
 # --- units and losses -------------------------------------------------------------------------------------------------
 
 

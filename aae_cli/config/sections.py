@@ -52,6 +52,7 @@ class DataConfig(Section):
     ``kind``: read numbers as pixels or as a table, whatever they look like.
     ``label_column``, ``columns``: the label column and the feature columns of a table.
     ``unlabelled``: the label that means unlabelled, beside empty ones; null = −1, where all others are from 0.
+    ``categorical``, ``numeric``, ``ignore``: columns of a table to read as categories or as numbers, or to leave out.
     """
 
     source: str = "mnist"
@@ -62,6 +63,9 @@ class DataConfig(Section):
     label_column: str | None = None
     columns: tuple[str, ...] | None = None
     unlabelled: str | None = None
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
 
 class YCode(Section):
@@ -105,13 +109,16 @@ class Encoder(Section):
     """The encoder's body.
 
     ``hidden``: widths of the layers; auto = from the number of rows that training shows, or of columns.
-    ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0. Both in training only.
+    ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0, in mixed tables by
+    whole cells, which trains filling in. Both in training only.
+    ``missing``: whether the encoder sees which cells of a mixed table are missing.
     """
 
     hidden: AutoWidths = (1000, 1000)
     batch_norm: bool = False
     noise: NonNegative = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.0
+    missing: bool | Literal["auto"] = "auto"
 
 
 class Heads(Section):

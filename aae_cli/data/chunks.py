@@ -11,16 +11,19 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError
 from ..text import row_name
 from .arrays import read_npy_header
+from .columns import HOLES, unknown_in_words
+from .frames import columns_of, read_frame
+from .kinds import holes_in_words
 from .labels import encode_labels
 from .streams import Pipe, read_up_to, streamed
-from .tables import parquet_files, parse_text, read_frame, read_text_table, sound_parquet, spoken_header
+from .tables import parquet_files, parse_text, read_text_table, sound_parquet, spoken_header
 from .types import MAP_FROM, Data, ReadOptions, Schema
 from .values import Raw, finish
 
@@ -33,7 +36,9 @@ FIRST, PIECE, LINE = 2**20, 2**24, 2**28
 HEAD = {"csv": FIRST, "tsv": FIRST, "npy": 4 * PIECE}
 """What is kept of a pipe to read its first piece from."""
 
-ROWS = 2**16
+ROWS, SLICES = 2**16, 16
+"""Rows of a piece of a Parquet file; pieces that together show the kinds of its columns, of as many rows in all."""
+
 Piece = tuple[Callable[[], Raw], int]
 
 
@@ -161,6 +166,31 @@ def _npy(where: Path | Pipe, name: str) -> Iterator[Piece]:
             start += count
 
 
+def _kinds(where: Path, name: str, options: ReadOptions) -> tuple[Schema | None, tuple[str, ...]]:
+    """The kinds of the columns of Parquet files, and notes; None for complete numbers.
+
+    Evenly spaced rows show them, and the first row with a missing cell.
+    """
+    import polars as pl
+
+    with sound_parquet(name):
+        scan = pl.scan_parquet(parquet_files(where))
+        total, rows = int(scan.select(pl.len()).collect().item()), _rows_at_once(scan)
+        slices = min(SLICES, -(-total // rows))
+        count = min(rows // slices + 1, total)
+        starts = [round(i * (total - count) / max(slices - 1, 1)) for i in range(slices)]
+        features = scan.select(columns_of(scan.collect_schema().names(), options, None, name).features)
+        missing = pl.any_horizontal(pl.all().is_null(), pl.selectors.float().is_nan())
+        first = features.select(missing.arg_max()).collect().item() or 0
+        frame = pl.concat([scan.slice(start, count) for start in [first, *starts]]).collect()
+    found = read_frame(frame, name, options)
+    if found.mixed is None:
+        return None, ()
+    schema = Schema("table", (len(found.mixed),), columns=found.columns, mixed=found.mixed)
+    counted = {*unknown_in_words(found.mixed, found.unknown), *(note for note in found.notes if note.startswith(HOLES))}
+    return schema, tuple(note for note in found.notes if note not in counted)
+
+
 def _parquet(where: Path, name: str, options: ReadOptions, like: Schema | None) -> Iterator[Piece]:
     import polars as pl
 
@@ -199,8 +229,11 @@ def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -
     first: Raw | None = None
     names: dict[str, int] = {}
     codes: list[np.ndarray] = []
+    kinds, notes = _kinds(where, name, options) if like is None else (None, ())
+    holes: Any = 0
+    unknown: Any = 0
     with tempfile.TemporaryFile() as file:
-        for make, lines in _parquet(where, name, options, like):
+        for make, lines in _parquet(where, name, options, like or kinds):
             try:
                 raw = replace(make(), ids=None)
                 if first is None:
@@ -214,6 +247,9 @@ def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -
                 raise moved(error, rows, lines) from error
             if values.dtype != dtype:
                 raise DataError(f"{name} holds {dtype} first and {raw.values.dtype} from {row_name(rows)}")
+            if kinds is not None and raw.mixed is not None:
+                unknown = unknown + np.array(raw.unknown)
+                holes = holes + np.isnan(values).sum(0) - np.where([each.other for each in raw.mixed], 0, raw.unknown)
             with _room(name):
                 file.write(np.ascontiguousarray(values).data)
             rows += len(values)
@@ -223,6 +259,9 @@ def spooled(where: Path, name: str, options: ReadOptions, like: Schema | None) -
             file.flush()
         assert first is not None
         mapped = np.memmap(file, dtype, "r+", 0, (rows, first.values.shape[1]))
+    if kinds is not None:
+        notes = (*notes, *holes_in_words(kinds.columns or (), holes), *unknown_in_words(kinds.mixed or (), unknown))
+        first = replace(first, notes=notes, unknown=tuple(map(int, unknown)))
     data = finish(replace(first, values=mapped, labels=None), options, like)
     classes, found, _ = (
         encode_labels(list(names), len(names), name, (), options.unlabelled) if codes else (None, None, ())

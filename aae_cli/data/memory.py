@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DataError
+from ..text import clean, quoted
 from .types import BY_LOOKS, Data, ReadOptions, Schema
 from .values import Raw, finish
 
@@ -44,4 +46,19 @@ def _frame(rows: Any, library: str) -> Any:
 
     if library == "polars":
         return rows.collect() if isinstance(rows, pl.LazyFrame) else rows
-    return pl.DataFrame([pl.Series(str(name), rows[name].to_numpy()) for name in rows.columns])
+    return pl.DataFrame([_series(str(name), rows[name]) for name in rows.columns])
+
+
+def _series(name: str, column: Any) -> Any:
+    """A polars column of one of pandas, whose missing values may be NaN, NaT, None or NA. Raises DataError."""
+    import polars as pl
+
+    if getattr(column.dtype, "kind", "O") in "iufbMm" and isinstance(column.dtype, np.dtype):
+        return pl.Series(name, column.to_numpy())
+    cells = column.astype(object).where(column.notna(), None).tolist()
+    try:
+        if any(isinstance(cell, str) for cell in cells):  # beside which numbers may stand
+            return pl.Series(name, [cell if cell is None else str(cell) for cell in cells], dtype=pl.String)
+        return pl.Series(name, cells, strict=False)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{NAME}: the column {quoted(name)} cannot be read ({clean(error, 160)})") from error

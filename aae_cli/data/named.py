@@ -20,11 +20,15 @@ from ..errors import DataError
 from ..text import clean, quoted
 from .arrays import npz_keys, read_idx_array, read_npz
 from .streams import NotHere, guarded
-from .values import Raw
+from .types import BY_LOOKS, ReadOptions, Schema
+from .values import Raw, refuse_options
 
-NAMES = ("mnist", "mnist-mini", "fashion-mnist", "kmnist", "svhn", "cifar10", "digits", "tfd")
+NAMES = ("mnist", "mnist-mini", "fashion-mnist", "kmnist", "svhn", "cifar10", "digits", "penguins", "tfd")
+TABLES = {"penguins": "species"}
+"""Tables with their label column. They have a single part."""
 
 _MINI = Path(__file__).with_name("mnist_mini.npz")
+_PENGUINS = Path(__file__).with_name("penguins.csv")
 _IDX_FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
 _CIFAR_FOLDER = "cifar-10-batches-py"
 _PROBES = {
@@ -41,20 +45,37 @@ def split_name(source: str) -> tuple[str, str] | None:
     """Split ``mnist:test`` into a data set's name and part (``train`` by default); None if no data set has the name.
 
     Raises:
-        DataError: the name is known, but the part is neither train nor test.
+        DataError: the name is known, but it has no such part.
     """
     name, _, part = source.partition(":")
     if name not in NAMES:
         return None
+    if name in TABLES and (part not in ("", "train") or source.endswith(":")):
+        what = "test part" if part == "test" else f"part {quoted(part)}"
+        raise DataError(f"{name} has no {what}", f"{name} stands for all of its rows, of which training holds some out")
     if part not in ("", "train", "test") or source.endswith(":"):
         raise DataError(f"{name} has no part {quoted(part)}", f"choose {name} (training rows) or {name}:test")
     return name, part or "train"
 
 
 def named_test(source: str) -> str | None:
-    """Return the test part of a named data set, such as ``mnist:test``; None for a path."""
+    """Return the test part of a named data set, such as ``mnist:test``; None for a path, or if there is no test part."""
     found = split_name(source)
-    return f"{found[0]}:test" if found else None
+    return f"{found[0]}:test" if found and found[0] not in TABLES else None
+
+
+def table_file(source: str) -> Path | None:
+    """Return the file of a named table; None for other sources."""
+    found = split_name(source)
+    return available(found[0]) if found and found[0] in TABLES else None
+
+
+def with_label(source: str, options: ReadOptions, like: Schema | None = None) -> ReadOptions:
+    """Add the label column of a named table, unless another is given, or that column is a feature or ignored."""
+    found = split_name(source)
+    label = TABLES.get(found[0]) if found and options.label_column is None else None
+    features = options.columns or (like.columns if like is not None else None) or ()
+    return options if label is None or label in (*features, *options.ignore) else replace(options, label_column=label)
 
 
 def available(name: str) -> Path | None:
@@ -69,6 +90,8 @@ def available(name: str) -> Path | None:
     name, part = found
     if name == "mnist-mini":
         return _MINI
+    if name == "penguins":
+        return _PENGUINS
     if name == "digits":
         spec = importlib.util.find_spec("sklearn")
         return Path(spec.origin).parent if spec and spec.origin else None
@@ -123,14 +146,25 @@ def download(name: str) -> Path:
     return where
 
 
-def read_named(name: str, part: str) -> Raw:
+def read_named(name: str, part: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Raw:
     """Read the ``train`` or ``test`` part of a named data set; download it first if it is not on this machine.
+
+    Args:
+        options, like: as in ``read_source``; only a table has columns to choose from.
 
     Raises:
         NotHere: the data set is not on this machine and cannot be downloaded.
-        DataError: its files are damaged.
+        DataError: its files are damaged, or column options for images.
     """
     source = name if part == "train" else f"{name}:{part}"
+    if (table := table_file(source)) is not None:
+        from .tables import read_text_table
+
+        raw = read_text_table(table, source, ",", with_label(source, options, like), like)
+        chosen = like is not None or raw.label_column is None or options.label_column is not None
+        note = () if chosen else (f"labels: {raw.label_column} (another column with --label-column)",)
+        return replace(raw, notes=(*note, *raw.notes))
+    refuse_options(source, options)
     if name == "digits":
         return _read_digits(source, part)
     where = available(source)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError
 from ..text import clean, counted, did_you_mean, quoted, row_name
-from .named import NAMES, read_named, split_name
+from .named import NAMES, named_test, read_named, split_name, table_file, with_label
 from .streams import Pipe, Where, guarded, named_pipe, stdin_pipe
 from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
 
@@ -39,6 +39,9 @@ def read(
     columns: Sequence[str] | None = None,
     kind: Kind | None = None,
     unlabelled: str | None = None,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     like: Schema | None = None,
 ) -> Data:
     """Read a data set.
@@ -50,6 +53,7 @@ def read(
         columns: the feature columns of a table.
         kind: read 2-D values as ``image`` (pixels) or ``table`` rather than by their looks.
         unlabelled: the label that means unlabelled, beside empty ones, in place of −1.
+        categorical, numeric, ignore: columns of a table to read as categories or as numbers, or to leave out.
         like: the schema that a checkpoint remembers. Rows that differ from it in shape, range or columns are refused.
 
     Returns:
@@ -61,12 +65,13 @@ def read(
         UsageError: an unknown ``format``.
     """
     named = None if columns is None else tuple(columns)
-    return read_source(source, ReadOptions(format, label_column, named, kind, unlabelled), like)
+    said = (tuple(categorical), tuple(numeric), tuple(ignore))
+    return read_source(source, ReadOptions(format, label_column, named, kind, unlabelled, *said), like)
 
 
 def read_source(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
     """As ``read``."""
-    from .values import finish, refuse_options
+    from .values import finish
 
     format = options.format
     if format is not None and format.lower() not in {*FORMATS, *_IMAGES}:
@@ -76,15 +81,14 @@ def read_source(source: str, options: ReadOptions = BY_LOOKS, like: Schema | Non
     named = split_name(source)
     with guarded(name):
         if named is not None:
-            refuse_options(name, options)
-            raw = read_named(*named)
+            raw = read_named(*named, options, like)
         else:
             at, key = _locate(source)
             form = (format and format.lower()) or _form(at)
             if form == "parquet" and isinstance(at, Path):
                 from . import chunks
 
-                if chunks.needs_spool(at, name):
+                if not options.verbatim and chunks.needs_spool(at, name):
                     return chunks.spooled(at, name, options, like)
             raw = _read_path(at, key, name, form, options, like)
         return finish(raw, options, like)
@@ -112,7 +116,7 @@ class Head:
     """
 
     def __init__(self, source: str, options: ReadOptions) -> None:
-        self.options = options
+        self.options = with_label(source, options)
         self._name = "stdin" if source == "-" else clean(source, 200)
         self._frame: pl.DataFrame | None = None
         self.schema: Schema | None = None
@@ -121,11 +125,13 @@ class Head:
             if self._frame is None:
                 self.schema = head(source, options).schema
             else:
-                self.schema = self._taken(None, options.label_column).schema
+                self.schema = self._taken(None, self.options.label_column).schema
 
     def _read_frame(self, source: str, format: str | None) -> pl.DataFrame | None:
         from . import chunks
 
+        if (table := table_file(source)) is not None:
+            return chunks.first_frame(table, self._name, "csv")
         if split_name(source) is not None:
             return None
         with guarded(self._name):
@@ -258,7 +264,7 @@ def _locate(source: str) -> tuple[Path | Pipe, str | None]:
             return Path(match[1]), match[2]
         if match and (named := split_name(match[1])):
             raise DataError(f"{clean(source)}: one row of {named[0]} is chosen only with --style-from")
-    guess = did_you_mean(source, [*NAMES, *(f"{name}:test" for name in NAMES)])
+    guess = did_you_mean(source, [*NAMES, *filter(None, map(named_test, NAMES))])
     shown = clean(source, 200)
     if "/" in source or "\\" in source or (not guess and "." in source):
         raise DataError(f"{shown} does not exist", guess or "check the path")

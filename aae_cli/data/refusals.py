@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..text import clean, did_you_mean, listed, quoted, row_name
-from .types import Data, Schema
+from .types import Data, ReadOptions, Schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,6 +31,24 @@ def refuse_other_columns(numeric: list[str], like: Schema, name: str) -> None:
         raise DataError(
             f"{name} lacks the columns {missing} and has others in another order", "name them as in the training data"
         )
+
+
+def refuse_other_kinds(options: ReadOptions, like: Schema, name: str) -> None:
+    """Raise DataError where a person leaves out a column that the model reads, or names another kind for it."""
+    wanted = like.columns or ()
+    if like.mixed is not None and options.columns is not None:
+        left_out = [item for item in wanted if item not in options.columns]
+        if left_out:
+            raise DataError(f"--columns leaves out {listed(left_out)}, which the model reads")
+    if left_out := [item for item in options.ignore if item in wanted]:
+        raise DataError(f"--ignore leaves out {listed(left_out)}, which the model reads")
+    categories = {column.name for column in like.mixed or () if column.kind == "category"}
+    for item in wanted:
+        if (item in options.categorical and item not in categories) or (item in options.numeric and item in categories):
+            kind = "category" if item in categories else "number"
+            raise DataError(
+                f"{name}: the model reads the column {clean(item)} as a {kind}", "train a new one to change that"
+            )
 
 
 def refuse_text(frame: pl.DataFrame, texts: list[str], name: str) -> None:

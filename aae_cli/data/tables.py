@@ -5,25 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..text import clean, listed
-from .refusals import (
-    refuse_duplicates,
-    refuse_missing,
-    refuse_nulls,
-    refuse_other_columns,
-    refuse_other_than_text,
-    refuse_other_than_utf8,
-    refuse_ragged,
-    refuse_text,
-)
-from .streams import LIMIT, Where, hushed, read_whole
-from .types import BY_LOOKS, LEFT_OUT, ReadOptions, Schema
+from ..text import clean
+from .frames import columns_of, read_frame
+from .refusals import refuse_duplicates, refuse_other_than_text, refuse_other_than_utf8, refuse_ragged
+from .streams import Where, hushed, read_whole
+from .types import BY_LOOKS, ReadOptions, Schema
 from .values import Raw
 
 if TYPE_CHECKING:
@@ -49,7 +41,11 @@ def read_text_table(
     """
 
     def texts(header: list[str]) -> set[str | None]:
-        return {_label_column(header, options, like, name), _id_column(header, options, like)}
+        if options.verbatim:
+            return set(header)
+        used = columns_of(header, options, like, name)
+        levels = [] if like is None else [each.name for each in like.mixed or () if each.type == "text"]
+        return {used.label, used.identity, *options.categorical, *levels}
 
     frame, notes = parse_text(where, name, separator, texts)
     return read_frame(frame, name, options, like, notes)
@@ -178,110 +174,6 @@ def read_parquet(
     with sound_parquet(name):
         frame = pl.read_parquet(parquet_files(where) if isinstance(where, Path) else where)
     return read_frame(frame, name, options, like)
-
-
-def read_frame(
-    frame: pl.DataFrame,
-    name: str,
-    options: ReadOptions = BY_LOOKS,
-    like: Schema | None = None,
-    notes: tuple[str, ...] = (),
-) -> Raw:
-    """Features, labels and ids of a table.
-
-    Args:
-        options: the column of labels, by default the one called ``label``, if any; and the feature columns, by default
-            all but labels and ids.
-        like: take the columns that this schema names, or as many by position.
-
-    Raises:
-        DataError: no rows, columns that are missing or not numeric, missing values.
-    """
-    import polars as pl
-
-    header, columns = frame.columns, options.columns
-    label = _label_column(header, options, like, name)
-    identity = _id_column(header, options, like)
-    if frame.height == 0:
-        raise DataError(f"{name} has no rows", "it has only a header")
-    if frame.height * max(1, frame.width) * 8 > LIMIT:
-        raise DataError(f"{name} holds more than {LIMIT >> 30} GiB of values")
-    features = [item for item in header if item not in (label, identity)]
-    by_name = False
-    if columns is not None:
-        for item in columns:
-            refuse_missing(item, header, name, "column")
-        refuse_duplicates(list(columns), "--columns")
-        if label in columns:
-            raise DataError(f"the column {clean(label)} of {name} cannot be both a feature and the label")
-        features = list(columns)
-    elif like is not None and like.columns is not None and set(like.columns) <= set(header):
-        by_name = True
-        features = list(like.columns)
-    table = frame.select(_as_number(frame[item]) for item in features)
-    numeric = [item for item in features if table[item].dtype.is_numeric()]
-    if like is not None and not by_name and columns is None:
-        refuse_other_columns(numeric, like, name)
-        features = numeric
-    if len(numeric) < len(features):
-        refuse_text(frame, [item for item in features if item not in numeric], name)
-    if not features:
-        raise DataError(f"{name} has no feature columns", f"its columns are {listed(header, 12)}")
-    left_out = [item for item in header if item not in (label, *features)]
-    if left_out and columns is None:
-        notes = (*notes, f"{LEFT_OUT}{listed(left_out)}")
-    if by_name is False and like is not None and like.columns is not None and list(like.columns) != features:
-        notes = (*notes, "columns are taken by position, as their names are not those of the training data")
-    table = table.select(features)
-    refuse_nulls(table, name)
-    return Raw(
-        table.to_numpy(),
-        name,
-        None if label is None else frame[label].cast(pl.String).to_list(),
-        tuple(features),
-        tuple(dtype.is_integer() for dtype in table.dtypes),
-        None if identity is None else tuple(frame[identity].cast(pl.String).fill_null("")),
-        notes,
-        label_column=label,
-    )
-
-
-def _label_column(header: Sequence[str], options: ReadOptions, like: Schema | None, name: str) -> str | None:
-    given = options.label_column
-    if given is not None:
-        refuse_missing(given, header, name, "label column")
-        return given
-    features = _wanted(options, like)
-    return next((item for item in header if item.lower() == "label" and item not in features), None)
-
-
-def _id_column(header: Sequence[str], options: ReadOptions, like: Schema | None) -> str | None:
-    """The column called id, else a first column without a name, which is how pandas writes row numbers."""
-    features = _wanted(options, like)
-    named = next((item for item in header if item.lower() == "id" and item not in features), None)
-    return named if named is not None else "" if header[:1] == [""] else None
-
-
-def _wanted(options: ReadOptions, like: Schema | None) -> Sequence[str]:
-    return options.columns if options.columns is not None else (like.columns or ()) if like is not None else ()
-
-
-def _as_number(column: pl.Series) -> pl.Series:
-    """A column with booleans as 0 and 1, and with text turned into numbers where all of it is numbers."""
-    import polars as pl
-
-    if column.dtype == pl.Boolean:
-        return column.cast(pl.UInt8)
-    if column.dtype in (pl.Null, pl.Int128) or column.dtype.is_decimal():
-        return column.cast(pl.Float64)
-    if column.dtype == pl.String:
-        stripped = column.str.strip_chars()
-        filled = stripped.set(stripped == "", None)
-        for dtype in (pl.Int64, pl.Float64):
-            numbers = filled.cast(dtype, strict=False)
-            if numbers.null_count() == filled.null_count():
-                return numbers
-    return column
 
 
 def _is_number(cell: str) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
+from ..text import quoted
+from .columns import Column
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Kind = Literal["image", "table"]
 
@@ -23,6 +28,9 @@ class ReadOptions:
         columns: the feature columns of a table.
         kind: whether 2-D values are pixels or a table.
         unlabelled: the label that means unlabelled, beside empty ones; None for −1 where all others are from 0.
+        categorical, numeric: columns of a table to read as categories and as numbers.
+        ignore: columns of a table to leave out.
+        verbatim: keep a table's cells as they are written beside their values, in ``Data.frame``.
     """
 
     format: str | None = None
@@ -30,6 +38,29 @@ class ReadOptions:
     columns: tuple[str, ...] | None = None
     kind: Kind | None = None
     unlabelled: str | None = None
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    verbatim: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where a column is named for two purposes."""
+        used = set(self.columns or ()) | {self.label_column}
+        both: dict[str, set[Any]] = {"both --categorical and --numeric": set(self.categorical) & set(self.numeric)}
+        both["both --ignore and --label-column or --columns"] = set(self.ignore) & used
+        both["both --ignore and --categorical or --numeric"] = set(self.ignore) & {*self.categorical, *self.numeric}
+        both["both --label-column and --numeric"] = {self.label_column} & set(self.numeric)
+        if self.columns is not None:
+            both["--categorical or --numeric, but not in --columns"] = {*self.categorical, *self.numeric} - used
+        for where, names in both.items():
+            if names:
+                raise UsageError(f"the column {quoted(min(map(str, names)))} is named in {where}", "name it once")
+
+    @property
+    def of_columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns of a table that a person names, by option; those that were given."""
+        every = {"categorical": self.categorical, "numeric": self.numeric, "ignore": self.ignore}
+        return {name: names for name, names in every.items() if names}
 
 
 BY_LOOKS = ReadOptions()
@@ -48,6 +79,7 @@ class Schema:
         columns: feature names in order; None if the file has none (image files, arrays).
         classes: class names in the order of the integer labels; None without labels.
         smallest, largest: range of each column of a table among the rows trained on; None if not known.
+        mixed: the columns of a table with categories, dates or missing cells; None for complete numbers.
     """
 
     kind: Kind
@@ -59,6 +91,7 @@ class Schema:
     classes: tuple[str, ...] | None = None
     smallest: tuple[float, ...] | None = None
     largest: tuple[float, ...] | None = None
+    mixed: tuple[Column, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -72,7 +105,11 @@ class Schema:
     def from_json(cls, value: dict[str, Any]) -> Schema:
         """Restore a schema from the output of ``to_json``; raise ValueError, TypeError or KeyError for other input."""
         fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+        if fields.get("mixed") is not None:
+            fields["mixed"] = tuple(Column.from_json(item) for item in fields["mixed"])
         schema = cls(**fields)
+        if schema.mixed is not None and schema.columns != tuple(column.name for column in schema.mixed):
+            raise ValueError("the schema's columns do not match their kinds")
         lists: list[tuple[Any, type]] = [(schema.shape, int), (schema.integer, bool)]
         lists += [(names, str) for names in (schema.columns, schema.classes) if names is not None]
         ends = [end for end in (schema.smallest, schema.largest) if end is not None]
@@ -92,7 +129,7 @@ class Schema:
 
     def with_ranges(self, x: Any) -> Schema:
         """With the range of each column of the rows x (N, D), which may be mapped; images have their own range."""
-        if self.kind == "image":
+        if self.kind == "image" or self.mixed is not None:  # a mixed table's columns know their ranges
             return self
         pieces = [np.asarray(x[start : start + 10_000]) for start in range(0, len(x), 10_000)]
         low = np.min([piece.min(0) for piece in pieces], 0)
@@ -102,9 +139,6 @@ class Schema:
     def with_classes(self, classes: tuple[str, ...] | None) -> Schema:
         return replace(self, classes=classes)
 
-
-LEFT_OUT = "left out: "
-"""How the note on columns that are not read begins."""
 
 MAP_FROM = 2**28
 """Smallest file size in bytes for which a file is memory-mapped instead of read, if its format allows."""
@@ -144,6 +178,8 @@ class Data:
         name: name of the source in messages.
         notes: decisions to report to the user, such as a column left out.
         first: number of the first row within the source, for a piece of a longer source.
+        unknown: in each column of a mixed table, the number of cells that are not understood.
+        frame: all columns of a table, text files as text; None unless ``ReadOptions.verbatim`` asks for them.
     """
 
     x: np.ndarray
@@ -153,6 +189,8 @@ class Data:
     name: str = "data"
     notes: tuple[str, ...] = ()
     first: int = 0
+    unknown: tuple[int, ...] = ()
+    frame: pl.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -166,7 +204,8 @@ class Data:
         x: Any = (
             self.x[index] if isinstance(index, slice) or not isinstance(self.x, np.memmap) else Mapped(self.x, index)
         )
-        return replace(self, x=x, labels=labels, ids=ids)
+        frame = None if self.frame is None else self.frame[index]
+        return replace(self, x=x, labels=labels, ids=ids, frame=frame)
 
     def evenly_spaced(self, count: int) -> Data:
         """Up to ``count`` evenly spaced rows, in memory: files are often sorted by class."""

@@ -6,14 +6,18 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError
-from ..text import clean, row_name
+from ..text import clean, listed, row_name
+from .columns import Column
 from .labels import encode_labels
 from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Raw:
         labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None if the file has no labels.
         columns, integer, ids, notes: as in ``Schema`` and ``Data``. label_column: name of the labels' column, if known.
         pixel_range: (low, high) if the format fixes it, as 8-bit image files do; else None.
+        mixed: kinds of the columns; values are then floats with NaN for missing cells. None for complete numbers.
+        unknown: as in ``Data``.
+        frame: as in ``Data``.
         part: whether this is a later piece of a long source, so that these rows alone do not show its range.
     """
 
@@ -39,6 +46,9 @@ class Raw:
     pixel_range: tuple[float, float] | None = None
     part: bool = False
     label_column: str | None = None
+    mixed: tuple[Column, ...] | None = None
+    unknown: tuple[int, ...] = ()
+    frame: pl.DataFrame | None = None
 
 
 def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
@@ -66,7 +76,16 @@ def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None
         x, schema, notes = _as_trained(raw, like), like, raw.notes
     else:
         x, schema, notes = _as_found(raw, options.kind)
-    return Data(x, schema.with_classes(classes), codes, raw.ids, raw.name, (*notes, *of_labels))
+    return Data(
+        x,
+        schema.with_classes(classes),
+        codes,
+        raw.ids,
+        raw.name,
+        (*notes, *of_labels),
+        unknown=raw.unknown,
+        frame=raw.frame,
+    )
 
 
 def _refuse_types(values: np.ndarray, name: str) -> None:
@@ -93,6 +112,10 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
         return _stored(x, integer), schema, notes
     x = values.reshape(len(values), -1)
     columns, width = raw.columns, x.shape[1]
+    if raw.mixed is not None:
+        if kind == "image":
+            raise DataError(f"{raw.name} is no picture: it has cells that are missing or no numbers")
+        return x, Schema("table", (width,), None, None, (False,) * width, columns, mixed=raw.mixed), notes
     _refuse_infinite(x, raw)
     square = _square(width)
     top = _pixels_top(x) if kind is None and square is not None and width >= 64 * square[0] else None
@@ -120,6 +143,11 @@ def _as_found(raw: Raw, kind: Kind | None) -> tuple[np.ndarray, Schema, tuple[st
 def _as_trained(raw: Raw, like: Schema) -> np.ndarray:
     """Return (N, D) values that match ``like``; raise DataError if their shape or range differs."""
     values = raw.values
+    if like.mixed is not None:
+        if raw.mixed != like.mixed:
+            hint = f"give a CSV, Parquet file or frame with the columns {listed(like.columns or (), 12)}"
+            raise DataError(f"{raw.name} has no named columns, but the model was trained on a mixed table", hint)
+        return values
     fits = values.ndim == 2 and values.shape[1] == like.size
     if values.ndim > 2 and like.kind == "image":
         if (
@@ -278,6 +306,7 @@ def refuse_options(name: str, options: ReadOptions, keyed: bool = False) -> None
     Args:
         keyed: whether the source has a key for the labels, as an .npz file has.
     """
-    for flag, value in (("--columns", options.columns), ("--label-column", options.label_column)):
+    named = {f"--{name}": value for name, value in options.of_columns.items()}
+    for flag, value in {"--columns": options.columns, "--label-column": options.label_column, **named}.items():
         if value is not None and not (keyed and flag == "--label-column"):
             raise DataError(f"{name} has no named columns", f"{flag} is for CSV, TSV and Parquet files")

@@ -166,6 +166,24 @@ class Abilities:
         return z is not None and z.labels
 
     @property
+    def label_column(self) -> str | None:
+        """Name of the label column of a table; None without labels."""
+        return (self.header.config.data.label_column or "label") if self.header.schema.classes else None
+
+    @property
+    def generative(self) -> bool:
+        """Whether the model was trained for nothing but the distribution of its rows, without labels and neighbours."""
+        p = self.header.config.phases
+        near = p.neighbour_embedding is not None and p.neighbour_embedding.weight != 0
+        return p.semi_supervised is None and p.consistency is None and not near
+
+    @property
+    def fills(self) -> bool:
+        """Whether the model was trained to fill in cells that it does not see, those of a table."""
+        config = self.header.config
+        return self.header.schema.kind == "table" and self.generative and bool(config.encoder.dropout)
+
+    @property
     def commands(self) -> list[str]:
         """The commands that work with this checkpoint."""
         return ["embed", "sample", *(["cluster"] if self.clusters else []), *(["classify"] if self.named else [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from ..text import row_name
 from .abilities import Abilities
 from .build import build_priors
 from .checkpoint import Header
-from .sampling import Sampler, Samples, draw_categories
+from .projection import project
+from .sampling import Sampler, Samples
+from .steering import Found, search
 
 ROWS_AT_ONCE = 2048
 
@@ -74,7 +77,7 @@ class Autoencoder:
 
     # --- encoding -----------------------------------------------------------------------------------------------------
 
-    def _prepare(self, x: Any) -> Iterator[Tensor]:
+    def prepared(self, x: Any) -> Iterator[Tensor]:
         """Check rows, and yield chunks (1, B, D) in the networks' units, on the device.
 
         Raises:
@@ -90,8 +93,11 @@ class Autoencoder:
             )
         for start in range(0, len(x), ROWS_AT_ONCE):
             some = np.ascontiguousarray(x[start : start + ROWS_AT_ONCE])
-            if some.dtype.kind == "f" and not np.isfinite(some).all():
-                row = start + int(np.isfinite(some).all(1).argmin())
+            bad = np.zeros(some.shape, bool) if some.dtype.kind != "f" else ~np.isfinite(some)
+            if self.schema.mixed is not None:
+                bad &= ~np.isnan(some)
+            if bad.any():
+                row = start + int(bad.any(1).argmax())
                 raise DataError(f"{row_name(row)} has a missing or infinite value", "fill it in or drop the row")
             rows = torch.from_numpy(some)
             yield self.model.scaling(rows.to(self.device)).unsqueeze(0)
@@ -109,7 +115,7 @@ class Autoencoder:
         Raises:
             DataError: the number of features differs from training.
         """
-        for rows in self._prepare(x):
+        for rows in self.prepared(x):
             with torch.inference_mode():
                 codes = self.model.encode(rows, draw)
                 yield (
@@ -149,27 +155,8 @@ class Autoencoder:
         Raises:
             DataError: ``dims`` exceeds m, or N if principal components are needed.
         """
-        width = representation.shape[1]
-        if dims > width:
-            raise DataError(
-                f"--dims {dims}: the representation of this model has {width} dimensions",
-                f"choose at most {width}, or use --fit",
-            )
-        if dims == width:
-            return representation
-        if dims == 2 and self.model.heads is not None:
-            heads = self.model.W_C[0].detach().cpu().numpy().astype(np.float64)
-            angle = 2 * np.pi * np.arange(len(heads)) / len(heads)
-            circle = np.stack([np.cos(angle), np.sin(angle)], 1) * np.linalg.norm(heads, axis=1).mean()
-            return (representation @ (np.linalg.pinv(heads) @ circle)).astype(np.float32)
-        if len(representation) < dims:
-            raise DataError(
-                f"{len(representation)} rows are too few for {dims} principal components",
-                "give more rows, or --dims all",
-            )
-        from sklearn.decomposition import PCA
-
-        return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)
+        heads = None if self.model.heads is None else self.model.W_C[0].detach().cpu().numpy()
+        return project(representation, dims, heads)
 
     def cluster(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Most probable category of each row, (N,) int64, and its probability, (N,) float32. Errors as for y()."""
@@ -204,14 +191,20 @@ class Autoencoder:
 
     def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
         """Decode y (N, K), z (N, n) and label (N, C), each only if the decoder has that input: (N, D) float32."""
+        return self.in_units(self.model.scaling.invert(self._output(y, z, label)).cpu().numpy())
+
+    def _output(self, y: Tensor | None, z: Tensor | None, label: Tensor | None) -> Tensor:
+        """Output of the decoder, in the networks' units: (N, outputs) on the device."""
         parts = [None if part is None else part.to(self.device).float().unsqueeze(0) for part in (y, z, label)]
         with torch.inference_mode():
-            x = self.model.scaling.invert(self.model.decode(*parts))[0].cpu().numpy()
-        return self._in_units(x)
+            return self.model.decode(*parts)[0]
 
-    def _in_units(self, x: np.ndarray) -> np.ndarray:
-        """Clip to the pixel range, and round columns that were integers in the training file."""
+    def in_units(self, x: np.ndarray) -> np.ndarray:
+        """Clip to the pixel range, and give columns the precision of the training file."""
         schema = self.schema
+        if schema.mixed is not None:
+            cells = [column.nearest(x[:, i].astype(np.float64)) for i, column in enumerate(schema.mixed)]
+            return np.stack(cells, 1).astype(np.float32) + 0.0
         if schema.low is not None and schema.high is not None:
             x = x.clip(schema.low, schema.high)
         whole = np.array(schema.integer)
@@ -219,9 +212,12 @@ class Autoencoder:
             x = np.where(whole if len(whole) == x.shape[1] else whole[:1], np.rint(x), x)
         return x.astype(np.float32) + 0.0  # −0.0, which rounding leaves, becomes 0.0
 
-    def _sampled(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
-        """As decode(), with a table's columns held within the ranges of the rows trained on: no negative prices."""
-        x, schema = self.decode(y, z, label), self.schema
+    def _sampled(
+        self, y: Tensor | None, z: Tensor | None, label: Tensor | None, generator: torch.Generator | None
+    ) -> np.ndarray:
+        """Rows of p(x|y, z), with a table's columns held within the ranges of the rows trained on: no negative prices."""
+        schema = self.schema
+        x = self.in_units(self.model.scaling.draw(self._output(y, z, label), generator).cpu().numpy())
         if schema.smallest is None or schema.largest is None:
             return x
         return x.clip(np.array(schema.smallest, np.float32), np.array(schema.largest, np.float32))
@@ -232,6 +228,14 @@ class Autoencoder:
         Args:
             labels: (N,) int64, −1 for unknown, for a decoder that receives the label; None if all are unknown.
         """
+        return self.in_units(self.model.scaling.invert(self.output(x, labels)).cpu().numpy())
+
+    def output(self, x: Any, labels: np.ndarray | None = None) -> Tensor:
+        """Output of the decoder for rows, in the networks' units: (N, D) → (N, outputs) on the device.
+
+        Args:
+            labels: as for :meth:`reconstruct`.
+        """
         outputs, start = [], 0
         for y, z in self.codes(x):
             rows = len(z if z is not None else y)  # type: ignore[arg-type]
@@ -239,9 +243,9 @@ class Autoencoder:
             if self.model.labels:
                 own = np.full(rows, -1) if labels is None else labels[start : start + rows]
                 label = self.model.one_hot(torch.from_numpy(own).to(self.device))
-            outputs.append(self.decode(y, z, label))
+            outputs.append(self._output(y, z, label))
             start += rows
-        return np.concatenate(outputs) if outputs else np.zeros((0, self.schema.size), np.float32)
+        return torch.cat(outputs) if outputs else torch.zeros(0, self.model.features, device=self.device)
 
     # --- sampling: see sampling.Sampler -------------------------------------------------------------------------------
 
@@ -250,9 +254,9 @@ class Autoencoder:
         """Number of categories, the columns of a style grid: labels, clusters or components; 0 for none."""
         return self.content.count
 
-    @property
-    def _sampler(self) -> Sampler:
-        return Sampler(self.abilities, self.prior_z, self.p_y, self._sampled, self.z)
+    def _sampler(self, generator: torch.Generator | None) -> Sampler:
+        decode = partial(self._sampled, generator=generator)
+        return Sampler(self.abilities, self.prior_z, self.p_y, decode, self.z, self.y)
 
     def sample(
         self,
@@ -262,6 +266,7 @@ class Autoencoder:
         generator: torch.Generator | None = None,
         *,
         label: int | str | None = None,
+        where: Sequence[str] = (),
     ) -> Samples:
         """Decode n samples of the prior, or of the given clusters and labels in turn.
 
@@ -272,12 +277,33 @@ class Autoencoder:
             label: a single one of these.
             clusters: categories of y.
             generator: source of random numbers; None for torch's default one.
+            where: conditions on the columns of a table, as for :meth:`sample_where`.
 
         Raises:
             UsageError: a label that is no class of the model.
             CheckpointError: the model has no class labels, or no cluster for one of ``labels``.
         """
-        return self._sampler.sample(n, [*labels, *([] if label is None else [label])], clusters, generator)
+        chosen = [*labels, *([] if label is None else [label])]
+        if where:
+            return self.sample_where(n, where, chosen, clusters, generator).samples
+        return self._sampler(generator).sample(n, chosen, clusters, generator)
+
+    def sample_where(
+        self,
+        n: int,
+        where: Sequence[str],
+        labels: Sequence[int | str] = (),
+        clusters: Sequence[int] = (),
+        generator: torch.Generator | None = None,
+    ) -> Found:
+        """Decode up to n samples of a table that meet conditions such as ``sex=female`` and ``age>60``.
+
+        They may be fewer: the number of draws is bounded. Other arguments are those of :meth:`sample`.
+
+        Raises:
+            UsageError: an unknown column or level. AaeError: no sample meets the conditions.
+        """
+        return search(self._sampler(generator), self.abilities.label_column, n, where, labels, clusters, generator)
 
     def style_grid(
         self,
@@ -302,21 +328,15 @@ class Autoencoder:
             CheckpointError: the model has no class labels, no cluster for one of ``labels``, no z for a lattice, or a z
                 that contains more than style.
         """
-        return self._sampler.style_grid(rows, labels, clusters, style, generator)
+        return self._sampler(generator).style_grid(rows, labels, clusters, style, generator)
 
     def draws(self, n: int, seed: int) -> Iterator[Tensor]:
         """Decode n samples of the prior. Yields chunks (m, D) on the device, in the networks' units, not rounded."""
-        prior, content, device = self.prior_z, self.content, self.device
-        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            for start in range(0, n, ROWS_AT_ONCE):
-                anywhere = torch.full((1, min(ROWS_AT_ONCE, n - start)), -1, device=device)
-                category = anywhere
-                if content.count:
-                    category = draw_categories(content.count, self.p_y, anywhere.shape[1])[None].to(device)
-                z = None if prior is None else prior.sample(content.component(category, anywhere))
-                y, label = content.inputs(category)
-                yield self.model.decode(y, z, label)[0]
+        yield from map(self.model.scaling.drawn, self.prior_outputs(n, seed))
+
+    def prior_outputs(self, n: int, seed: int) -> Iterator[Tensor]:
+        """Output of the decoder for n samples of the prior. Yields chunks (m, outputs) on the device."""
+        return self._sampler(None).outputs(self.model.decode, n, seed, self.device)
 
 
 def _concatenated(chunks: list[Tensor], width: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,10 +12,13 @@ from torch import Tensor
 from ..config.base import widths
 from ..config.sections import Adversary as AdversaryConfig
 from ..config.sections import Config
+from ..data.columns import Column
 from ..data.types import Schema
 from ..nn.aae import AAE
+from ..nn.cells import CellKinds, Cells
 from ..nn.encoder import Encoder
 from ..nn.priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
+from ..nn.scaling import Scaling
 
 
 def build_prior(config: AdversaryConfig, dims: int) -> Prior:
@@ -40,11 +44,30 @@ def build_priors(config: Config) -> dict[str, Prior]:
     return priors
 
 
+def cell_kinds(mixed: Sequence[Column]) -> CellKinds:
+    """What the columns of a mixed table are, for the networks."""
+    numbers = [i for i, column in enumerate(mixed) if column.kind != "category"]
+    return CellKinds(
+        len(mixed),
+        tuple(numbers),
+        tuple(i for i in numbers if mixed[i].heavy),
+        {i: column.spike for i, column in enumerate(mixed) if column.spike is not None},
+        tuple(i for i in numbers if mixed[i].kind == "date"),
+        {i: len(column.levels) for i, column in enumerate(mixed) if column.kind == "category"},
+    )
+
+
+def build_scaling(schema: Schema) -> Scaling | Cells:
+    """Conversion between the file's units and the networks'; the identity until :func:`set_scaling`."""
+    return Scaling(schema.size) if schema.mixed is None else Cells(cell_kinds(schema.mixed))
+
+
 def min_parameters(config: Config, schema: Schema) -> int:
     """Lower bound on the number of parameters of a model of an adapted config, computed without building it."""
     y, z = config.code.y, config.code.z
     classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)
-    encoder, decoder = [schema.size, *widths(config.encoder.hidden)], [*widths(config.decoder.hidden), schema.size]
+    size = schema.size if schema.mixed is None else cell_kinds(schema.mixed).outputs
+    encoder, decoder = [size, *widths(config.encoder.hidden)], [*widths(config.decoder.hidden), size]
     bodies = sum(a * b for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes))
     return bodies + encoder[-1] * (classes + dims)
 
@@ -59,12 +82,15 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
     y, z, decoder = config.code.y, config.code.z, config.decoder
     assert decoder.input != "auto", "the config is not adapted"
     classes, dims = int(y.classes) if y else 0, z.dims if z else 0
+    scaling = build_scaling(schema)
+    hidden_flags = 0 if schema.mixed is None or config.encoder.missing is True else schema.size
     encoder = Encoder(
         models,
-        schema.size,
+        scaling.features - hidden_flags,
         widths(config.encoder.hidden),
         classes,
         dims,
+        column_of=scaling.column_of if isinstance(scaling, Cells) else None,
         fine=int(y.classes) * y.overcluster if y and y.overcluster > 1 else 0,
         posterior=z.posterior if z else "deterministic",
         noise_dims=z.noise_dims if z else 0,
@@ -79,7 +105,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
     )
     return AAE(
         models,
-        schema.size,
+        scaling.outputs,
         encoder,
         classes=classes,
         dims=dims,
@@ -93,6 +119,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
         heads_scale=decoder.heads.scale,
         heads_eta=decoder.heads.eta,
         heads_spread=to_train,
+        scaling=scaling,
         init_std=config.train.init_std,
     )
 
@@ -105,6 +132,9 @@ def set_scaling(model: AAE, config: Config, schema: Schema, x: Tensor, index: Te
         x: (N, D) in the file's units.
         index: (M,) numbers of the rows of x to use; None for all.
     """
+    if isinstance(model.scaling, Cells):
+        model.scaling.fit(x if index is None else x[index])
+        return
     shift, scale = model.scaling.shift, model.scaling.scale
     if config.data.scaling == "unit":
         assert schema.low is not None and schema.high is not None

@@ -28,6 +28,7 @@ from .metrics import (
     reconstruction_error,
     style_leakage,
 )
+from .table_metrics import TABLE_METRICS
 
 # Requirements of metrics: a test, given a checkpoint's abilities and whether the rows have labels, and the reason to
 # report if it fails.
@@ -47,6 +48,7 @@ _NEEDS: dict[str, tuple[Callable[[Abilities, bool], bool], str]] = {
     ),
     "labels": (lambda can, labels: labels, "the rows have no labels"),
     "z": (lambda can, labels: can.style, "the model has no z"),
+    "table": (lambda can, labels: can.header.schema.kind == "table", "the model is not one of a table"),
     "tied prior": (lambda can, labels: can.tied_to_labels, "the model's prior is not tied to labels"),
 }
 
@@ -123,9 +125,13 @@ METRICS: dict[str, Metric] = {
             "log-likelihood-samples": "number of samples in the Parzen window",
         },
     ),
-}
+} | {name: Metric(each.measure, {name: each.meaning}, ("table",)) for name, each in TABLE_METRICS.items()}
+GROUPS = {"table": tuple(TABLE_METRICS)}
+"""Names under which several metrics are asked for at once."""
 MEANINGS = {value: sentence for metric in METRICS.values() for value, sentence in metric.meaning.items()}
 """Every value that a metric gives, with one sentence on it."""
+EXPLAINED = MEANINGS | {group: f"all of {', '.join(names)}" for group, names in GROUPS.items()}
+"""The same, and what groups of metrics are."""
 RATES = (
     "classification-error",
     "cluster-error",
@@ -142,10 +148,10 @@ def why_not(can: Abilities, name: str, labelled: bool) -> str | None:
     """The reason why a metric cannot be measured with this model and these rows; None if it can.
 
     Args:
-        name: a key of METRICS or ALIASES.
+        name: a key of METRICS, ALIASES or GROUPS.
         labelled: whether the rows have labels.
     """
-    for need in METRICS[ALIASES.get(name, name)].needs:
+    for need in METRICS[checked_metrics(name)[0]].needs:
         there, lacking = _NEEDS[need]
         if not there(can, labelled):
             return lacking
@@ -201,12 +207,16 @@ def leading_value(model: Autoencoder, rows: Data) -> str:
     return "style-leakage" if can.content.count else "prior-fit"
 
 
-def checked_metric(name: str) -> str:
-    """Resolve a name or alias to a key of METRICS. Raises UsageError, with the closest name, if it is unknown."""
-    if name not in METRICS and name not in ALIASES:
-        known = [*METRICS, *ALIASES]
+def checked_metrics(name: str) -> tuple[str, ...]:
+    """Resolve a name, an alias or a group to keys of METRICS, which have the same needs.
+
+    Raises:
+        UsageError: it is unknown; with the closest name.
+    """
+    known = [*METRICS, *ALIASES, *GROUPS]
+    if name not in known:
         raise UsageError(f"there is no metric {name!r}", did_you_mean(name, known) or f"choose from {', '.join(known)}")
-    return ALIASES.get(name, name)
+    return GROUPS.get(name, (ALIASES.get(name, name),))
 
 
 def trained_on(header: Header, rows: Data) -> bool:
@@ -257,6 +267,7 @@ def evaluate(
     metrics: list[str] | None = None,
     *,
     validation: Data | None = None,
+    training: Data | None = None,
     samples: int = 10_000,
     seed: int = 0,
 ) -> Metrics:
@@ -265,8 +276,9 @@ def evaluate(
     Args:
         rows: at least 4 rows, with labels where known. Of the rows that its training was given, those that it held out
             are used, with a warning.
-        metrics: names from METRICS (or nmi, ari, hungarian-accuracy, parzen); None for the defaults of the variant.
+        metrics: names from METRICS (or nmi, ari, hungarian-accuracy, parzen, table); None for the defaults of the variant.
         validation: rows on which the Parzen σ is chosen; None to use a tenth of ``rows`` for that only.
+        training: the rows that the model was trained on, for copying; None if they are not known.
         samples: number of samples of the Parzen window.
         seed: seed of probes, samples and splits.
 
@@ -281,7 +293,7 @@ def evaluate(
     rows, remark = unseen(model.header, rows)
     if remark is not None:
         warnings.warn(remark, stacklevel=2)
-    return measure(model, rows, metrics, validation=validation, samples=samples, seed=seed)
+    return measure(model, rows, metrics, validation=validation, training=training, samples=samples, seed=seed)
 
 
 def measure(
@@ -290,6 +302,7 @@ def measure(
     metrics: list[str] | None = None,
     *,
     validation: Data | None = None,
+    training: Data | None = None,
     samples: int = 10_000,
     seed: int = 0,
 ) -> Metrics:
@@ -298,12 +311,12 @@ def measure(
         raise DataError(f"{rows.name} has {counted(len(rows), 'row')}", "at least 4 are needed to evaluate")
     wanted: dict[str, set[str]] = {}  # metric → the values of it that were requested by name; empty for all
     for asked in metrics or default_metrics(model, rows):
-        name = checked_metric(asked)
-        require_possible(model.abilities, [name], rows.name, _labelled(rows))
-        only = wanted.setdefault(name, set())
-        if name == "agreement" and asked != name:
-            only.add(asked)
-    context = Context(model, rows, validation, samples, seed)
+        require_possible(model.abilities, [asked], rows.name, _labelled(rows))
+        for name in checked_metrics(asked):
+            only = wanted.setdefault(name, set())
+            if name == "agreement" and asked != name:
+                only.add(asked)
+    context = Context(model, rows, validation, samples, seed, training)
     results: Metrics = {}
     for name, only in wanted.items():
         measured = METRICS[name].measure(context)

@@ -79,7 +79,8 @@ def _cluster_map(model: Autoencoder, sample: RowSample, name: str) -> bytes:
     if model.model.heads is not None or model.dims <= 2:
         points, what = model.embed(x), "representation"
     else:
-        points = model.model.scaling(torch.from_numpy(x).to(model.device)).cpu().numpy()
+        scaling = model.model.scaling
+        points = scaling(torch.from_numpy(x).to(model.device))[:, : scaling.outputs].cpu().numpy()
         what = "principal components of the columns"
     points = model.project(points, min(2, points.shape[1], max(1, len(points))))
     legend = {str(k): f"{k}: {', '.join(sample.summary(k))}" for k in np.flatnonzero(sample.sizes).tolist()}
@@ -109,4 +110,7 @@ def sample_sheet(model: Autoencoder, rows: Data, seed: int = 0) -> bytes:
     real = rows.evenly_spaced(COMPARED_ROWS).x
     sampled = model.sample(COMPARED_ROWS, generator=generator).x
     names = model.schema.columns or [f"x{i}" for i in range(model.schema.size)]
-    return histograms(real, sampled, names, model.schema.integer, f"{model.header.title}: real and sampled rows")
+    title, mixed = f"{model.header.title}: real and sampled rows", model.schema.mixed or ()
+    integer = [column.type == "integer" for column in mixed] or model.schema.integer
+    levels = {i: column.levels for i, column in enumerate(mixed) if column.levels}
+    return histograms(real, sampled, names, integer, title, levels)

@@ -30,6 +30,7 @@ class Context:
         rows: rows to measure on, with labels where known.
         validation: other rows, on which σ is chosen; None to use a tenth of ``rows`` for that only.
         samples: number of samples of the Parzen window.
+        training: the rows that the model was trained on; None if they are not known.
     """
 
     model: Autoencoder
@@ -37,6 +38,7 @@ class Context:
     validation: Data | None
     samples: int
     seed: int
+    training: Data | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -65,10 +67,8 @@ def reconstruction_error(c: Context) -> Metrics:
     for start in range(0, len(c.rows), 2048):
         x = c.rows.x[start : start + 2048]
         x_hat = c.model.reconstruct(x, labels[start : start + 2048])
-        difference = scaling(torch.from_numpy(np.ascontiguousarray(x)).to(c.model.device)) - scaling(
-            torch.from_numpy(x_hat).to(c.model.device)
-        )
-        total += 0.5 * float(difference.square().sum())
+        both = (torch.from_numpy(np.ascontiguousarray(each)).to(c.model.device) for each in (x, x_hat))
+        total += float(scaling.distance(*both).sum())
     return {"reconstruction-error": total / max(len(c.rows), 1)}
 
 

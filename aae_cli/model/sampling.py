@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -26,12 +26,14 @@ class Samples:
         labels: (N,) int64 indices into the model's classes, −1 for none; None if the model has no class labels.
         columns: number of samples in each row of a picture.
         headings: title of a picture, and what its rows and columns are.
+        category: (N,) int64 category of each, −1 for none.
     """
 
     x: np.ndarray
     labels: np.ndarray | None
     columns: int
     headings: Headings = Headings()  # noqa: RUF009
+    category: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def draw_categories(count: int, p: Tensor | None, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -54,6 +56,7 @@ class Sampler:
         p_y: (K,) probability of each category; None for equal ones.
         decode: map from y (N, K), z (N, n) and label (N, C) to rows (N, D) in the file's units.
         encode: map from rows (N, D) in the file's units to z (N, n).
+        infer: map from such rows to q(y|x) (N, K).
     """
 
     abilities: Abilities
@@ -61,6 +64,7 @@ class Sampler:
     p_y: Tensor | None
     decode: Callable[[Tensor | None, Tensor | None, Tensor | None], np.ndarray]
     encode: Callable[[np.ndarray], np.ndarray]
+    infer: Callable[[np.ndarray], np.ndarray]
 
     def sample(
         self, n: int, labels: Sequence[int | str], clusters: Sequence[int], generator: torch.Generator | None
@@ -85,11 +89,49 @@ class Sampler:
         headings = Headings(title, names if len(names) > 1 else ())
         return self._samples(category, self._style_at(category, component, u), columns, headings)
 
+    def redraw(
+        self, x: np.ndarray, category: np.ndarray, keep: bool, generator: torch.Generator | None = None
+    ) -> Samples:
+        """Draw rows anew from the codes of rows x (N, D).
+
+        Args:
+            category: (N,) category of each, −1 for none.
+            keep: keep the categories; otherwise those of a softmax y are drawn from q(y|x).
+        """
+        own = torch.from_numpy(category)
+        if isinstance(self.abilities.content, Clusters) and not keep:
+            own = torch.multinomial(torch.from_numpy(self.infer(x)).clamp(min=1e-12), 1, generator=generator)[:, 0]
+        return self._samples(own, None if self.prior is None else torch.from_numpy(self.encode(x)), 1, Headings())
+
     def _of_group(self, group: list[int], n: int, generator: torch.Generator | None) -> Tensor:
         """(n,) categories of a group: in turn if all are equally probable, else drawn from p(y | group)."""
         if self.p_y is None or len(group) == 1:
             return torch.tensor(group).repeat(-(-n // len(group)))[:n]
         return torch.tensor(group)[draw_categories(len(group), self.p_y[group], n, generator)]
+
+    def outputs(
+        self,
+        decode: Callable[[Tensor | None, Tensor | None, Tensor | None], Tensor],
+        n: int,
+        seed: int,
+        device: torch.device,
+    ) -> Iterator[Tensor]:
+        """Decode n samples of the prior, in chunks, without units.
+
+        Args:
+            decode: map from y (1, m, K), z (1, m, n) and label (1, m, C) to the decoder's output (1, m, outputs).
+        """
+        content = self.abilities.content
+        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for start in range(0, n, DECODED_AT_ONCE):
+                anywhere = torch.full((1, min(DECODED_AT_ONCE, n - start)), -1, device=device)
+                category = anywhere
+                if content.count:
+                    category = draw_categories(content.count, self.p_y, anywhere.shape[1])[None].to(device)
+                z = None if self.prior is None else self.prior.sample(content.component(category, anywhere))
+                y, label = content.inputs(category)
+                yield decode(y, z, label)[0]
 
     def style_grid(
         self,
@@ -211,4 +253,4 @@ class Sampler:
     def _samples(self, category: Tensor, z: Tensor | None, columns: int, headings: Headings) -> Samples:
         """Decode categories (N,) int64, −1 for none, and styles z (N, n)."""
         labels = self.abilities.content.class_of(category.numpy())
-        return Samples(self._decode_categories(category, z), labels, columns, headings)
+        return Samples(self._decode_categories(category, z), labels, columns, headings, category.numpy())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .cells import Cells
 from .encoder import Codes, Encoder
 from .heads import spread_heads
 from .layers import MLP
@@ -23,7 +24,7 @@ class AAE(nn.Module):
 
     Args:
         models: R.
-        features: D, the size of a row x.
+        features: number of outputs of the decoder: the size of a row x, except for mixed tables.
         classes: K, the size of y; 0 for a model without y.
         dims: n, the size of z; 0 for a model without z.
         labels: C, the number of label classes; used only by decoder_input=label.
@@ -32,6 +33,7 @@ class AAE(nn.Module):
         heads_learned: whether W_C is trained; otherwise it is fixed at heads_scale·I.
         heads_eta: minimum distance between learned heads at initialisation.
         heads_spread: whether to enforce that distance, which takes time and is not needed before weights are loaded.
+        scaling: conversion between the file's units and the networks'; None for one number each.
         init_std: weights ~ N(0, init_std²); None for He initialisation.
 
     Attributes:
@@ -57,12 +59,13 @@ class AAE(nn.Module):
         heads_scale: float = 10.0,
         heads_eta: float = 6.0,
         heads_spread: bool = True,
+        scaling: Scaling | Cells | None = None,
         init_std: float | None = None,
     ) -> None:
         super().__init__()
         self.models, self.features, self.classes, self.dims = models, features, classes, dims
         self.labels, self.output = labels if decoder_input == "label" else 0, output
-        self.scaling = Scaling(features)
+        self.scaling = scaling or Scaling(features)
         self.encoder = encoder
         inputs = {"concat": classes + dims, "label": labels + dims, "heads": dims}[decoder_input]
         self.decoder = MLP(

@@ -54,6 +54,8 @@ class Encoder(nn.Module):
         hidden: widths of the shared hidden layers.
         classes: K, the size of the softmax y; 0 for no y.
         dims: n, the size of z; 0 for no z.
+        column_of: (D,) column of each feature of a mixed table, whose cells dropout then sets to 0 as a whole, flags
+            included; ``inputs`` may be less than D, and the last features are then not seen. None for other rows.
         fine: number of fine clusters; their probabilities are summed by ``groups`` into the K of y. 0 for none.
         posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η appended to x).
         noise_dims: size of η.
@@ -77,6 +79,7 @@ class Encoder(nn.Module):
         classes: int,
         dims: int,
         *,
+        column_of: Tensor | None = None,
         fine: int = 0,
         posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic",
         noise_dims: int = 10,
@@ -91,6 +94,10 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.noise, self.dropout, self.world = noise, dropout, ALONE
+        self.inputs = inputs
+        self.column_of: Tensor | None
+        self.register_buffer("column_of", column_of, persistent=False)
+        self.columns = 0 if column_of is None else int(column_of.max()) + 1
         self.noise_dims = noise_dims if posterior == "universal" else 0
         sizes = [inputs + self.noise_dims, *hidden]
         self.body = MLP(models, sizes, batch_norm=batch_norm, init_std=init_std)
@@ -117,6 +124,10 @@ class Encoder(nn.Module):
         """Add the Gaussian noise and the dropout of training to the input: (R, B, D) → the same shape."""
         if self.noise:
             x = x + self.noise * self._normal(x, parts)
+        if self.dropout and self.column_of is not None:
+            shape = (*x.shape[:2], self.columns)
+            kept = self.world.draw(partial(_bernoulli, 1 - self.dropout), shape, x.device, parts)
+            return x * kept[..., self.column_of]
         if self.dropout:
             keep = 1 - self.dropout
             x = x * self.world.draw(partial(_bernoulli, keep), x.shape, x.device, parts).div_(keep)
@@ -129,6 +140,7 @@ class Encoder(nn.Module):
         draw = draw or self.training
         if self.training:
             x = self.corrupt(x, parts)
+        x = x[..., : self.inputs]
         if self.noise_dims:
             eta = x.new_zeros(*x.shape[:-1], self.noise_dims)
             x = torch.cat([x, self._normal(eta, parts) if draw else eta], -1)

@@ -15,11 +15,12 @@ from ..distributed import ALONE, World
 from ..model.build import build_priors
 from ..nn.aae import AAE
 from ..nn.adversary import Adversary
+from ..nn.cells import Cells
 from ..nn.encoder import Encoder
 from ..nn.layers import BatchNorm
 from ..nn.priors import Categorical
 from .contrastive import Contrastive, NeighbourEmbedding
-from .neighbours import Neighbours
+from .neighbours import CellDistances, Neighbours
 from .optimizers import build_optimizer
 from .phases import Objective, Phase
 from .terms import (
@@ -33,7 +34,7 @@ from .terms import (
     SemiSupervised,
     Term,
 )
-from .views import View, feature_view, image_view, neighbour_view
+from .views import View, cell_view, feature_view, image_view, neighbour_view
 
 NEIGHBOUR_ROWS = 4096  # training rows searched for neighbours of a table's row
 CACHED_ROWS = 2_000_000  # maximum number of training rows whose neighbours are cached, 28 bytes each
@@ -47,7 +48,10 @@ def build_neighbours(config: Config, schema: Schema, model: AAE, rows: Tensor) -
     """
     count = config.augment.neighbours
     wanted = schema.kind == "table" or config.augment.share
-    return Neighbours(count, model.scaling(rows)) if wanted and count else None
+    if not wanted or not count:
+        return None
+    reference, cells = model.scaling(rows), model.scaling
+    return Neighbours(count, reference, between=CellDistances(cells, reference) if isinstance(cells, Cells) else None)
 
 
 def build_view(
@@ -67,6 +71,8 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
         view = image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
         return view if neighbours is None or not a.share else neighbour_view(view, neighbours, a.share, world)
+    if isinstance(model.scaling, Cells):
+        return cell_view(a.noise, a.swap, model.scaling, neighbours, world)
     return feature_view(a.noise, a.swap, neighbours, world)
 
 

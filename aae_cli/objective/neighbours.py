@@ -9,8 +9,36 @@ import torch
 from torch import Tensor
 
 from ..device import exact_products
+from ..nn.cells import Cells
 
 KEYS_AT_ONCE = 2000
+FAR = 1e12  # squared distance of rows that share no observed cell
+
+
+class CellDistances:
+    """Squared distances to the rows of a mixed table, over the cells that both rows have, as if they had all.
+
+    Args:
+        reference: (M, D) features of the rows.
+    """
+
+    def __init__(self, cells: Cells, reference: Tensor) -> None:
+        self.cells = cells
+        features, flags, observed = self._parts(reference)
+        self._keys = torch.cat([flags, features.square(), features], -1).T.contiguous()
+        self._observed = observed.T.contiguous()
+
+    def _parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features without flags, the flags of their columns, and the flags of all columns."""
+        count, observed = self.cells.outputs, self.cells.observed(x)
+        return x[..., :count], observed[..., self.cells.column_of[:count]], observed
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(…, D) features → (…, M)."""
+        features, flags, observed = self._parts(x)
+        square = torch.cat([features.square(), flags, -2 * features], -1) @ self._keys
+        shared = observed @ self._observed
+        return torch.where(shared > 0, square * (self.cells.kinds.columns / shared.clamp(min=1)), FAR)
 
 
 class Neighbours:
@@ -19,6 +47,7 @@ class Neighbours:
     Args:
         count: number of neighbours. One more is returned, as a row of the reference is its own nearest neighbour.
         reference: (M, D) rows to search, in the networks' units.
+        between: squared distances (…, M) of rows (…, D) to the reference; None for those of all features.
         encode: map from rows (R or 1, B, D) to codes (R, B, n), among which distances are measured, for each of R models
             their own; None for the rows themselves.
 
@@ -26,9 +55,15 @@ class Neighbours:
         count: number of neighbours returned, at most M.
     """
 
-    def __init__(self, count: int, reference: Tensor, encode: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        reference: Tensor,
+        encode: Callable[[Tensor], Tensor] | None = None,
+        between: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.reference, self.count = reference, min(count + 1, len(reference))
-        self._encode = encode
+        self._encode, self._between = encode, between
         keys = self._keys(reference)
         self._square, self._transposed = keys.square().sum(-1).unsqueeze(-2), keys.transpose(-1, -2)
         self._cache: tuple[Tensor, Tensor] | None = None
@@ -38,6 +73,11 @@ class Neighbours:
         if self._encode is None:
             return rows
         return torch.cat([self._encode(some) for some in rows.split(KEYS_AT_ONCE, -2)], -2)
+
+    def _squares(self, x: Tensor) -> Tensor:
+        """Squared distances of rows, or of their codes, to the reference: (…, M)."""
+        keys = self._keys(x)
+        return self._square - 2 * keys @ self._transposed + keys.square().sum(-1, keepdim=True)
 
     def of_model(self, index: int) -> Neighbours:
         """The search in the codes of one of several models; the search itself where it is the same for all."""
@@ -91,8 +131,7 @@ class Neighbours:
                 return far[rows], near[rows]
             models = torch.arange(len(far), device=rows.device).unsqueeze(1)
             return far[models, rows], near[models, rows]
-        keys = self._keys(x)
         with exact_products(x.device):
-            square = self._square - 2 * keys @ self._transposed + keys.square().sum(-1, keepdim=True)
+            square = self._squares(x) if self._between is None else self._between(x)
         nearest, near = square.topk(self.count, largest=False, sorted=False)
         return nearest.amax(-1, keepdim=True).clamp(min=0), near

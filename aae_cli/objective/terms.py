@@ -136,7 +136,7 @@ class Term(ABC):
 
 
 class Reconstruction(Term):
-    """½‖x − x̂‖² summed over features, mean over the batch."""
+    """½‖x − x̂‖² summed over features, mean over the batch; for mixed tables see :class:`~aae_cli.nn.cells.Cells`."""
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
@@ -144,7 +144,7 @@ class Reconstruction(Term):
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
         model, batch, codes = forward.model, forward.batch, forward.codes["x"]
         x_hat = model.decode(codes.y, codes.z, forward.label)
-        loss = F.mse_loss(x_hat, batch.x, reduction="none").sum((1, 2)) * (0.5 / x_hat.shape[1])
+        loss = model.scaling.loss(x_hat, batch.x)
         return self.weight * loss, {"reconstruction": loss}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..distributed import ALONE, World
+from ..nn.cells import Cells
 from .neighbours import Neighbours
 
 
@@ -108,6 +109,14 @@ def _one_of(neighbours: Neighbours, near: Tensor, parts: Sequence[int] | None, w
     return neighbours.reference[near.gather(-1, chosen).squeeze(-1)]
 
 
+def _shifted(x: Tensor, parts: Sequence[int] | None, world: World) -> Tensor:
+    """Other rows of the whole batch: a cyclic shift by a random offset. (R, B, D) → the same shape."""
+    sizes = parts or [x.shape[1]]
+    whole = world.gather(x, sizes)
+    offset = torch.randint(1, max(whole.shape[1], 2), (), device=x.device)
+    return whole[:, (world.positions(sizes, x.device) + offset) % whole.shape[1]]
+
+
 def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world: World = ALONE) -> View:
     """A step towards a neighbour, Gaussian noise, and features taken from other rows.
 
@@ -126,12 +135,43 @@ def feature_view(noise: float, swap: float, neighbours: Neighbours | None, world
             part = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts)
             x = x + part * (chosen - x)
         if swap:
-            # Cyclic shift of the whole batch by a random offset: the source rows of swapped features.
-            sizes = parts or [x.shape[1]]
-            whole = world.gather(x, sizes)
-            offset = torch.randint(1, max(whole.shape[1], 2), (), device=x.device)
-            others = (world.positions(sizes, x.device) + offset) % whole.shape[1]
-            x = torch.where(world.draw(torch.rand, x.shape, x.device, parts) < swap, whole[:, others], x)
+            others = _shifted(x, parts, world)
+            x = torch.where(world.draw(torch.rand, x.shape, x.device, parts) < swap, others, x)
         return x + std * world.draw(torch.randn, x.shape, x.device, parts)
+
+    return view
+
+
+UNRELATED = 2.0
+"""Squared distance of two random rows of a mixed table, in each column."""
+
+
+def cell_view(noise: float, swap: float, cells: Cells, neighbours: Neighbours | None, world: World = ALONE) -> View:
+    """The same for mixed tables: whole cells are taken from the neighbour and from other rows, with their flags.
+
+    A row moves a random part of the way towards a neighbour: numbers that both have are interpolated, any other cell is
+    the neighbour's with that probability. Noise is for numbers only, and not for a value that is modelled apart.
+    """
+    numbers, columns = len(cells.number_at), cells.kinds.columns
+
+    def taken(x: Tensor, other: Tensor, p: Tensor | float, parts: Sequence[int] | None) -> Tensor:
+        chosen = world.draw(torch.rand, (*x.shape[:2], columns), x.device, parts) < p
+        return torch.where(chosen[..., cells.column_of], other, x)
+
+    def view(x: Tensor, parts: Sequence[int] | None = None, rows: Tensor | None = None) -> Tensor:
+        std: float | Tensor = noise
+        if neighbours is not None:
+            far, near = neighbours(x, rows)
+            std = noise * (far / columns).clamp(max=UNRELATED).sqrt()  # FAR, where rows share no cell, is no distance
+            chosen = _one_of(neighbours, near, parts, world)
+            part = world.draw(torch.rand, (*x.shape[:2], 1), x.device, parts)
+            both = cells.known(x) * cells.known(chosen) > 0
+            between = torch.where(both, (x + part * (chosen - x))[..., :numbers], 0.0)
+            x = taken(x, chosen, part, parts)
+            x = torch.cat([torch.where(both, between, x[..., :numbers]), x[..., numbers:]], -1)
+        if swap:
+            x = taken(x, _shifted(x, parts, world), swap, parts)
+        moved = x[..., :numbers] + std * world.draw(torch.randn, (*x.shape[:2], numbers), x.device, parts)
+        return torch.cat([torch.where(cells.known(x) > 0, moved, 0.0), x[..., numbers:]], -1)
 
     return view

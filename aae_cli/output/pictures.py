@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ..text import clean
+from ..text import clean, counted
 
 MOST_COLUMNS = 12
 """Number of columns of a table that are drawn at most."""
+
+NAMED_LEVELS, LEVEL_LENGTH = 12, 14
+"""Number of levels of a category that are named at most, and of letters of a name."""
 
 MOST_NAMES = 40
 """Number of names that a legend lists at most."""
@@ -105,14 +109,24 @@ def _legend(figure: Any, texts: Sequence[str], colours: Sequence[Any]) -> None:
 
 
 def histograms(
-    real: np.ndarray, sampled: np.ndarray, names: Sequence[str], integer: Sequence[bool], title: str
+    real: np.ndarray,
+    sampled: np.ndarray,
+    names: Sequence[str],
+    integer: Sequence[bool],
+    title: str,
+    levels: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> bytes:
     """Draw real against sampled values of a table's columns; returns a PNG. Arguments as for ``histogram_figure``."""
-    return _png(histogram_figure(real, sampled, names, integer, title))
+    return _png(histogram_figure(real, sampled, names, integer, title, levels))
 
 
 def histogram_figure(
-    real: np.ndarray, sampled: np.ndarray, names: Sequence[str], integer: Sequence[bool], title: str
+    real: np.ndarray,
+    sampled: np.ndarray,
+    names: Sequence[str],
+    integer: Sequence[bool],
+    title: str,
+    levels: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> Any:
     """One histogram for each column, with the share of real rows and of sampled rows in each bin.
 
@@ -124,6 +138,7 @@ def histogram_figure(
         sampled: (M, D) rows drawn from the model.
         names: names of the columns.
         integer: whether a column has whole numbers, one entry per column or one for all.
+        levels: columns that are categories, given as level numbers → the names of their levels.
     """
     from matplotlib.figure import Figure
 
@@ -138,13 +153,17 @@ def histogram_figure(
         axes.remove()
     for place, (axes, column) in enumerate(zip(panels, chosen, strict=False)):
         whole = bool(integer[column] if len(integer) > 1 else integer[0])
-        _histogram(axes, real[:, column], sampled[:, column], whole)
-        ranges = _ranges(real[:, column], sampled[:, column])
+        _histogram(axes, real[:, column], sampled[:, column], whole or column in levels)
+        if column in levels:
+            ranges = counted(len(levels[column]), "level")
+            _name_levels(axes, levels[column])
+        else:
+            ranges = _ranges(real[:, column], sampled[:, column])
         axes.set_title(f"{_plain(names[column], 36)}\n{ranges}", fontsize=9 if len(ranges) <= 42 else 7.5)
         if place % across == 0:
             axes.set_ylabel("% of rows", fontsize=9)
-    counted = f", {len(chosen)} of {len(names)} columns" if len(chosen) < len(names) else ""
-    figure.suptitle(_plain(title) + counted, fontsize=11, y=1 - 0.1 / height, va="top")
+    some = f", {len(chosen)} of {len(names)} columns" if len(chosen) < len(names) else ""
+    figure.suptitle(_plain(title) + some, fontsize=11, y=1 - 0.1 / height, va="top")
     texts = [f"real ({len(real):,} rows)", f"sampled ({len(sampled):,} rows)"]
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -186,6 +205,15 @@ def _histogram(axes: Any, real: np.ndarray, sampled: np.ndarray, whole: bool) ->
             style = {"fill": True, "color": REAL} if filled else {"color": SAMPLED, "linewidth": 1.8}
             axes.stairs(counts, edges, **style)
     axes.set_ylim(bottom=0)
+
+
+def _name_levels(axes: Any, names: Sequence[str]) -> None:
+    """Name the bars of a category, or only some of them where there are many."""
+    step = -(-len(names) // NAMED_LEVELS)
+    shown = list(range(0, len(names), step))
+    long = sum(len(names[i][:LEVEL_LENGTH]) for i in shown) > 30
+    texts = [_plain(names[i], LEVEL_LENGTH) for i in shown]
+    axes.set_xticks(shown, texts, fontsize=7, rotation=20 if long else 0, ha="right" if long else "center")
 
 
 def _ranges(real: np.ndarray, sampled: np.ndarray) -> str:

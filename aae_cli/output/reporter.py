@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -59,6 +59,16 @@ class Reporter:
         self, title: str, metrics: Mapping[str, float], intervals: Intervals, meanings: Mapping[str, str]
     ) -> None:
         """Print a table of measurements, each with one sentence on what it means."""
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table that the user has asked for, even if quiet."""
+
+
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Format a table as lines with aligned columns."""
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def duration(seconds: float) -> str:
@@ -127,6 +137,10 @@ class PlainReporter(Reporter):
         for line in metrics_table(metrics, intervals, meanings).splitlines():
             self.say(f"  {line}")
 
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        for line in (title, *(f"  {line}" for line in (plain_table(header, rows) if rows else ()))):
+            to_stderr(line)
+
 
 class TerminalReporter(PlainReporter):
     """Show a progress bar with steps, time left, losses and throughput, and formatted tables."""
@@ -188,6 +202,20 @@ class TerminalReporter(PlainReporter):
             table.add_row(name, value_text(value, intervals.get(name)), meanings.get(name, ""))
         self.console.print(table)
 
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        if self.console.width < 72 or not rows:
+            super().table(title, header, rows)
+            return
+        table = Table()
+        for name in header:
+            table.add_column(Text(name), overflow="ellipsis")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        self.console.print(Text(title, "bold"), table, sep="\n")
+
 
 def choose_reporter(quiet: bool = False, verbose: bool = False) -> Reporter:
     """Choose a reporter: warnings only if quiet, a progress bar on a terminal, plain lines elsewhere or if verbose."""
@@ -200,8 +228,22 @@ def choose_reporter(quiet: bool = False, verbose: bool = False) -> Reporter:
     return TerminalReporter() if terminal and not verbose else PlainReporter(verbose=verbose)
 
 
-class Quiet(Reporter):
-    """Report warnings only."""
+class Quiet(PlainReporter):
+    """Report warnings, and tables that were asked for."""
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+    def start(self, title: str, steps: int, done: int, cost: Callable[[int], float] = float) -> None:
+        """Print nothing."""
+
+    def log(self, record: Mapping[str, Any], steps: int) -> None:
+        """Print nothing."""
+
+    def metrics(
+        self, title: str, metrics: Mapping[str, float], intervals: Intervals, meanings: Mapping[str, str]
+    ) -> None:
+        """Print nothing."""
 
     def warn(self, text: str) -> None:
         to_stderr(f"WARNING: {text}")

@@ -150,7 +150,7 @@ class TableWriter:
         self.output, self.format, self.rows = output, format, 0
         self._stack = ExitStack()
         self._file: IO[bytes] | None = None
-        self._kept: dict[str, list[np.ndarray]] = {}
+        self._kept: dict[str, list[Any]] = {}
 
     def __enter__(self) -> TableWriter:
         if self.output not in (None, "-"):
@@ -161,12 +161,12 @@ class TableWriter:
         return self
 
     def write(self, columns: Mapping[str, Column]) -> None:
-        """Add rows. Every call must pass the same columns."""
+        """Add rows. Every call must pass the same columns; those of polars are written as they are, without rounding."""
         if self.format in ("csv", "tsv", "ndjson"):
             self._put(table_bytes(columns, self.format, integers=False, header=self.rows == 0))
         else:
             for name, values in columns.items():
-                self._kept.setdefault(name, []).append(np.asarray(values))
+                self._kept.setdefault(name, []).append(values if _of_polars(values) else np.asarray(values))
         self.rows += len(next(iter(columns.values())))
 
     def _put(self, content: bytes) -> None:
@@ -175,12 +175,27 @@ class TableWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
             if kind is None and self._kept:
-                whole = {name: np.concatenate(pieces) for name, pieces in self._kept.items()}
+                whole = {name: _joined(pieces) for name, pieces in self._kept.items()}
                 self._put(table_bytes(whole, self.format, integers=False))
         except BaseException:
             self._stack.__exit__(*sys.exc_info())
             raise
         self._stack.__exit__(kind, error, trace)
+
+
+def _of_polars(values: Any) -> bool:
+    return type(values).__module__.partition(".")[0] == "polars"
+
+
+def _joined(pieces: list[Any]) -> Column:
+    """Pieces of a column as one; columns of polars as text where their types differ from piece to piece."""
+    if not _of_polars(pieces[0]):
+        return np.concatenate(pieces)
+    import polars as pl
+
+    if len({piece.dtype for piece in pieces}) > 1:
+        pieces = [piece.cast(pl.String) for piece in pieces]
+    return pl.concat(pieces)  # type: ignore[return-value]
 
 
 def write(content: bytes, output: str | None, format: str) -> None:

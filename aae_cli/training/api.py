@@ -19,7 +19,7 @@ from ..data.types import Data
 from ..device import choose_device, kept_precision, threads
 from ..distributed import joined, started_by_torchrun
 from ..errors import UsageError
-from ..model.evaluation import checked_metric
+from ..model.evaluation import checked_metrics
 from ..output.reporter import Reporter
 from ..text import clean
 from .folder import RunFolder, choose_folder
@@ -235,7 +235,7 @@ def _within(config: Config, options: Options, splits: Splits, plan: Plan, deadli
 def train_config(config: Config, options: Options) -> list[Run]:
     """Train a config and save one model per seed. Errors are those of :func:`train`."""
     for name in options.metrics or ():
-        checked_metric(name)  # measured at the end: a name that is not known must not wait until then
+        checked_metrics(name)  # measured at the end: a name that is not known must not wait until then
     main = started_by_torchrun()[0] == 0
     if not main:
         options = replace(options, reporter=Reporter())

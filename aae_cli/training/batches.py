@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..distributed import ALONE, World
+from ..nn.cells import Cells
 from ..nn.scaling import Scaling
 from ..objective.terms import Batch
 from ..objective.views import View
@@ -47,7 +48,7 @@ class Batches:
         x: Tensor,
         labels: Tensor,
         labelled: Sequence[np.ndarray],
-        scaling: Scaling,
+        scaling: Scaling | Cells,
         *,
         batch_size: int,
         seeds: Sequence[int],

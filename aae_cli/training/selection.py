@@ -22,11 +22,14 @@ from ..model.build import build_model
 from ..model.checkpoint import Header, read_header
 from ..model.evaluation import MEANINGS, intervals, measure
 from ..model.metrics import agreement, name_clusters
+from ..model.unusual import Reference, reference_of
 from ..nn.aae import pick_model
+from ..nn.cells import Cells
 from ..objective.build import make_view
 from ..objective.neighbours import Neighbours
 from ..output.card import card
 from ..output.reporter import Reporter
+from ..text import counted
 from .engine import DIVERGED
 from .folder import RunFolder
 from .plan import Plan
@@ -56,6 +59,9 @@ class Run:
     scores: tuple[float, ...] = ()
     seed: int = 0
     seconds: float = 0.0
+
+
+SPREAD_DRAWS = 10_000  # of the prior, to which the marginals of a mixed table are fitted
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,7 @@ class Selection:
         scores = self._scores(candidates, neighbours) if len(candidates) > 1 else ()
         model = candidates[best_index(scores)] if scores else candidates[0]
         self._say_naming(model)
+        fit_spread(model, (self.splits.validation or self.splits.train).evenly_spaced(SCORE_ROWS))
         measured, held_out = self._measured(model, seed), self._held_out(bool(scores))
         facts = {
             "data": self.splits.train.name,
@@ -162,6 +169,7 @@ class Selection:
             "notes": list(self.notes),
             "scores": [round(score, 4) for score in scores],
             "metrics": measured,
+            "reference": self._reference(model).to_json(),
         }
         header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
         written = self._card(folder.path, header, measured)
@@ -171,6 +179,13 @@ class Selection:
             title = f"{self.title}: measured on {held_out}"
             self.reporter.metrics(title, measured, self._intervals(measured), MEANINGS)
         return Run(folder.path, measured, scores, seed, seconds)
+
+    def _reference(self, model: Autoencoder) -> Reference:
+        """Losses and scores of held-out rows, with which others are compared; of training rows if none are held out."""
+        held_out = self.splits.validation
+        rows = (held_out or self.splits.train).evenly_spaced(SCORE_ROWS)
+        kind = "held-out row" if held_out is not None else "training row"
+        return reference_of(model, rows.x, counted(len(rows), kind))
 
     def _finite(self, candidates: Sequence[Autoencoder], seed: int) -> list[int]:
         """Indices of the models whose weights are finite. Raises TrainingError if there are none."""
@@ -221,7 +236,7 @@ class Selection:
         self.reporter.say(f"measuring on {held_out[1]}")
         validation = self.splits.validation if self.splits.test is not None else None
         metrics = None if self.metrics is None else list(self.metrics)
-        measured = measure(model, held_out[0], metrics, validation=validation, seed=seed)
+        measured = measure(model, held_out[0], metrics, validation=validation, training=self.splits.train, seed=seed)
         return {name: round(value, 6) for name, value in measured.items()}
 
     def _intervals(self, measured: dict[str, float]) -> dict[str, tuple[float, float]]:
@@ -230,7 +245,7 @@ class Selection:
 
     def _card(self, folder: Path, header: Header, measured: dict[str, float]) -> str:
         """Text of the model card."""
-        about, hidden = self.plan.config.about, ("cluster_sizes", "metrics", "notes", "scores")
+        about, hidden = self.plan.config.about, ("cluster_sizes", "metrics", "notes", "reference", "scores")
         rows = {name: value for name, value in (header.training or {}).items() if name not in hidden}
         rows["section of arXiv:1511.05644"] = about.section or "–"
         rows |= {f"note {number}": note for number, note in enumerate(self.notes, 1)}
@@ -258,7 +273,24 @@ def _prepared(model: Autoencoder, data: Data) -> Tensor:
 def _reconstruction_score(model: Autoencoder, data: Data) -> float:
     """−‖x − x̂‖², summed over features and averaged over rows, in the networks' units."""
     x_hat = torch.from_numpy(model.reconstruct(data.x, data.labels)).to(model.device)
-    return -float((model.model.scaling(x_hat)[None] - _prepared(model, data)).square().sum(-1).mean())
+    x = torch.from_numpy(data.x).to(model.device)
+    return -2 * float(model.model.scaling.distance(x_hat, x).mean())
+
+
+def fit_spread(model: Autoencoder, data: Data) -> None:
+    """Set how the cells of a mixed table spread around the decoder's output, and their marginals in draws.
+
+    Classes of a decoder that receives the label are drawn evenly, so that codes of rows stand for the prior there.
+
+    Args:
+        data: rows that are held out, if any are.
+    """
+    scaling = model.model.scaling
+    if isinstance(scaling, Cells):
+        output = model.output(data.x, data.labels)
+        scaling.fit_residual(output, scaling(torch.from_numpy(data.x).to(model.device)))
+        drawn = [output] if model.model.labels or model.prior_z is None else [*model.prior_outputs(SPREAD_DRAWS, 0)]
+        scaling.fit_prior(torch.cat(drawn))
 
 
 def _view_information(model: Autoencoder, data: Data, config: Config, neighbours: Neighbours | None) -> float:

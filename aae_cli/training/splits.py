@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config.sections import Config, DataConfig
 from ..data.holdout import hold_out
-from ..data.named import named_test
+from ..data.named import named_test, split_name, with_label
 from ..data.read import read, read_source
 from ..data.streams import NotHere
 from ..data.types import Data, ReadOptions
@@ -89,7 +89,16 @@ def split(data: Data, share: float, seed: int, test: Data | None = None) -> Spli
 
 def options_of(config: DataConfig, format: str | None = None) -> ReadOptions:
     """How a config's source is read."""
-    return ReadOptions(format, config.label_column, config.columns, config.kind, config.unlabelled)
+    return ReadOptions(
+        format,
+        config.label_column,
+        config.columns,
+        config.kind,
+        config.unlabelled,
+        config.categorical,
+        config.numeric,
+        config.ignore,
+    )
 
 
 def read_splits(
@@ -108,7 +117,10 @@ def read_splits(
     """
     source, notes, c = config.data.source, [], config.data
     try:
-        data = read_source(source, options_of(c, format if source == "-" else None))
+        options = with_label(source, options_of(c, format if source == "-" else None))
+        data = read_source(source, options)
+        if options.label_column != c.label_column:
+            config = config.model_copy(update={"data": c.model_copy(update={"label_column": options.label_column})})
     except NotHere as error:
         if source.partition(":")[0] != "mnist":
             raise
@@ -136,7 +148,7 @@ def held_out_rows(header: Header) -> Splits:
             those that were split, so that it is not known which of them were trained on.
     """
     source = header.config.data.source
-    if source == "-" or (named_test(source) is None and not os.path.exists(source.partition("[")[0])):
+    if source == "-" or (split_name(source) is None and not os.path.exists(source.partition("[")[0])):
         raise CheckpointError(
             f"the training data of this model ({source}) is not available", "give DATA to evaluate on"
         )

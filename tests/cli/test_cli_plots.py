@@ -100,9 +100,9 @@ def test_samples_of_a_table_are_compared_with_its_rows(iris, iris_csv, drawn):
     model = load(iris, "cpu")
     data = read(str(iris_csv), label_column="species", like=model.schema)
     sample_sheet(model, data)
-    _, (real, sampled, names, integer, _), _ = drawn[0]
+    _, (real, sampled, names, integer, _, levels), _ = drawn[0]
     assert np.array_equal(real, data.x) and len(sampled) >= 100
-    figure = pictures.histogram_figure(real, sampled, names, integer, "t")
+    figure = pictures.histogram_figure(real, sampled, names, integer, "t", levels)
     assert [axes.get_title().splitlines()[0] for axes in figure.axes] == list(model.schema.columns)
     assert size(iris / "samples.png")[0] > 900
 

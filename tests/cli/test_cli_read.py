@@ -226,6 +226,21 @@ def test_a_metric_asked_for_is_the_only_one_printed(run, quick, tmp_path):
     assert list(json.loads(done.out)) == ["nmi"]
 
 
+def test_samples_of_a_table_are_compared_with_held_out_rows(run, iris, iris_csv, quick, tmp_path):
+    found = json.loads(run(["evaluate", "-c", iris, "--metric", "table", "--json"], tmp_path).ok().out)
+    names = ["column-shapes", "pair-trends", "detection-auc", "synthetic-utility", "copying"]
+    assert list(found) == names  # no cell can be missing
+    assert 0 <= found["column-shapes"] <= 1 and 0 <= found["pair-trends"] <= 1 and 0 < found["copying"] < 1
+    again = run(
+        ["evaluate", iris_csv, "-c", iris, "--metric", "copying", "--metric", "detection-auc", "--json"], tmp_path
+    )
+    assert json.loads(again.ok().out) == pytest.approx({name: found[name] for name in ("copying", "detection-auc")})
+    other = tmp_path / "other.csv"
+    shutil.copy(iris_csv, other)
+    run(["evaluate", other, "-c", iris, "--metric", "table"], tmp_path).ok()
+    run(["evaluate", "-c", quick, "--metric", "table"], tmp_path).refused(1, "table", "not one of a table")
+
+
 def test_metrics_are_explained(run, quick, tmp_path):
     listed = run(["evaluate", "--metric", "list"], tmp_path).ok().out
     sentences = dict(line.split(maxsplit=1) for line in listed.splitlines())

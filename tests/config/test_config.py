@@ -21,7 +21,7 @@ def said(*args, **kwargs) -> str:
 
 
 def test_every_variant_has_our_preset_and_the_papers():
-    assert set(preset_names()) == {*OURS, "quick", "dim-reduction-heads", *(f"paper/{name}" for name in OURS)}
+    assert set(preset_names()) == {*OURS, "quick", "table", "dim-reduction-heads", *(f"paper/{name}" for name in OURS)}
 
 
 @pytest.mark.parametrize("name", preset_names())

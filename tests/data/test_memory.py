@@ -46,8 +46,12 @@ def test_other_types_are_refused(rows):
 
 
 def test_missing_values_are_named():
+    frame = pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]})
+    assert from_memory(frame).notes[-1] == "missing cells: a 1"
     with pytest.raises(DataError, match="column a"):
-        from_memory(pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}))
+        from_memory(frame, like=Schema("table", (2,), columns=("a", "b")))
+    with pytest.raises(DataError, match="column 0"):
+        from_memory(np.array([[np.nan, 1.0], [1.0, 2.0]]))
 
 
 def test_minus_one_is_a_class_beside_other_negative_labels():
@@ -77,3 +81,37 @@ def test_a_piece_takes_minus_one_as_the_model_does():
     x = np.zeros((2, 3), np.float32)
     like = Schema("table", (3,), integer=(False,) * 3, classes=("-1", "0", "1"))
     assert from_memory((x, np.array([-1, -1])), like=like).label_names == ["-1", "-1"]
+
+
+def test_frames_of_pandas_with_any_kind_of_missing_cell():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(
+        {
+            "level": pd.Categorical(["a", None, "b", "a"]),
+            "whole": pd.array([1, None, 3, 5], dtype="Int64"),
+            "text": pd.array(["x", None, "z", "x"], dtype="string"),
+            "flag": pd.array([True, None, False, True], dtype="boolean"),
+            "when": pd.to_datetime(["2020-01-01", None, "2020-01-03", "2020-01-03"]),
+            "there": pd.to_datetime(["2020-01-01", None, "2020-01-03", "2020-01-03"], utc=True),
+            "object": ["u", np.nan, None, "v"],
+            "both": ["a", 1, 2.5, None],
+            "long": pd.to_timedelta([1, 2, None, 9], unit="D"),
+        }
+    )
+    data = from_memory(frame)
+    kinds = {column.name: (column.kind, column.type) for column in data.schema.mixed}
+    assert kinds == {
+        "level": ("category", "text"),
+        "whole": ("number", "integer"),
+        "text": ("category", "text"),
+        "flag": ("category", "boolean"),
+        "when": ("date", "date"),
+        "there": ("date", "date"),
+        "object": ("category", "text"),
+        "both": ("category", "text"),
+        "long": ("number", "integer"),
+    }
+    assert np.isnan(data.x).sum(0).tolist() == [1, 1, 1, 1, 1, 1, 2, 1, 1]
+    assert np.array_equal(from_memory(frame, like=data.schema).x, data.x, equal_nan=True)
+    with pytest.raises(DataError, match=r"'p' \(Object is not understood"):
+        from_memory(pd.DataFrame({"p": [object(), 2]}))

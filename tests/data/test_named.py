@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 
 from aae_cli.data import named
 from aae_cli.data.named import NAMES, available, named_test
-from aae_cli.data.read import read, read_row
+from aae_cli.data.read import Head, pieces, read, read_row
 from aae_cli.data.streams import NotHere
+from aae_cli.data.types import ReadOptions
 from aae_cli.errors import DataError
 
 SHARED = Path(os.environ.get("AAE_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")
@@ -201,7 +203,46 @@ def test_unknown_sources(source, words):
 def test_named_test():
     assert named_test("mnist") == named_test("mnist:train") == named_test("mnist:test") == "mnist:test"
     assert named_test("mnist.csv") is None
-    assert all(named_test(name) for name in NAMES)
+    assert [name for name in NAMES if named_test(name) is None] == ["penguins"]
+
+
+def test_penguins_are_a_table_with_categories_and_missing_cells():
+    rows = read("penguins")
+    assert (len(rows), rows.schema.kind, rows.schema.classes) == (344, "table", ("Adelie", "Chinstrap", "Gentoo"))
+    assert rows.schema.columns == (
+        "island", "bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "sex", "year",
+    )  # fmt: skip
+    assert np.isnan(rows.x).sum(0).tolist() == [0, 2, 2, 2, 2, 11, 0]
+    assert rows.notes[0] == "labels: species (another column with --label-column)"
+    assert [column.kind for column in rows.schema.mixed].count("category") == 2
+    assert read("penguins:train").x.shape == rows.x.shape
+    again = read("penguins", like=rows.schema)
+    assert np.array_equal(again.x, rows.x, equal_nan=True) and again.labels.tolist() == rows.labels.tolist()
+    assert read_row("penguins[3]").label_names == ["Adelie"]
+
+
+def test_penguins_take_column_options():
+    assert read("penguins", label_column="island").schema.classes == ("Biscoe", "Dream", "Torgersen")
+    every = read("penguins", columns=["species", "body_mass_g"])
+    assert every.labels is None and every.schema.columns == ("species", "body_mass_g")
+    assert read("penguins", like=every.schema).labels is None, "a feature of the model is no label"
+    assert read("penguins", ignore=["species", "year"]).schema.size == 6
+    assert read("penguins", categorical=["year"]).schema.mixed[-1].levels == ("2007", "2008", "2009")
+    with pytest.raises(DataError, match="has no label column 'specis'; did you mean species"):
+        read("penguins", label_column="specis")
+    for part in ("test", "val"):
+        with pytest.raises(DataError, match=f"penguins has no .*{part}.*stands for all of its rows"):
+            read(f"penguins:{part}")
+    with pytest.raises(DataError, match="mnist-mini has no named columns"):
+        read("mnist-mini", ignore=["a"])
+
+
+def test_the_head_of_penguins_fits_models_of_them():
+    rows, head = read("penguins"), Head("penguins", ReadOptions())
+    assert head.schema == rows.schema.with_classes(head.schema.classes)
+    assert head.fits(rows.schema, "species") and head.fits(read("penguins", label_column="sex").schema, "sex")
+    assert not head.fits(replace(rows.schema, mixed=rows.schema.mixed[:-1], columns=("x",) * 6), "specie")
+    assert [len(piece) for piece in pieces("penguins", like=rows.schema)] == [344]
 
 
 def test_one_row_of_a_named_set():

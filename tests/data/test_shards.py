@@ -8,6 +8,7 @@ from test_mapped import SMALL
 from aae_cli import load, read, train
 from aae_cli.data import chunks as parts
 from aae_cli.data.read import head, pieces
+from aae_cli.data.types import Schema
 from aae_cli.errors import DataError
 
 
@@ -85,13 +86,41 @@ def test_shards_come_in_pieces(frame, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_a_missing_value_is_named_by_its_row(frame, tmp_path, large, monkeypatch):
+def test_a_missing_value_makes_a_mixed_table(frame, tmp_path, large, monkeypatch):
+    """Wherever it is; a model of complete numbers refuses it."""
     if large:
         monkeypatch.setattr(parts, "MAP_FROM", 1)
         monkeypatch.setattr(parts, "ROWS", 30)
     bad = frame.with_columns(pl.when(pl.col("whole") == 76).then(None).otherwise(pl.col("f1")).alias("f1"))
+    source = shards(tmp_path / "shards", bad)
+    data = read(source)
+    assert isinstance(data.x, np.memmap) == large
+    assert np.argwhere(np.isnan(data.x)).tolist() == [[76, 1]] and "missing cells: f1 1" in data.notes
+    like = Schema("table", (5,), integer=(False,) * 5, columns=(*[f"f{i}" for i in range(4)], "whole"))
     with pytest.raises(DataError, match=r"row 76 \(counted from 0\), column f1"):
-        read(shards(tmp_path / "shards", bad))
+        read(source, like=like)
+
+
+def test_spooled_pieces_have_the_kinds_of_the_whole_table(tmp_path, spooled, monkeypatch):
+    """A level, a hole or a fraction that only later rows have is understood in all of them."""
+    random = np.random.default_rng(0)
+    late = np.arange(100) >= 45
+    columns = {
+        "colour": np.where(late, random.choice(["red", "blue"], 100), "red").tolist(),
+        "size": [None if row % 7 == 3 and late[row] else float(row) / 2 for row in range(100)],
+        "flag": (np.arange(100) % 3 == 0).tolist(),
+        "name": [f"n{i}" for i in range(100)],
+        "label": random.choice(["a", "b"], 100).tolist(),
+    }
+    source = shards(tmp_path / "shards", pl.DataFrame(columns))
+    data = read(source)
+    monkeypatch.setattr(parts, "MAP_FROM", 1e9)
+    expected = read(source)
+    assert isinstance(data.x, np.memmap) and not isinstance(expected.x, np.memmap)
+    assert np.array_equal(data.x, expected.x, equal_nan=True) and data.label_names == expected.label_names
+    assert data.schema.columns == expected.schema.columns == ("colour", "size", "flag")
+    assert [column.kind for column in data.schema.mixed] == ["category", "number", "category"]
+    assert "missing cells: size 8" in data.notes and sum("names or ids" in note for note in data.notes) == 1
 
 
 def test_shards_of_other_columns_are_refused(frame, tmp_path):

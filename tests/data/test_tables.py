@@ -68,7 +68,11 @@ def test_label_column_and_feature_columns(csv):
     assert data.x.tolist() == [[3, 1], [6, 4]] and data.schema.classes == ("x", "y")
     assert "did you mean species?" in refused(path, label_column="specie")
     assert "no column 'd'" in refused(path, columns=["a", "d"])
-    message = refused(path)
+    data = read(path)
+    assert data.schema.columns == ("a", "b", "species", "c") and data.schema.mixed is not None
+    assert "numbers" not in data.notes[0] and data.notes[0] == "categories: a, b, species, c"
+    like = read(path, columns=["a", "b"], kind="table").schema
+    message = refused(path, like=like, columns=["a", "species"])
     assert "species is not numeric" in message and "--columns a,b,c" in message and "--label-column NAME" in message
 
 
@@ -109,17 +113,25 @@ def test_types_that_show_late(csv):
     rows = ["1,1,1"] * 2000
     data = read(csv("\n".join(["a,b,label", *rows, "2.5,99999999999999999999,x"])))
     assert data.x[-1].tolist() == [2.5, np.float32(1e20)] and data.schema.classes == ("1", "x")
-    assert "missing value in row 2000 (counted from 0), column b" in refused(
-        csv("\n".join(["a,b", *["1,1"] * 2000, "1,"]))
-    )
-    assert "row 2000 (counted from 0) of column b has 'x'" in refused(csv("\n".join(["a,b", *["1,1"] * 2000, "1,x"])))
+    hole = csv("\n".join(["a,b", *["1,1"] * 2000, "1,"]))
+    assert np.isnan(read(hole).x[-1, 1]) and read(hole).notes == ("numbers: a, b", "missing cells: b 1")
+    assert "missing value in row 2000 (counted from 0), column b" in refused(hole, like=TRAINED)
+    word = csv("\n".join(["a,b", *["1,1"] * 2000, "1,x"]))
+    assert np.isnan(read(word).x[-1, 1]) and "'b': 1 unknown value taken for missing" in read(word).notes
+    assert "row 2000 (counted from 0) of column b has 'x'" in refused(word, like=TRAINED)
 
 
 def test_quotes_spaces_and_booleans(csv):
     data = read(csv('"a, b", c ,flag\n"1", 2,true\n3, 4,false\n'))
     assert data.schema.columns == ("a, b", "c", "flag")
-    assert data.x.tolist() == [[1, 2, 1], [3, 4, 0]]
-    assert data.schema.integer == (True, True, True)
+    assert [column.type for column in data.schema.mixed] == ["integer", "integer", "boolean"]
+    assert [column.decode(data.x[:, i]) for i, column in enumerate(data.schema.mixed)] == [
+        [1, 3],
+        [2, 4],
+        [True, False],
+    ]
+    like = Schema("table", (3,), integer=(True,) * 3, columns=("a, b", "c", "flag"))
+    assert read(csv('"a, b", c ,flag\n"1", 2,true\n3, 4,false\n'), like=like).x.tolist() == [[1, 2, 1], [3, 4, 0]]
 
 
 @pytest.mark.parametrize(
@@ -128,13 +140,11 @@ def test_quotes_spaces_and_booleans(csv):
         ("", "is empty"),
         ("a,b\n", "has no rows; it has only a header"),
         ("a,a\n1,2\n", "two columns called 'a'"),
-        ("a,b\n1,2\n3,\n", "missing value in row 1 (counted from 0), column b"),
-        ("a,b\n1,2\n3,nan\n", "NaN) in row 1 (counted from 0), column b"),
+        ("a,b\n,NA\n,?\n", "has no columns that can be used; left out: 'a' (empty), 'b' (empty)"),
         ("a,b\n1,2\n3,inf\n", "inf in row 1 (counted from 0), column b"),
         ("a,b\n1,2\n3,4,5\n", "line 3 has more or fewer than the 2 columns"),
         ("a,b\n1,2\n3,1e300\n", "1e+300 in row 1 (counted from 0), column b is too large"),
-        ("a,b\n1,2\n3,4\n5,NA\n", "row 2 (counted from 0) of column b has 'NA'"),
-        ("a,b\x1b[31m\n1,x\n", r"b\x1b[31m is not numeric"),
+        ("\x1b[31m,b\nNA,\n,?\n", r"'\x1b[31m' (empty)"),
         ("a,label\n1,0.5\n", "labels that are fractions (column label); aae learns classes"),
         ("label\n1\n", "no feature columns"),
         ("a,b\n1,é\n".encode("latin1"), "line 2 is not UTF-8"),
@@ -152,7 +162,8 @@ def test_a_column_is_not_both_feature_and_label(csv):
 
 
 def test_at_most_five_columns_are_named(csv):
-    message = refused(csv("a,b,c,d,e,f,g\n" + "x,x,x,x,x,x,x\n"))
+    like = Schema("table", (7,), columns=tuple("abcdefg"))
+    message = refused(csv("a,b,c,d,e,f,g\n" + "x,x,x,x,x,x,x\n"), like=like)
     assert "a, b, c, d, e and 2 more" in message
 
 
@@ -266,6 +277,9 @@ def test_like_refuses_other_columns(csv):
     assert "3 numeric columns" in message and "trained on 2" in message and "not there: b" in message
     assert "another order" in refused(csv("b,c\n1,2\n"), like=TRAINED)
     assert "b is not numeric" in refused(csv("a,b\n1,x\n"), like=TRAINED)
+    assert "missing value in row 1 (counted from 0), column b" in refused(csv("a,b\n1,2\n3,\n"), like=TRAINED)
+    assert "row 2 (counted from 0) of column b has 'NA'" in refused(csv("a,b\n1,2\n3,4\n5,NA\n"), like=TRAINED)
+    assert r"b\x1b[31m" in refused(csv("a,b\x1b[31m\n1,x\n"), columns=["a", "b\x1b[31m"], like=TRAINED)
     features = Schema("table", (1,), columns=("label",))
     assert read(csv("label\n1\n"), like=features).labels is None
 

@@ -50,8 +50,8 @@ def test_a_row_of_a_style_grid_is_one_style_under_any_prior(tmp_path):
     run = fit("supervised", read("digits")[:100], tmp_path / "run", *settings)
     model = load(run.folder, "cpu")
     seen = []
-    decode = model.decode
-    model.decode = lambda y, z, label=None: seen.append(z) or decode(y, z, label)
+    decode = model.model.decode
+    model.model.decode = lambda y, z, label=None: seen.append(z[0]) or decode(y, z, label)
     model.style_grid(7)
     z = torch.cat(seen)[-70:].view(7, 10, 2)
     assert torch.equal(z, z[:, :1].expand_as(z))
@@ -115,8 +115,8 @@ def test_the_clusters_of_a_label_have_their_shares_of_its_samples(semi):
     names = replace(model.header, cluster_labels=(0, 0, *range(1, 9)))
     several = Autoencoder(model.model, names, torch.device("cpu"))
     seen = []
-    decode = several.decode
-    several.decode = lambda y, z, label=None: seen.append(y) or decode(y, z, label)
+    decode = several.model.decode
+    several.model.decode = lambda y, z, label=None: seen.append(y[0]) or decode(y, z, label)
     several.sample(1000, labels=[0], generator=torch.Generator().manual_seed(0))
     assert torch.cat(seen)[:, :2].mean(0).tolist() == pytest.approx([0.1, 0.9], abs=0.04)
 

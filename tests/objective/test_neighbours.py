@@ -101,3 +101,25 @@ def test_one_of_several_models_searches_in_its_own_codes():
         assert torch.equal(one[0].sort().values, both(rows[None])[1][index].sort().values)
     alone = Neighbours(4, rows)
     assert alone.of_model(1) is alone
+
+
+def test_distances_of_cells_are_those_over_shared_cells():
+    """As if the rows had all cells; rows that share none are far away."""
+    from test_views import KINDS, rows
+
+    from aae_cli.nn.cells import Cells
+    from aae_cli.objective.neighbours import FAR, CellDistances
+
+    cells = Cells(KINDS)
+    cells.fit(rows(40))
+    x, y = cells(rows(12, 0.5, seed=1)), cells(rows(40))
+    square = CellDistances(cells, y)(x[None])[0]
+    assert square.shape == (12, 40)
+    near = Neighbours(3, y, between=CellDistances(cells, y))(x[None], None)[1][0]
+    for i, a in enumerate(x):
+        for j, b in enumerate(y):
+            shared = (cells.observed(a) * cells.observed(b)).bool()
+            own = shared[cells.column_of[: cells.outputs]]
+            exact = (a - b)[: cells.outputs][own].square().sum() * KINDS.columns / max(int(shared.sum()), 1)
+            assert square[i, j].item() == pytest.approx(exact.item() if shared.any() else FAR, rel=1e-4, abs=1e-3)
+        assert square[i, near[i]].max() <= square[i].sort().values[3] + 1e-4
