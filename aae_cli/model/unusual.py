@@ -210,13 +210,16 @@ def _relative(part: _Part, reference: Reference) -> np.ndarray:
 
 
 def _reasons(model: Autoencoder, x: np.ndarray, relative: np.ndarray, expected: np.ndarray | None) -> list[str]:
-    """The cells of each row that fit least, the least first."""
+    """The cells of each row that fit least, the least first, without those that are as expected."""
     assert expected is not None
     columns = with_holes(model.schema).mixed or ()
-    order = np.argsort(-np.where(np.isnan(x), -np.inf, relative), axis=1, kind="stable")[:, :REASONS]
+    order = np.argsort(-np.where(np.isnan(x), -np.inf, relative), axis=1, kind="stable")
     texts = []
     for row, likely, worst in zip(x.tolist(), expected.tolist(), order.tolist(), strict=True):
-        known = [i for i in worst if not math.isnan(row[i])]
-        cells = [f"{columns[i].name}={columns[i].text(row[i])} (expected {columns[i].text(likely[i])})" for i in known]
-        texts.append(", ".join(cells))
+        cells = []
+        for i in worst:
+            here, expected_here = columns[i].text(row[i]), columns[i].text(likely[i])
+            if not math.isnan(row[i]) and here != expected_here:
+                cells.append(f"{columns[i].name}={here} (expected {expected_here})")
+        texts.append(", ".join(cells[:REASONS]))
     return texts
