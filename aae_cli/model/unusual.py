@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,9 @@ from .autoencoder import ROWS_AT_ONCE, Autoencoder
 from .masking import CellModel, masks
 
 VIEWS, HIDDEN = 16, 0.7
-LEAST = (
-    0.01  # smallest mean loss of a column, 2 % of that of guessing, so that one reproduced exactly does not dominate
-)
+LEAST = 0.01
+"""Smallest mean loss of a column, 2 % of that of guessing, so that one reproduced exactly does not dominate."""
+
 REASONS = 3
 QUANTILES = 101
 
@@ -125,8 +125,7 @@ def scores(model: Autoencoder, x: np.ndarray, reference: Reference) -> Scores:
     start = 0
     for part in _losses(model, x):
         relative = _relative(part, reference)
-        observed = part.observed
-        found.append(relative.sum(1) / np.maximum(observed.sum(1), 1))
+        found.append(_mean_of_observed(relative, part))
         if named:
             reasons += _reasons(model, x[start : start + len(relative)], relative, part.expected)
         start += len(relative)
@@ -141,8 +140,8 @@ def reference_of(model: Autoencoder, x: np.ndarray, rows: str) -> Reference:
     seen = np.maximum(sum(part.seen.sum(0) for part in parts) / cells, LEAST if _columns(model) else 1e-12)
     hidden = np.maximum(sum(part.hidden.sum(0) for part in parts) / cells, LEAST) if _columns(model) else np.zeros(0)
     bare = Reference(tuple(seen.tolist()), tuple(hidden.tolist()), (0.0,) * QUANTILES, rows)
-    own = scores(model, x, bare).score
-    return Reference(bare.seen, bare.hidden, tuple(np.quantile(own, np.linspace(0, 1, QUANTILES)).tolist()), rows)
+    own = np.concatenate([_mean_of_observed(_relative(part, bare), part) for part in parts])
+    return replace(bare, quantiles=tuple(np.quantile(own, np.linspace(0, 1, QUANTILES)).tolist()))
 
 
 @dataclass(frozen=True)
@@ -207,6 +206,11 @@ def _relative(part: _Part, reference: Reference) -> np.ndarray:
     if not reference.hidden:
         return seen
     return (seen + part.hidden / np.array(reference.hidden)) / 2
+
+
+def _mean_of_observed(relative: np.ndarray, part: _Part) -> np.ndarray:
+    """Scores of rows: means of relative losses (B, C) over observed cells, (B,)."""
+    return np.asarray(relative.sum(1) / np.maximum(part.observed.sum(1), 1))
 
 
 def _reasons(model: Autoencoder, x: np.ndarray, relative: np.ndarray, expected: np.ndarray | None) -> list[str]:

@@ -1,4 +1,5 @@
 """Cells of a mixed table as features: numbers, one-hot categories, the season of dates, and flags of what is observed.
+
 A number is standardised, a category's one-hot block is centred and scaled to unit total variance, so that two random rows
 differ by 2 in squared distance in each column. A missing cell is 0 in all features, its flag included, and costs nothing.
 The decoder's output is linear: x̂ for numbers, logits for categories. Ours, not the paper's.
@@ -179,14 +180,7 @@ class Cells(nn.Module):
         """Sine and cosine of the time of year and of the weekday: (…, C) → (…, 4·dates), 0 for a missing date."""
         days = raw[..., self.date_at]
         year, week = (2 * math.pi * (days / period) for period in (365.2425, 7))
-        return (
-            torch.cat([year.sin(), year.cos(), week.sin(), week.cos()], -1)
-            .unflatten(-1, (4, -1))
-            .transpose(-1, -2)
-            .flatten(-2)
-            .nan_to_num()
-            / 2
-        )
+        return torch.stack([year.sin(), year.cos(), week.sin(), week.cos()], -1).flatten(-2).nan_to_num() / 2
 
     def _mapped(self, number: Tensor) -> Tensor:
         """Numbers with heavy tails as normal quantiles, others as they are: (…, numbers)."""
@@ -222,8 +216,11 @@ class Cells(nn.Module):
 
     def probabilities(self, output: Tensor) -> Tensor:
         """Probabilities of the levels: (…, outputs) → (…, levels of all blocks)."""
-        p = self._logits(output).softmax(-1)
-        return p.flatten(-2)[..., (self.padded < len(self.frequency)).flatten()]
+        return self._unpadded(self._logits(output).softmax(-1))
+
+    def _unpadded(self, blocks: Tensor) -> Tensor:
+        """(…, blocks, levels of the largest) → (…, levels of all blocks)."""
+        return blocks[..., self.padded < len(self.frequency)]
 
     def invert(self, output: Tensor) -> Tensor:
         """The most probable cells: (…, outputs) → (…, C)."""
@@ -278,9 +275,7 @@ class Cells(nn.Module):
         square = 0.5 * (output[..., : self._numbers].float() - x[..., : self._numbers]).square() * self.known(x)
         losses = torch.zeros_like(observed).index_add(-1, self.number_at, square)
         if len(self.start):
-            logits = self._logits(output)
-            log_p = (logits - logits.logsumexp(-1, keepdim=True)).flatten(-2)
-            log_p = log_p[..., (self.padded < len(self.frequency)).flatten()]
+            log_p = self._unpadded(self._logits(output).log_softmax(-1))
             cost = -(self._targets(x) * log_p) * self._weights()[self.block_of]
             losses = losses.index_add(-1, self.block_at[self.block_of], cost)
         return losses

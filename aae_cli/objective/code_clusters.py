@@ -126,8 +126,12 @@ def cluster_codes(codes: np.ndarray, classes: int, each: int, equal: bool, label
         equal: whether the categories must be equally large; otherwise they are if that loses little information.
         labelled: whether labels will group the clusters, which then differ within a category too.
     """
-    rows, fine = CodeRows(codes, classes), CodeRows(codes, classes * each)
-    balanced, found = rows.balanced(rows.found(RESTARTS)), fine.found(FINE_RESTARTS)
+    rows = CodeRows(codes, classes)
+    balanced = rows.balanced(rows.found(RESTARTS))
+    if equal and not labelled:
+        return balanced.repeated(each)
+    fine = rows if each == 1 else CodeRows(codes, classes * each)
+    found = fine.found(FINE_RESTARTS)
     equal = equal or found.information(classes) - balanced.information(classes) < EQUAL_LOSS
     if not equal:
         return found
