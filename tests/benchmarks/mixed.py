@@ -29,6 +29,7 @@ from pathlib import Path
 
 import mixed_peers as peers
 import numpy as np
+import r_tables
 import torch
 from tables import neighbours, spread
 
@@ -296,7 +297,7 @@ def summary(job: str, results: dict[str, Found]) -> list[str]:
 
 def tables(arguments: argparse.Namespace, scratch: Path) -> list[Table]:
     """The sets of the folder, the smallest first; with --quick a small one made up."""
-    labels = LABELS | dict(each.split("=") for each in arguments.label)
+    labels = LABELS | r_tables.LABELS | dict(each.split("=") for each in arguments.label)
     found = []
     if arguments.quick:
         found.append(Table("quick", "kind", *made_up(), scratch, "table", [*arguments.set, *EPOCHS], 2))
