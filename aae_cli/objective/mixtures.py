@@ -57,10 +57,13 @@ class MixtureClusters:
     """
 
     def __init__(self, x: Tensor, classes: int, seeds: Sequence[int]) -> None:
+        from threadpoolctl import threadpool_limits
+
         rows = x.cpu().double().numpy()
-        centre, axes = _directions(rows)
-        projected = (rows - centre) @ axes
-        found = {seed: best_mixture(projected, classes, seed) for seed in dict.fromkeys(seeds)}
+        with threadpool_limits(1):  # products this small take five times as long with two threads that wait asleep
+            centre, axes = _directions(rows)
+            projected = (rows - centre) @ axes
+            found = {seed: best_mixture(projected, classes, seed) for seed in dict.fromkeys(seeds)}
         of_models = [found[seed] for seed in seeds]
 
         def stacked(name: str) -> Tensor:
