@@ -56,7 +56,7 @@ ADVERSARY, PRIORS, HEADS, SCALING, CELLS = (
 CONTRASTIVE = "aae_cli/objective/contrastive.py"
 TERMS, PHASES, OBJECTIVE = (f"aae_cli/objective/{name}.py" for name in ("terms", "phases", "build"))
 METRICS, PARZEN = "aae_cli/model/metrics.py", "aae_cli/model/parzen.py"
-AUTO, DRAFT, RULES = (f"aae_cli/config/{name}.py" for name in ("auto", "draft", "rules"))
+AUTO, DRAFT, RULES, LENGTHS = (f"aae_cli/config/{name}.py" for name in ("auto", "draft", "rules", "lengths"))
 SELECTION, PLAN, RUN, ENGINE, FOLDER, BATCHES, SPLITS = (
     f"aae_cli/training/{name}.py" for name in ("selection", "plan", "run", "engine", "folder", "batches", "splits")
 )
@@ -277,9 +277,7 @@ MUTANTS = [
         "logits - forward.batch.logit_adjustment",
         f"{IN_CLASSIFIERS}labelled_rows_are_weighed_by_how_often_their_class_is_met",
     ),
-    Mutant(
-        TERMS, "own.lerp(forward.batch.linear, linear)", "own", f"{IN_CLASSIFIERS}consistency_teaches_a_share_of_it"
-    ),
+    Mutant(TERMS, "own.lerp(forward.batch.guide, guide)", "own", f"{IN_CLASSIFIERS}consistency_teaches_a_share_of_it"),
     Mutant(
         TERMS,
         'own = forward.codes["x"].part("y").detach()',
@@ -581,9 +579,9 @@ MUTANTS = [
     ),
     Mutant(RULES, 'Choice(0.1, "neighbours shape', 'Choice(1.0, "neighbours shape', ADAPTED),
     Mutant(RULES, 'Choice(0.01, "small layers', 'Choice(0.02, "small layers', ADAPTED),
-    Mutant(RULES, "tuple(c[key][:2])", "tuple(c[key][:3])", ADAPTED),
-    Mutant(RULES, 'Choice(1000, "a table', 'Choice(2000, "a table', ADAPTED),
-    Mutant(RULES, "else max(64, 2 * c.facts.features)", "else 10_000", ADAPTED),
+    Mutant(LENGTHS, "tuple(c[key][:2])", "tuple(c[key][:3])", ADAPTED),
+    Mutant(LENGTHS, 'Choice(1000, "a table', 'Choice(2000, "a table', ADAPTED),
+    Mutant(LENGTHS, "else max(64, 2 * c.facts.features)", "else 10_000", ADAPTED),
     Mutant(PLAN, "models) < SMALL_STEP", "models) < 0", f"{IN_PLAN}small_layers_are_trained_on_one_thread"),
     # --- rules for what is auto ---------------------------------------------------------------------------------------
     # heads or z alone
@@ -627,12 +625,12 @@ MUTANTS = [
         f"{IN_AUTO}a_value_that_was_set_is_kept_or_its_cut_is_told",
     ),
     # sizes and lengths
-    Mutant(RULES, "c.facts.rows <= 10_000 and", "c.facts.rows <= 1_000 and", ADAPTED),
-    Mutant(RULES, 'Choice(0.2, "most rows', 'Choice(0.5, "most rows', ADAPTED),
-    Mutant(RULES, "max(2, c.facts.rows // 4)", "10_000", ADAPTED),
-    Mutant(RULES, "max(c[key], least)", "c[key]", ADAPTED),
+    Mutant(LENGTHS, "c.facts.rows <= 10_000 and", "c.facts.rows <= 1_000 and", ADAPTED),
+    Mutant(LENGTHS, 'Choice(0.2, "most rows', 'Choice(0.5, "most rows', ADAPTED),
+    Mutant(LENGTHS, "max(2, c.facts.rows // 4)", "10_000", ADAPTED),
+    Mutant(LENGTHS, "max(c[key], least)", "c[key]", ADAPTED),
     Mutant(
-        RULES,
+        LENGTHS,
         'restarts * c["code.y.classes"] * overcluster <= MERGED_TOGETHER',
         "True",
         f"{IN_AUTO}small_tables_are_clustered_several_times_over",
@@ -739,6 +737,24 @@ MUTANTS = [
     Mutant(REFUSALS, "a != b and a in wanted", "False", f"{IN_TABLES}like_refuses_other_columns"),
     Mutant(REFUSALS, "if column not in header:", "if False:", f"{IN_TABLES}label_column_and_feature_columns"),
     Mutant(REFUSALS, 'content[:2] in (b"\\xff\\xfe", b"\\xfe\\xff"):', "False:", f"{IN_TABLES}refusals"),
+    Mutant(
+        "aae_cli/objective/mixtures.py",
+        "if best is None or told > best[0]:",
+        "if best is None:",
+        "tests/objective/test_mixtures.py::test_the_covariance_that_suits_the_rows_is_chosen",
+    ),
+    Mutant(
+        "aae_cli/objective/linear_classifiers.py",
+        "if known.max() > EVEN * known.min():",
+        "if False:",
+        f"{IN_CLASSIFIERS}labels_that_are_not_spread_evenly_keep_their_proportions",
+    ),
+    Mutant(
+        RULES,
+        'return Choice(0.25, "categories',
+        'return Choice(1.0, "categories',
+        "tests/config/test_auto.py::test_a_table_with_categories_is_guided_by_what_is_fitted_before_training",
+    ),
     # --- mixed tables -------------------------------------------------------------------------------------------------
     Mutant(
         COLUMNS,
@@ -767,8 +783,8 @@ MUTANTS = [
     Mutant(CELLS, "EDGE + (1 - 2 * EDGE) * (above", "(above", f"{IN_CELLS}heavy_tails_become_normal_and_come_back"),
     Mutant(
         CELLS,
-        "return 0.5 / entropy",
-        "return 1.0 / entropy",
+        "return 0.5 * self.category_weight / entropy",
+        "return 1.0 * self.category_weight / entropy",
         f"{IN_CELLS}predicting_the_marginal_costs_half_in_each_column",
     ),
     Mutant(CELLS, "self.frequency * flags\n", "self.frequency\n", f"{IN_CELLS}missing_cells_are_zero_and_cost_nothing"),

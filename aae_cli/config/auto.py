@@ -1,4 +1,4 @@
-"""Every ``auto`` of a config decided for one data set, by the rules of ``rules.py``.
+"""Every ``auto`` of a config decided for one data set, by the rules of ``rules.py`` and ``lengths.py``.
 
 The notes on stderr, the comments of ``--dry-run``, ``aae presets NAME --auto`` and the table in the documents are all made
 from the same rules and decisions.
@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from ..errors import DataError
 from ..text import counted
 from .draft import Decision, Draft, Facts, shown
+from .lengths import RULES as LENGTHS
+from .lengths import ensemble_of
 from .resolve import validate
-from .rules import RULES, ensemble_of
+from .rules import RULES as FORM
 from .sections import Config
+
+RULES = (*FORM, *LENGTHS)
 
 
 @dataclass(frozen=True)

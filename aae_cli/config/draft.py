@@ -17,6 +17,7 @@ class Facts:
     Attributes:
         kind: ``image`` or ``table``. features: columns or pixels of a row. classes: that the labels name, 0 without labels.
         rows: to train on. labelled: of these, the rows whose labels may be used.
+        mixed: whether columns of the table are categories or dates, or have missing cells.
     """
 
     kind: str
@@ -24,10 +25,11 @@ class Facts:
     classes: int
     rows: int
     labelled: int
+    mixed: bool = False
 
     @classmethod
     def of(cls, schema: Schema, rows: int, labelled: int = 0) -> Facts:
-        return cls(schema.kind, schema.size, len(schema.classes or ()), rows, labelled)
+        return cls(schema.kind, schema.size, len(schema.classes or ()), rows, labelled, schema.mixed is not None)
 
     @property
     def table(self) -> bool:
@@ -120,6 +122,25 @@ class Rule:
             choice = self.choose(draft, key)
             if choice is not None and choice.value != value:
                 draft.decide(key, choice)
+
+
+class Rules(list[Rule]):
+    """Rules in the order in which they run, to which decorators add."""
+
+    def auto(self, *keys: str) -> Callable[[Choose], Choose]:
+        """Add a rule for keys that are ``auto``."""
+        return self._add(keys)
+
+    def limit(self, *keys: str, firm: bool = False) -> Callable[[Choose], Choose]:
+        """Add a limit on the value of keys. firm: also on a value that a person set."""
+        return self._add(keys, True, firm)
+
+    def _add(self, keys: tuple[str, ...], limit: bool = False, firm: bool = False) -> Callable[[Choose], Choose]:
+        def add(choose: Choose) -> Choose:
+            self.append(Rule(keys, choose, limit, firm))
+            return choose
+
+        return add
 
 
 def shown(value: Any) -> str:

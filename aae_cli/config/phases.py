@@ -52,11 +52,14 @@ class Consistency(Section):
 
     ``radius``: also move the view in the direction that changes q(y|view) most, by this share of the distance to the nearest
     other row of the batch (0 = do not).
+    ``mixture``: share of a Gaussian mixture of the rows in the target, without labels; q(y|x) has the rest. Of mixtures with
+    four kinds of covariance, that whose clusters near rows share most is used.
     ``ensemble``: use the mean q(y|x) of all restarts as the target, once their categories mean the same.
     """
 
     weight: NonNegative = 0.0
     radius: NonNegative = 0.0
+    mixture: Fraction | Literal["auto"] = 0.0
     ensemble: bool = True
     ramp: Fraction = 0.0
 

@@ -50,6 +50,7 @@ class DataConfig(Section):
     ``validation``: rows held out of training (a share, or a count); they name clusters, choose among restarts and fit σ.
     ``scaling``: unit = pixels in [0, 1]; standard = zero mean and unit variance per feature.
     ``kind``: read numbers as pixels or as a table, whatever they look like.
+    ``category_weight``: weight of a category in squared distances and in the reconstruction, where a number has 1.
     ``label_column``, ``columns``: the label column and the feature columns of a table.
     ``unlabelled``: the label that means unlabelled, beside empty ones; null = −1, where all others are from 0.
     ``categorical``, ``numeric``, ``ignore``: columns of a table to read as categories or as numbers, or to leave out.
@@ -60,6 +61,7 @@ class DataConfig(Section):
     validation: NonNegative = 0.1
     scaling: Literal["auto", "unit", "standard"] = "auto"
     kind: Literal["image", "table"] | None = None
+    category_weight: Positive | Literal["auto"] = "auto"
     label_column: str | None = None
     columns: tuple[str, ...] | None = None
     unlabelled: str | None = None
@@ -256,6 +258,15 @@ class Config(Section):
     phases: Phases = Phases()
     augment: Augment = Augment()
     train: Train = Train()
+
+    @property
+    def finds_sizes(self) -> bool:
+        """Whether the categories may have other proportions than 1/K."""
+        y, views, semi = self.code.y, self.phases.consistency, self.phases.semi_supervised
+        if y is None or y.overcluster > 1:
+            return y is not None
+        start = semi.linear if semi is not None else views.mixture if views is not None else 0
+        return y.sizes == "found" and start not in ("auto", 0)
 
     @property
     def uses_labels(self) -> bool:

@@ -186,7 +186,8 @@ class Abilities:
     @property
     def commands(self) -> list[str]:
         """The commands that work with this checkpoint."""
-        return ["embed", "sample", *(["cluster"] if self.clusters else []), *(["classify"] if self.named else [])]
+        able = {"cluster": self.clusters, "classify": self.named, "impute": self.fills, "score": True}
+        return ["embed", "sample", *(name for name, can in able.items() if can)]
 
     def examples(self, path: str) -> list[tuple[str, str]]:
         """Commands that use this checkpoint, at ``path``, each with what it gives."""
@@ -211,6 +212,9 @@ class Abilities:
             found.append((f"aae cluster {rows} {c} -o clusters.csv", "the cluster of each row, with its probability"))
         if self.named:
             found.append((f"aae classify {rows} {c} -o classes.csv", "the class of each row, with its probability"))
+        if self.fills:
+            found.append((f"aae impute {rows} {c} -o filled.csv", "the rows with their missing cells filled"))
+            found.append((f"aae score {rows} {c} --top 10", "the rows that are most unusual, and why"))
         return found
 
     def _can_sample(self, label: str) -> bool:

@@ -57,9 +57,9 @@ def cell_kinds(mixed: Sequence[Column]) -> CellKinds:
     )
 
 
-def build_scaling(schema: Schema) -> Scaling | Cells:
+def build_scaling(schema: Schema, category_weight: float = 1.0) -> Scaling | Cells:
     """Conversion between the file's units and the networks'; the identity until :func:`set_scaling`."""
-    return Scaling(schema.size) if schema.mixed is None else Cells(cell_kinds(schema.mixed))
+    return Scaling(schema.size) if schema.mixed is None else Cells(cell_kinds(schema.mixed), category_weight)
 
 
 def min_parameters(config: Config, schema: Schema) -> int:
@@ -82,7 +82,8 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
     y, z, decoder = config.code.y, config.code.z, config.decoder
     assert decoder.input != "auto", "the config is not adapted"
     classes, dims = int(y.classes) if y else 0, z.dims if z else 0
-    scaling = build_scaling(schema)
+    weight = config.data.category_weight
+    scaling = build_scaling(schema, 1.0 if weight == "auto" else weight)
     hidden_flags = 0 if schema.mixed is None or config.encoder.missing is True else schema.size
     encoder = Encoder(
         models,
@@ -92,6 +93,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
         dims,
         column_of=scaling.column_of if isinstance(scaling, Cells) else None,
         fine=int(y.classes) * y.overcluster if y and y.overcluster > 1 else 0,
+        unequal=config.finds_sizes,
         posterior=z.posterior if z else "deterministic",
         noise_dims=z.noise_dims if z else 0,
         posterior_std=z.std if z else None,

@@ -86,9 +86,9 @@ class Cells(nn.Module):
     sizes: Tensor
     padded: Tensor
 
-    def __init__(self, kinds: CellKinds) -> None:
+    def __init__(self, kinds: CellKinds, category_weight: float = 1.0) -> None:
         super().__init__()
-        self.kinds = kinds
+        self.kinds, self.category_weight = kinds, category_weight
         self.outputs, self.features = kinds.outputs, kinds.features
         numbers, blocks = len(kinds.numbers), kinds.blocks
         sizes = [levels for _, levels in blocks]
@@ -174,7 +174,7 @@ class Cells(nn.Module):
         """(levels,) 1 / std of the block that a level belongs to, from its total variance 1 − Σp²."""
         square = torch.zeros(len(self.start), device=self.frequency.device)
         square = square.index_add(0, self.block_of, self.frequency.square())
-        return (1 - square).clamp(min=MIN_VARIANCE).rsqrt()[self.block_of]
+        return (self.category_weight / (1 - square).clamp(min=MIN_VARIANCE)).sqrt()[self.block_of]
 
     def _seasons(self, raw: Tensor) -> Tensor:
         """Sine and cosine of the time of year and of the weekday: (…, C) → (…, 4·dates), 0 for a missing date."""
@@ -299,7 +299,7 @@ class Cells(nn.Module):
         """(blocks,) weight of the cross-entropy: ½ / the entropy of the marginal distribution."""
         terms = -self.frequency * self.frequency.clamp(min=1e-12).log()
         entropy = torch.zeros(len(self.start), device=terms.device).index_add(0, self.block_of, terms)
-        return 0.5 / entropy.clamp(min=MIN_ENTROPY)
+        return 0.5 * self.category_weight / entropy.clamp(min=MIN_ENTROPY)
 
     # --- statistics of the training rows ------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Encoder(nn.Module):
         column_of: (D,) column of each feature of a mixed table, whose cells dropout then sets to 0 as a whole, flags
             included; ``inputs`` may be less than D, and the last features are then not seen. None for other rows.
         fine: number of fine clusters; their probabilities are summed by ``groups`` into the K of y. 0 for none.
+        unequal: whether the categories may have other target proportions than 1/K.
         posterior: deterministic; gaussian (mean and log-variance, reparametrised); universal (noise η appended to x).
         noise_dims: size of η.
         posterior_std: fixed std of a gaussian posterior; None to learn it.
@@ -68,7 +69,7 @@ class Encoder(nn.Module):
 
     Attributes:
         groups: (R, fine) int64 category of each fine cluster; None without fine clusters.
-        share: (R, K) target proportions of the categories, 1/K unless estimated; None without fine clusters.
+        share: (R, K) target proportions of the categories, 1/K unless estimated; None if they may have no other.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Encoder(nn.Module):
         *,
         column_of: Tensor | None = None,
         fine: int = 0,
+        unequal: bool = False,
         posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic",
         noise_dims: int = 10,
         posterior_std: float | None = None,
@@ -111,7 +113,7 @@ class Encoder(nn.Module):
         self.groups: Tensor | None
         self.register_buffer("groups", torch.arange(fine).remainder(classes).repeat(models, 1) if fine else None)
         self.share: Tensor | None
-        self.register_buffer("share", torch.full((models, classes), 1 / classes) if fine else None)
+        self.register_buffer("share", torch.full((models, classes), 1 / classes) if unequal else None)
         self.z = head(dims, batch_norm_z) if dims else None
         if dims and batch_norm_z:
             normalise = self.z[-1]  # type: ignore[index]

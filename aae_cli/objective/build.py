@@ -140,11 +140,12 @@ def _build_terms(config: Config, adversaries: nn.ModuleDict, world: World) -> di
     if semi is not None and semi.weight:
         terms["semi_supervised"].append(SemiSupervised(float(semi.weight), semi.ramp))
     if views is not None and views.weight:
-        linear, ensemble = float(semi.linear) if semi else 0.0, ensemble_size(config)
+        start = float(semi.linear) if semi else float(views.mixture)
+        ensemble = ensemble_size(config)
         terms["consistency"].append(
-            AdversarialConsistency(views.weight, views.ramp, views.radius, linear, ensemble, world)
+            AdversarialConsistency(views.weight, views.ramp, views.radius, start, ensemble, world)
             if views.radius
-            else Consistency(views.weight, views.ramp, linear, ensemble)
+            else Consistency(views.weight, views.ramp, start, ensemble)
         )
     if information is not None and information.weight:
         terms["consistency"].append(Information(information.weight, information.balance, information.ramp, world))

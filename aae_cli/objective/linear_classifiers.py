@@ -1,8 +1,8 @@
 """Linear classifiers on the labelled rows, which supply a part of the consistency target.
 
 On tables, a few labels are used best by a plane that separates the classes.
-Labelled rows are spread evenly over the classes (section 5), so their class proportions may differ from those of all
-rows. The latter are estimated from the classifiers' probabilities on all rows.
+Where labelled rows are spread evenly over the classes (section 5), their class proportions may differ from those of all
+rows. The latter are then estimated from the classifiers' probabilities on all rows.
 Ours, not the paper's.
 """
 
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 ABSENT_LOGIT = -30.0  # logit of a class without labelled rows
 MIN_SHARE = 1e-4  # lower bound on the proportion of a class
+EVEN = 1.25  # most labels of a class over the fewest of another, for classes that were labelled evenly
 PRIOR_LABELS_PER_CLASS = 5  # labelled rows per class at which labelled and estimated proportions weigh equally
 
 
@@ -62,7 +63,14 @@ class LinearClassifiers:
         self.share = self.labelled_share = F.one_hot(labels, classes).float().mean(1)
 
     def adjust(self, rows: Tensor) -> None:
-        """Shift the intercepts to the class proportions estimated on these rows, (N, D) in the networks' units."""
+        """Shift the intercepts to the class proportions estimated on these rows, (N, D) in the networks' units.
+
+        Only where the classes have about as many labels each, as section 5 draws them: labels in other proportions are taken
+        for a random part of all rows, which few labels would estimate worse.
+        """
+        known = self.labelled_share[self.labelled_share > 0]
+        if known.max() > EVEN * known.min():
+            return
         strength = PRIOR_LABELS_PER_CLASS * self.share.shape[1] / self.count
         self.bias = self._fitted
         self.share = class_proportions(self(rows.expand(len(self.share), -1, -1)), self.labelled_share, strength)

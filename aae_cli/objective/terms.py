@@ -41,7 +41,7 @@ class Batch:
         view: (R, B, D) a second view of x; None if no term needs it.
         labelled: (R, B', D) rows of the semi-supervised phase; None without that phase.
         targets: (R, B') int64 labels of these rows.
-        linear: (R, B, K) class probabilities of x from a linear classifier on the labelled rows; None if not used.
+        guide: (R, B, K) class probabilities of the view from a classifier that is fitted before training; None if not used.
         logit_adjustment: (R, 1, K) log(class share among labelled rows / among all rows); None if not estimated.
     """
 
@@ -50,7 +50,7 @@ class Batch:
     view: Tensor | None = None
     labelled: Tensor | None = None
     targets: Tensor | None = None
-    linear: Tensor | None = None
+    guide: Tensor | None = None
     logit_adjustment: Tensor | None = None
 
 
@@ -230,17 +230,17 @@ class Consistency(Term):
 
     Args:
         weight: reached after the first ``ramp`` share of training.
-        linear: weight of the linear classifier in the target, 0 to 1; that of q(y|x) is 1 − linear.
+        guide: weight of the batch's guide in the target, 0 to 1; that of q(y|x) is 1 − guide.
         ensemble: number of consecutive models that have the same rows and categories; their mean q(y|x) is the target.
     """
 
     streams: tuple[Stream, ...] = ("x", "view")
 
-    def __init__(self, weight: float, ramp: float, linear: float = 0.0, ensemble: int = 1) -> None:
-        self.weight, self.ramp, self.linear, self.ensemble = weight, ramp, linear, ensemble
+    def __init__(self, weight: float, ramp: float, guide: float = 0.0, ensemble: int = 1) -> None:
+        self.weight, self.ramp, self.guide, self.ensemble = weight, ramp, guide, ensemble
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        loss = cross_entropy(consistency_target(forward, self.linear, self.ensemble), forward.codes["view"]).mean(1)
+        loss = cross_entropy(consistency_target(forward, self.guide, self.ensemble), forward.codes["view"]).mean(1)
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
@@ -259,15 +259,15 @@ class AdversarialConsistency(Term):
         weight: float,
         ramp: float,
         radius: float,
-        linear: float = 0.0,
+        guide: float = 0.0,
         ensemble: int = 1,
         world: World = ALONE,
     ) -> None:
-        self.weight, self.ramp, self.radius, self.linear, self.ensemble = weight, ramp, radius, linear, ensemble
+        self.weight, self.ramp, self.radius, self.guide, self.ensemble = weight, ramp, radius, guide, ensemble
         self.world = world
 
     def __call__(self, forward: Forward) -> tuple[Tensor, Named]:
-        target, batch, model = consistency_target(forward, self.linear, self.ensemble), forward.batch, forward.model
+        target, batch, model = consistency_target(forward, self.guide, self.ensemble), forward.batch, forward.model
         assert batch.view is not None
         view = batch.view.detach().requires_grad_()
         (slope,) = torch.autograd.grad(cross_entropy(target, model.encode(view)).sum(), view)
@@ -277,8 +277,8 @@ class AdversarialConsistency(Term):
         return self.weight * forward.ramp(self.ramp) * loss, {"consistency": loss}
 
 
-def consistency_target(forward: Forward, linear: float, ensemble: int = 1) -> Tensor:
-    """Target of the consistency losses: (1 − linear)·q(y|x) + linear·(linear classifier), without gradient. (R, B, K).
+def consistency_target(forward: Forward, guide: float, ensemble: int = 1) -> Tensor:
+    """Target of the consistency losses: (1 − guide)·q(y|x) + guide·(the batch's guide), without gradient. (R, B, K).
 
     In an ensemble, the mean q(y|x) of its models is used, without models whose weights are no longer finite.
     """
@@ -286,10 +286,10 @@ def consistency_target(forward: Forward, linear: float, ensemble: int = 1) -> Te
     if ensemble > 1:
         together = own.unflatten(0, (-1, ensemble))
         own = together.nanmean(1, keepdim=True).expand_as(together).flatten(0, 1)
-    if not linear:
+    if not guide:
         return own
-    assert forward.batch.linear is not None
-    return own.lerp(forward.batch.linear, linear)
+    assert forward.batch.guide is not None
+    return own.lerp(forward.batch.guide, guide)
 
 
 def cross_entropy(target: Tensor, view: Codes) -> Tensor:

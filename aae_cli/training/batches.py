@@ -36,11 +36,11 @@ class Batches:
         index: (N,) numbers of the training rows in x, if x is a memory-mapped file with other rows too; None for all.
 
     Attributes:
-        linear: map from x (R, B, D) to class probabilities (R, B, K), which batches then contain; None if not used.
+        guide: map from views (R, B, D) to class probabilities (R, B, K), which batches then contain; None if not used.
         logit_adjustment: (R, 1, K) tensor to add to batches; None if not used.
     """
 
-    linear: Callable[[Tensor], Tensor] | None = None
+    guide: Callable[[Tensor], Tensor] | None = None
     logit_adjustment: Tensor | None = None
 
     def __init__(
@@ -119,12 +119,12 @@ class Batches:
             wanted, targets = torch.cat([rows, chosen], 1), self.all_labels[chosen]
             numbers["labelled"] = chosen
         x, labelled = self.scaling(self.raw(wanted)).tensor_split([rows.shape[1]], 1)
-        linear = None if self.linear is None else self.linear(x)
         streams = {"x": x, "labelled": labelled} if self.labelled_size else {"x": x}
         if self.view is not None and self.viewed:
             seen = [streams[source] for source in self.viewed.values()]
             parts = [each.shape[1] for each in seen]
             views = self.view(torch.cat(seen, 1), parts, torch.cat([numbers[name] for name in self.viewed.values()], 1))
             streams |= dict(zip(self.viewed, views.split(parts, 1), strict=True))
+        guide = None if self.guide is None else self.guide(streams.get("view", x))
         labels = self.labels[self.models, rows]
-        return Batch(labels=labels, targets=targets, linear=linear, logit_adjustment=self.logit_adjustment, **streams)
+        return Batch(labels=labels, targets=targets, guide=guide, logit_adjustment=self.logit_adjustment, **streams)

@@ -61,8 +61,8 @@ def held_out_objective(
         with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(seed)
             view = batches.view(x) if batches.view is not None and objective.needs_view else None
-            linear = None if batches.linear is None else batches.linear(x)
-            value = objective.held_out(Batch(x, labels, view, linear=linear))
+            guide = None if batches.guide is None else batches.guide(x if view is None else view)
+            value = objective.held_out(Batch(x, labels, view, guide=guide))
         return float(world.of_main(value))
 
     return measure

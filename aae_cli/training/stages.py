@@ -35,6 +35,7 @@ from ..objective.merging import (
     merge_restarts,
     merged_proportions,
 )
+from ..objective.mixtures import MixtureClusters
 from ..objective.neighbours import Neighbours
 from ..objective.phases import Objective
 from ..output.reporter import Reporter
@@ -101,7 +102,7 @@ class Stages:
         objective = build_objective(config, model, classes, self.plan.autocast, self.world)
         pretrained = self._pretrained(number)
         batches = self._batches(number, model, objective, x.to(device), None if index is None else index.to(device))
-        self._add_linear(config, model, batches)
+        self._add_guide(config, model, batches)
         t = config.train
         schedule = Schedule(int(t.epochs), batches.steps_per_epoch, t.lr_drops, t.lr_decay, t.lr_warmup)
         # A resumed run needs the models in whose codes neighbours are searched.
@@ -195,9 +196,16 @@ class Stages:
             self.reporter.say(f"finding the neighbours of {count} rows, once for the whole training")
         neighbours.cache(batches.every(), count)
 
-    def _add_linear(self, config: Config, model: AAE, batches: Batches) -> None:
-        """Fit linear classifiers on the labelled rows, if they supply a part of the consistency target."""
-        semi = config.phases.semi_supervised
+    def _add_guide(self, config: Config, model: AAE, batches: Batches) -> None:
+        """Fit what supplies a part of the consistency target: a classifier of labelled rows, or clusters of all rows."""
+        semi, views = config.phases.semi_supervised, config.phases.consistency
+        if semi is None and views is not None and views.mixture:
+            seeds = [seed for seed in self.plan.labelled for _ in range(int(config.train.restarts))]
+            rows = model.scaling(self._some(SCORE_ROWS))[:, : model.scaling.outputs]
+            mixture = MixtureClusters(rows, model.classes, seeds)
+            if model.encoder.share is not None:
+                model.encoder.share.copy_(mixture.share)
+            batches.guide = mixture
         if semi is None or not semi.linear:
             return
         linear = LinearClassifiers(*batches.labelled_sample(SCORE_ROWS), model.classes)
@@ -206,7 +214,7 @@ class Stages:
             batches.logit_adjustment = linear.logit_adjustment
             if model.encoder.share is not None:
                 model.encoder.share.copy_(linear.share)
-        batches.linear = linear
+        batches.guide = linear
 
     def _some(self, count: int) -> Tensor:
         """Up to ``count`` evenly spaced training rows (files are often sorted): (M, D) unscaled, on the device."""

@@ -29,10 +29,13 @@ from pathlib import Path
 
 import mixed_peers as peers
 import numpy as np
+import r_tables
 import torch
 from tables import neighbours, spread
 
 from aae_cli import Autoencoder, Data, load, read, train, train_seeds
+from aae_cli import impute as aae_impute
+from aae_cli import score as aae_score
 from aae_cli.data.columns import MISSING
 from aae_cli.model.table_metrics import features, levels_of
 from aae_cli.model.table_scores import detection, filled_gain, hide_alike, nearer
@@ -204,8 +207,7 @@ def impute(table: Table, seeds: list[int]) -> Found:
         truth = table.read(labelled=False, like=data)
         hidden = np.isnan(data.x) & ~np.isnan(truth.x)
         model = table.fit(table.preset, data, seed)
-        fill = getattr(model, "impute", model.reconstruct)
-        filled = {"aae": fill(data.x), **peers.imputations(data)}
+        filled = {"aae": aae_impute(model, data.x), **peers.imputations(data)}
         for name, cells in filled.items():
             gain = filled_gain(truth.x, cells, hidden, data.x, levels_of(data.schema))
             found.setdefault(name, []).append(gain)
@@ -235,8 +237,7 @@ def score(table: Table, seeds: list[int]) -> Found:
 
 
 def our_scores(model: Autoencoder, x: np.ndarray) -> dict[str, np.ndarray]:
-    """How unusual rows are: of the model where it says so, else the mean rank of two scores, which are given too."""
-    from scipy.stats import rankdata
+    """How unusual rows are, as `aae score` says it, and by two simpler measures."""
     from sklearn.neighbors import NearestNeighbors
 
     scaling, codes = model.model.scaling, model.embed(x)
@@ -245,9 +246,7 @@ def our_scores(model: Autoencoder, x: np.ndarray) -> dict[str, np.ndarray]:
     else:
         loss = scaling.distance(*(torch.from_numpy(rows) for rows in (x, model.reconstruct(x)))).numpy()
     near = NearestNeighbors(n_neighbors=min(10, len(x) - 1)).fit(codes).kneighbors()[0].mean(1)
-    both = rankdata(loss) + rankdata(near)
-    own = model.score(x) if hasattr(model, "score") else both
-    return {"aae": own, "aae: loss": loss, "aae: neighbours of codes": near, "aae: both ranks": both}
+    return {"aae": aae_score(model, x).score, "aae: loss": loss, "aae: neighbours of codes": near}
 
 
 @dataclass(frozen=True)
@@ -298,7 +297,7 @@ def summary(job: str, results: dict[str, Found]) -> list[str]:
 
 def tables(arguments: argparse.Namespace, scratch: Path) -> list[Table]:
     """The sets of the folder, the smallest first; with --quick a small one made up."""
-    labels = LABELS | dict(each.split("=") for each in arguments.label)
+    labels = LABELS | r_tables.LABELS | dict(each.split("=") for each in arguments.label)
     found = []
     if arguments.quick:
         found.append(Table("quick", "kind", *made_up(), scratch, "table", [*arguments.set, *EPOCHS], 2))

@@ -37,6 +37,13 @@ def model(trained, holed) -> Path:
     return trained("filling", "-p", "table", "--data", holed, *words)
 
 
+def test_info_and_the_card_name_filling_and_scoring(run, model, tmp_path):
+    facts = json.loads(run(["info", "-c", model, "--json"], tmp_path).ok().out)
+    assert {"impute", "score"} <= set(facts["can"])
+    card = (model / "README.md").read_text()
+    assert "aae impute" in card and "aae score" in card
+
+
 def read_rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 

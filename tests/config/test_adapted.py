@@ -16,14 +16,17 @@ from aae_cli.config.auto import adapt
 from aae_cli.config.draft import Facts
 from aae_cli.config.presets import preset_names
 from aae_cli.config.resolve import resolve
+from aae_cli.data.columns import Column
 from aae_cli.data.types import Schema
 from aae_cli.errors import AaeError
 
 FILE = Path(__file__).with_name("adapted.json")
 CLASSES = tuple("0123456789")
+FLAG = (Column("flag", "category", "text", levels=("no", "yes")),)
 SCHEMAS = {
     "image": Schema("image", (1, 28, 28), 0.0, 255.0, (True,), classes=CLASSES),
     "table": Schema("table", (12,), integer=(False,) * 12, classes=CLASSES),
+    "mixed": Schema("table", (12,), classes=CLASSES, columns=tuple("abcdefghijkl"), mixed=12 * FLAG),
 }
 CASES = [
     f"{kind} {labels} {rows}"

@@ -1,14 +1,15 @@
 """What the rules decide, what limits cut, and that a person's own values stay."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from pydantic import BaseModel
 
-from aae_cli.config.auto import adapt, ensemble_size, rules_of
+from aae_cli.config.auto import RULES, adapt, ensemble_size, rules_of
 from aae_cli.config.draft import Facts
 from aae_cli.config.presets import preset_path
 from aae_cli.config.resolve import resolve, resolve_given, to_commented_yaml, to_yaml
-from aae_cli.config.rules import RULES
 from aae_cli.config.sections import Config
 from aae_cli.data.types import Schema
 from aae_cli.errors import DataError, UsageError
@@ -105,6 +106,25 @@ def test_small_tables_are_clustered_several_times_over():
         for rows in (200, 3000, 50_000)
     ]
     assert fine == [3, 5, 10]
+
+
+def test_a_table_with_categories_is_guided_by_what_is_fitted_before_training():
+    facts = Facts("table", 8, 3, 400, 0, mixed=True)
+    clusters = adapt(resolve("clustering", ["code.y.classes=4"]), facts).config
+    assert (clusters.phases.consistency.mixture, clusters.data.category_weight) == (0.75, 0.25)
+    assert (clusters.code.y.overcluster, clusters.train.restarts, clusters.finds_sizes) == (1, 1, True)
+    assert clusters.train.epochs * (400 // clusters.train.batch_size) == 500
+    numbers = adapt(resolve("clustering", ["code.y.classes=4"]), replace(facts, mixed=False)).config
+    assert (numbers.phases.consistency.mixture, numbers.data.category_weight) == (0, 1)
+    few = adapt(resolve("clustering", ["code.y.classes=4"]), replace(facts, rows=39)).config
+    assert few.phases.consistency.mixture == 0 and few.code.y.overcluster > 1
+    asked = {"code.y.overcluster"}
+    own = adapt(resolve("clustering", ["code.y.classes=4", "code.y.overcluster=3"]), facts, frozenset(asked)).config
+    assert (own.phases.consistency.mixture, own.code.y.overcluster) == (0, 3)
+    labels = adapt(resolve("semi-supervised", ["data.labels=40"]), replace(facts, labelled=40)).config
+    assert (labels.code.y.overcluster, labels.train.restarts, labels.finds_sizes) == (1, 1, True)
+    assert (labels.phases.reconstruction.weight, labels.data.category_weight) == (0.1, 1)
+    assert labels.train.epochs * (400 // labels.train.batch_size) == 500
 
 
 def test_maps_of_images_learn_a_code_first():

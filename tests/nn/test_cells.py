@@ -41,6 +41,23 @@ def logits_of(cells: Cells, x: torch.Tensor) -> torch.Tensor:
     return torch.cat([x[..., : cells._numbers], sure], -1)
 
 
+def test_categories_weigh_as_asked_for():
+    raw = rows(200)
+    whole, quarter = Cells(KINDS), Cells(KINDS, category_weight=0.25)
+    for cells in (whole, quarter):
+        cells.fit(raw)
+    numbers = whole._numbers
+    torch.testing.assert_close(quarter(raw)[:, :numbers], whole(raw)[:, :numbers])
+    own = slice(numbers, whole.outputs)
+    torch.testing.assert_close(quarter(raw)[:, own], 0.5 * whole(raw)[:, own])
+    output = torch.randn(200, whole.outputs, generator=torch.Generator().manual_seed(0))
+    losses = [cells.cell_losses(output, cells(raw)) for cells in (whole, quarter)]
+    of_numbers = [at for at in KINDS.numbers if at not in KINDS.spikes]
+    torch.testing.assert_close(losses[1][:, of_numbers], losses[0][:, of_numbers])
+    torch.testing.assert_close(losses[1][:, list(KINDS.levels)], 0.25 * losses[0][:, list(KINDS.levels)])
+    assert same(quarter.invert(logits_of(quarter, quarter(raw))), whole.invert(logits_of(whole, whole(raw))))
+
+
 def test_shapes():
     raw = rows(50)
     cells = fitted(raw)

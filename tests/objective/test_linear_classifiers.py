@@ -69,6 +69,16 @@ def test_it_goes_by_how_classes_share_all_rows_not_by_how_they_are_labelled():
     assert 0.1 < few.share[0, 1] < 0.5
 
 
+def test_labels_that_are_not_spread_evenly_keep_their_proportions():
+    x, labels = two_clouds(4000, 0.1, seed=0, apart=1.5)
+    known = torch.cat([(labels == c).nonzero()[:count, 0] for c, count in ((0, 100), (1, 70))])
+    uneven = LinearClassifiers(x[known][None], labels[known][None], 2)
+    before = uneven(x[None])
+    uneven.adjust(x)
+    torch.testing.assert_close(uneven.share, torch.tensor([[100 / 170, 70 / 170]]))
+    assert torch.equal(uneven(x[None]), before) and uneven.logit_adjustment.abs().max() == 0
+
+
 def test_shares_of_classes_come_from_the_rows_and_a_prior():
     y = torch.tensor([[[0.99, 0.01, 0.0]] * 9 + [[0.01, 0.99, 0.0]]])
     known = torch.tensor([[0.5, 0.5, 0.0]])
@@ -107,9 +117,9 @@ def test_rare_classes_of_a_table_stay_rare(tmp_path):
 def test_consistency_teaches_a_share_of_it():
     y, view = torch.randn(1, 6, 3), torch.randn(1, 6, 3, requires_grad=True)
     linear = torch.rand(1, 6, 3).softmax(-1)
-    batch = Batch(torch.zeros(1, 6, 2), torch.zeros(1, 6), linear=linear)
+    batch = Batch(torch.zeros(1, 6, 2), torch.zeros(1, 6), guide=linear)
     forward = Forward(None, batch, {"x": Codes(y, None), "view": Codes(view, None)}, 0.0, joint=True)
-    objective, named = Consistency(2.0, 0.0, linear=0.25)(forward)
+    objective, named = Consistency(2.0, 0.0, guide=0.25)(forward)
     target = 0.75 * y.softmax(-1) + 0.25 * linear
     expected = -(target * view.log_softmax(-1)).sum(-1).mean()
     torch.testing.assert_close(named["consistency"], expected[None])

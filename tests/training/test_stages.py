@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fitting import blobs, fit
+from sklearn.metrics import adjusted_rand_score
 
 from aae_cli import evaluate, load, read
 from aae_cli.objective import merging
@@ -56,6 +57,20 @@ def test_merged_clusters_are_held_to_the_sizes_asked_for(tmp_path, monkeypatch, 
     assert (load(merged.folder, "cpu").model.encoder.share == share[0, 0]).all().item() is (sizes == "equal")
     assert share.sum().item() == pytest.approx(1)
     assert (share == share[0, 0]).all().item() is (sizes == "equal")
+
+
+def test_a_flag_of_no_meaning_does_not_make_the_clusters_of_a_table(tmp_path):
+    """Three groups of rows by their numbers, each of which is half of the flag: near rows have the same flag."""
+    random, group = np.random.default_rng(0), np.arange(240) % 3
+    numbers = np.eye(3)[group] * 4 + random.normal(size=(240, 3))
+    flags = np.where(random.random(240) < 0.5, "yes", "no")
+    lines = ["a,b,c,flag", *(f"{a:.3f},{b:.3f},{c:.3f},{flag}" for (a, b, c), flag in zip(numbers, flags, strict=True))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    data = read(str(tmp_path / "rows.csv"))
+    run = fit("clustering", data, tmp_path / "run", "code.y.classes=3", "train.min_steps=100", "train.restarts=1")
+    model = load(run.folder, "cpu")
+    assert model.config.phases.consistency.mixture == 0.75 and model.model.encoder.share is not None
+    assert adjusted_rand_score(group, model.cluster(data.x)[0]) > 0.9
 
 
 def test_labels_may_choose_the_components_of_z_beside_a_semi_supervised_y(tmp_path):
