@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.special import logsumexp, softmax, xlogy
+from scipy.special import logsumexp, softmax
 from torch import Tensor, nn
 
 from ..nn.aae import AAE
 from ..nn.layers import BatchNorm, Linear
-from .merging import merge_clusters
+from .merging import merge_clusters, mutual_information, near_joint
 
 TEMPERATURE = 0.05  # of the assignment of a code to clusters, by cosine
 NEAR = 10  # nearest rows over which a code is averaged
@@ -61,9 +61,7 @@ class CodeClusters:
     def information(self, classes: int) -> float:
         """Mutual information / log K, in [0, 1], of the categories of a row and of a near row, after merging into K."""
         groups = np.eye(classes)[merge_clusters(self.joint, self.share, classes)]
-        joint = groups.T @ self.joint @ groups
-        share = joint.sum(1)
-        return float((xlogy(joint, joint).sum() - 2 * xlogy(share, share).sum()) / np.log(classes))
+        return mutual_information(groups.T @ self.joint @ groups) / float(np.log(classes))
 
     def repeated(self, times: int) -> CodeClusters:
         """Each cluster as ``times`` clusters of the same centre, which share its rows equally."""
@@ -111,9 +109,7 @@ class CodeRows:
 
     def _with_joint(self, centres: np.ndarray, offsets: np.ndarray) -> CodeClusters:
         found = CodeClusters(centres, offsets, np.empty(0))
-        y = found(self.codes)
-        joint = y.T @ y[self.near[:, 1:]].mean(1) / len(y)
-        return replace(found, joint=(joint + joint.T) / 2)
+        return replace(found, joint=near_joint(found(self.codes), self.near[:, 1:]))
 
 
 def cluster_codes(codes: np.ndarray, classes: int, each: int, equal: bool, labelled: bool) -> CodeClusters:

@@ -90,6 +90,25 @@ def co_occurrence(model: AAE, x: Tensor, restarts: int) -> tuple[np.ndarray, np.
     return joint, share
 
 
+def near_joint(y: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Joint distribution of the cluster of a row and the cluster of a near row.
+
+    Args:
+        y: (N, K) probabilities of the clusters. near: (N, M) numbers of the rows that are near each row.
+
+    Returns:
+        (K, K) symmetric joint probabilities.
+    """
+    joint = y.T @ y[near].mean(1) / len(y)
+    return np.asarray((joint + joint.T) / 2)
+
+
+def mutual_information(joint: np.ndarray) -> float:
+    """Mutual information, in nats, of two clusters with symmetric joint probabilities (K, K)."""
+    share = joint.sum(1)
+    return float(xlogy(joint, joint).sum() - 2 * xlogy(share, share).sum())
+
+
 def merge_restarts(joint: np.ndarray, restarts: int, groups: int) -> np.ndarray:
     """Merge the clusters of all restarts by spectral clustering of their co-occurrence (Yu and Shi 2003).
 

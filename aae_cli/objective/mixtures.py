@@ -9,11 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import xlogy
+from scipy.special import entr
 from torch import Tensor
+
+from .merging import mutual_information, near_joint
 
 COVARIANCES = {"spherical": 0.05, "tied": 0.05, "full": 0.1, "diag": 0.1}
 """Covariances tried, each with the variance that is added to every direction, as rows are standardised.
@@ -119,25 +122,21 @@ def shared_information(y: np.ndarray, near: np.ndarray) -> float:
     Args:
         y: (N, K) one-hot clusters. near: (N, M) numbers of near rows.
     """
-    joint = y.T @ y[near].mean(1) / len(y)
-    joint = (joint + joint.T) / 2
-    share = joint.sum(1)
-    entropy = -xlogy(share, share).sum()
-    return float((xlogy(joint, joint).sum() + 2 * entropy) / entropy) if entropy > 1e-9 else 0.0
+    joint = near_joint(y, near)
+    entropy = float(entr(joint.sum(1)).sum())
+    return mutual_information(joint) / entropy if entropy > 1e-9 else 0.0
 
 
-def _mixture(fitted: object, dims: int) -> Mixture:
+def _mixture(fitted: Any, dims: int) -> Mixture:
     """A fitted mixture of scikit-learn, with its inverse covariances in one form."""
-    factors, means, weights = (
-        np.asarray(getattr(fitted, name)) for name in ("precisions_cholesky_", "means_", "weights_")
-    )
-    if factors.ndim == 1:  # spherical
+    factors, weights = fitted.precisions_cholesky_, fitted.weights_
+    if fitted.covariance_type == "spherical":
         factors = factors[:, None].repeat(dims, 1)
-    if getattr(fitted, "covariance_type") in ("spherical", "diag"):  # noqa: B009
+    if fitted.covariance_type in ("spherical", "diag"):
         factors = factors[:, :, None] * np.eye(dims)
     factors = np.broadcast_to(factors, (len(weights), dims, dims))
     log_det = np.log(np.abs(np.diagonal(factors, axis1=1, axis2=2))).sum(1)
-    return Mixture(factors, means, np.log(weights.clip(min=1e-30)) + log_det, weights)
+    return Mixture(factors, fitted.means_, np.log(weights.clip(min=1e-30)) + log_det, weights)
 
 
 def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,7 @@ def choose_labelled(labels: np.ndarray, wanted: int | str, classes: int, seed: i
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
-SCORE_ROWS = 4000  # maximum number of rows on which restarts are scored and linear classifiers fitted
+SCORE_ROWS = 4000  # maximum number of rows on which restarts are scored, and linear classifiers and mixtures fitted
 
 
 @dataclass(frozen=True)

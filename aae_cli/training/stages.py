@@ -198,23 +198,23 @@ class Stages:
 
     def _add_guide(self, config: Config, model: AAE, batches: Batches) -> None:
         """Fit what supplies a part of the consistency target: a classifier of labelled rows, or clusters of all rows."""
-        semi, views = config.phases.semi_supervised, config.phases.consistency
-        if semi is None and views is not None and views.mixture:
-            seeds = [seed for seed in self.plan.labelled for _ in range(int(config.train.restarts))]
+        semi, views, y = config.phases.semi_supervised, config.phases.consistency, config.code.y
+        sizes_found = y is not None and y.sizes == "found"
+        guide: LinearClassifiers | MixtureClusters
+        if semi is not None and semi.linear:
+            guide = LinearClassifiers(*batches.labelled_sample(SCORE_ROWS), model.classes)
+            if sizes_found:
+                guide.adjust(model.scaling(self._some(SCORE_ROWS)))
+                batches.logit_adjustment = guide.logit_adjustment
+        elif semi is None and views is not None and views.mixture:
             rows = model.scaling(self._some(SCORE_ROWS))[:, : model.scaling.outputs]
-            mixture = MixtureClusters(rows, model.classes, seeds)
-            if model.encoder.share is not None:
-                model.encoder.share.copy_(mixture.share)
-            batches.guide = mixture
-        if semi is None or not semi.linear:
+            seeds = [seed for seed in self.plan.labelled for _ in range(int(config.train.restarts))]
+            guide = MixtureClusters(rows, model.classes, seeds)
+        else:
             return
-        linear = LinearClassifiers(*batches.labelled_sample(SCORE_ROWS), model.classes)
-        if proportions_from_linear(config):
-            linear.adjust(model.scaling(self._some(SCORE_ROWS)))
-            batches.logit_adjustment = linear.logit_adjustment
-            if model.encoder.share is not None:
-                model.encoder.share.copy_(linear.share)
-        batches.guide = linear
+        if sizes_found and model.encoder.share is not None:
+            model.encoder.share.copy_(guide.share)
+        batches.guide = guide
 
     def _some(self, count: int) -> Tensor:
         """Up to ``count`` evenly spaced training rows (files are often sorted): (M, D) unscaled, on the device."""
