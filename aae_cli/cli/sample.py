@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from ..errors import UsageError
 from ..text import clean, counted
@@ -210,9 +210,12 @@ def content(model: Autoencoder, samples: Samples, kind: str, labelled: bool) -> 
     labels = None if samples.labels is None else [model.classes[i] if i >= 0 else "" for i in samples.labels]
     if kind == "npz":
         return _npz(model, samples, labels)
-    name = model.abilities.label_column or "label"
-    table: dict[str, Any] = {name: labels} if labelled and labels is not None else {}
-    return table_bytes(table | cells_of(model.schema, samples.x), kind)
+    cells = cells_of(model.schema, samples.x)
+    if labelled and labels is not None:  # where the training file has its label column
+        names, at = list(cells), model.schema.label_at or 0
+        names.insert(at, model.abilities.label_column or "label")
+        cells = {name: cells.get(name, labels) for name in names}
+    return table_bytes(cells, kind)
 
 
 def _npz(model: Autoencoder, samples: Samples, labels: list[str] | None) -> bytes:

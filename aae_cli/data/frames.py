@@ -43,6 +43,10 @@ class Used:
     features: tuple[str, ...]
     by_name: bool = False
 
+    def label_at(self, names: Sequence[str], features: Sequence[str]) -> int | None:
+        """Number of features to the left of the label column, among the names of all columns; None without one."""
+        return None if self.label is None else len({*names[: names.index(self.label)]} & {*features})
+
 
 @dataclass(frozen=True)
 class _Features:
@@ -103,6 +107,7 @@ def read_frame(
         None if used.identity is None else tuple(frame[used.identity].cast(pl.String).fill_null("")),
         (*notes, *told, *found.notes, *of_labels),
         label_column=used.label,
+        label_at=used.label_at(frame.columns, found.columns),
         mixed=found.mixed,
         unknown=found.unknown,
         frame=frame if options.verbatim else None,

@@ -80,6 +80,7 @@ class Schema:
         classes: class names in the order of the integer labels; None without labels.
         smallest, largest: range of each column of a table among the rows trained on; None if not known.
         mixed: the columns of a table with categories, dates or missing cells; None for complete numbers.
+        label_at: number of features to the left of the label column in the file; None without such a column.
     """
 
     kind: Kind
@@ -92,6 +93,7 @@ class Schema:
     smallest: tuple[float, ...] | None = None
     largest: tuple[float, ...] | None = None
     mixed: tuple[Column, ...] | None = None
+    label_at: int | None = None
 
     @property
     def size(self) -> int:
@@ -99,7 +101,10 @@ class Schema:
         return prod(self.shape)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        value = asdict(self)
+        if self.label_at is None:  # which readers of the first format do not know
+            del value["label_at"]
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:
@@ -121,6 +126,8 @@ class Schema:
             raise ValueError(f"rows cannot have the shape {schema.shape}")
         if len(schema.integer) not in (1, schema.size) or len(schema.columns or ()) not in (0, schema.size):
             raise ValueError("the schema's lists do not match its number of columns")
+        if schema.label_at is not None and not 0 <= int(schema.label_at) <= schema.size:
+            raise ValueError(f"no label column can have {schema.label_at} features to its left")
         if len(ends) == 1 or any(len(end) != schema.size for end in ends):
             raise ValueError("the schema's ranges do not match its number of columns")
         if schema.kind == "image" and not float(schema.low or 0) < float(schema.high or 0) < float("inf"):

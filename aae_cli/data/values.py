@@ -29,6 +29,7 @@ class Raw:
         name: name of the source in messages.
         labels: (N,) whole numbers or text; empty, None, NaN and −1 mean unlabelled. None if the file has no labels.
         columns, integer, ids, notes: as in ``Schema`` and ``Data``. label_column: name of the labels' column, if known.
+        label_at: as in ``Schema``.
         pixel_range: (low, high) if the format fixes it, as 8-bit image files do; else None.
         mixed: kinds of the columns; values are then floats with NaN for missing cells. None for complete numbers.
         unknown: as in ``Data``.
@@ -46,6 +47,7 @@ class Raw:
     pixel_range: tuple[float, float] | None = None
     part: bool = False
     label_column: str | None = None
+    label_at: int | None = None
     mixed: tuple[Column, ...] | None = None
     unknown: tuple[int, ...] = ()
     frame: pl.DataFrame | None = None
@@ -76,6 +78,7 @@ def finish(raw: Raw, options: ReadOptions = BY_LOOKS, like: Schema | None = None
         x, schema, notes = _as_trained(raw, like), like, raw.notes
     else:
         x, schema, notes = _as_found(raw, options.kind)
+        schema = replace(schema, label_at=raw.label_at)
     return Data(
         x,
         schema.with_classes(classes),

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-FORMAT, FORMAT_OF_MIXED = 1, 2
-"""Of most checkpoints, and of those of mixed tables, which older versions of aae cannot read."""
+FORMAT, FORMAT_OF_TABLES = 1, 2
+"""Of most checkpoints, and of those of mixed or labelled tables, which older versions of aae cannot read."""
 MODEL, STATE, METRICS, CONFIG = "model.safetensors", "state.safetensors", "metrics.jsonl", "config.yaml"
 
 
@@ -53,7 +53,7 @@ class Header:
         """Encode as JSON, with the checkpoint format and the version of aae."""
         return json.dumps(
             {
-                "format": FORMAT if self.schema.mixed is None else FORMAT_OF_MIXED,
+                "format": FORMAT if self.schema.mixed is None and self.schema.label_at is None else FORMAT_OF_TABLES,
                 "aae": __version__,
                 "title": self.title,
                 "config": self.config.model_dump(mode="json"),
@@ -76,9 +76,9 @@ class Header:
         """
         try:
             value = json.loads(text, object_pairs_hook=_unique)
-            if int(value["format"]) > FORMAT_OF_MIXED:
+            if int(value["format"]) > FORMAT_OF_TABLES:
                 raise CheckpointError(
-                    f"{where} has checkpoint format {value['format']}, this aae reads up to {FORMAT_OF_MIXED}",
+                    f"{where} has checkpoint format {value['format']}, this aae reads up to {FORMAT_OF_TABLES}",
                     "upgrade aae",
                 )
             labels, schema = value["cluster_labels"], Schema.from_json(value["schema"])

@@ -36,7 +36,9 @@ def refused(source: str, **options) -> str:
 
 def test_features_labels_and_ids(csv):
     data = read(csv("ID,a,b,Label\nr1,1,2.5,dog\nr2,3,4,\nr3,5,6,cat\n"))
-    assert data.schema == Schema("table", (2,), integer=(True, False), columns=("a", "b"), classes=("cat", "dog"))
+    assert data.schema == Schema(
+        "table", (2,), integer=(True, False), columns=("a", "b"), classes=("cat", "dog"), label_at=2
+    )
     assert data.x.dtype == np.float32
     assert data.x.tolist() == [[1, 2.5], [3, 4], [5, 6]]
     assert data.labels.tolist() == [1, -1, 0]

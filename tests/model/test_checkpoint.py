@@ -11,8 +11,7 @@ from fitting import fit
 from aae_cli import load, read
 from aae_cli.errors import AaeError, CheckpointError
 from aae_cli.model.checkpoint import (
-    FORMAT,
-    FORMAT_OF_MIXED,
+    FORMAT_OF_TABLES,
     checksum,
     new_run_folder,
     newest_run,
@@ -26,7 +25,9 @@ ROWS = np.array([[0, 0, 0], [3, 3, 3], [6, 6, 6]], np.float32)
 
 
 def test_every_format_has_a_file_here():
-    assert {path.name for path in OLD.iterdir()} >= {f"format-{number}.safetensors" for number in range(1, FORMAT + 1)}
+    assert {path.name for path in OLD.iterdir()} >= {
+        f"format-{number}.safetensors" for number in range(1, FORMAT_OF_TABLES + 1)
+    }
 
 
 def test_format_1_is_read_as_ever():
@@ -37,11 +38,21 @@ def test_format_1_is_read_as_ever():
     np.testing.assert_allclose(model.z(ROWS)[:, 0], [-1.1726, 0.4699, 1.2896], atol=1e-4)
 
 
+def test_format_2_is_read_as_ever():
+    model = load(OLD / "format-2.safetensors", "cpu")
+    rows = read("penguins", like=model.schema).x[:4]
+    assert np.isnan(rows[3]).sum() == 5
+    assert model.classes == ("Adelie", "Chinstrap", "Gentoo")
+    expected = [[0.8374, 0, 0.1626], [0.735, 0, 0.265], [0.7999, 0, 0.2001], [0.6974, 0, 0.3026]]
+    np.testing.assert_allclose(model.classify(rows), expected, atol=2e-4)
+    np.testing.assert_allclose(model.z(rows)[:, 0], [0.2616, -0.1693, -0.7462, -0.7874], atol=1e-3)
+
+
 def test_a_newer_format_asks_for_a_newer_aae(tmp_path):
-    header, newer = json.loads(read_header(OLD / "format-1.safetensors").to_json()), FORMAT_OF_MIXED + 1
-    assert header["format"] == 1, "only mixed tables have another format"
+    header, newer = json.loads(read_header(OLD / "format-1.safetensors").to_json()), FORMAT_OF_TABLES + 1
+    assert header["format"] == 1, "only tables have another format"
     save_tensors(tmp_path / "m.safetensors", {}, "aae", json.dumps({**header, "format": newer}))
-    with pytest.raises(CheckpointError, match=f"format {newer}, this aae reads up to {FORMAT_OF_MIXED}"):
+    with pytest.raises(CheckpointError, match=f"format {newer}, this aae reads up to {FORMAT_OF_TABLES}"):
         load(tmp_path / "m.safetensors")
 
 
