@@ -137,7 +137,7 @@ def test_maps_of_images_learn_a_code_first():
     assert [c.phases.reconstruction.optimizer.lr for c in (one, other)] == [0.005, 0.01]
     assert [c.train.restarts for c in (one, other)] == [1, 1]
     steps = [adapt(resolve("dim-reduction"), Facts.of(s, 1024)).config.train.epochs * 4 for s in (image, table)]
-    assert steps == [2000, 1000]
+    assert steps == [1752, 1000], "438 epochs of 4 steps are at least 1750"
 
 
 def test_clusters_of_images_start_from_those_of_a_code():
