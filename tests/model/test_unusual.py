@@ -62,7 +62,7 @@ def test_the_reference_is_that_of_held_out_rows(model, tmp_path):
     run = fit("table", from_memory(mixed_frame()), tmp_path / "run", all_rows=True)
     reference = Reference.of(load(run.folder, "cpu"))
     assert reference.rows == "240 training rows"
-    assert len(reference.quantiles) == QUANTILES and len(reference.seen) == len(reference.hidden) == 3
+    assert len(reference.quantiles) == QUANTILES and len(reference.losses) == 3
 
 
 def test_without_stored_scores_rows_are_compared_with_each_other(model):
@@ -74,11 +74,11 @@ def test_without_stored_scores_rows_are_compared_with_each_other(model):
 @pytest.mark.parametrize(
     "stored",
     [
-        {"seen": [1.0]},
+        {"losses": [1.0]},
         {"quantiles": ["a"] * 101},
-        {"hidden": None},
+        {"losses": None},
         {"quantiles": [1.0, 0.0, *[2.0] * 99]},
-        {"seen": [0.0] * 3},
+        {"losses": [0.0] * 3},
     ],
 )
 def test_damaged_reference_scores_are_refused(model, stored):
@@ -95,7 +95,7 @@ def test_the_answer_does_not_depend_on_how_rows_are_chunked(model, monkeypatch):
 
 
 def test_tied_scores_have_one_percentile():
-    reference = Reference((1.0,), (), (0.0,) * 50 + (1.0,) * 51, "rows")
+    reference = Reference((1.0,), (0.0,) * 50 + (1.0,) * 51, "rows")
     assert reference.percentile(np.array([-1.0, 0.0, 1.0, 2.0])).tolist() == [0.0, 24.5, 75.0, 100.0]
 
 
