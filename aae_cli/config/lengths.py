@@ -32,7 +32,9 @@ def _min_steps(c: Draft, key: str) -> Choice:
         return Choice(1400, f"up to {FEW_ROWS:,} rows more steps change neither samples nor cells that are filled in")
     if c.facts.table:
         return Choice(2000, "with fewer steps samples differ more from the rows")
-    return Choice(1750, "half of them for the code of the first stage; 250 more change a map by less than seeds do")
+    # A map of mnist-mini has 93.7 and 92.8 % then (5-NN, seeds 0 and 1), with 2000 steps 94.2 and 93.9 % in 15 % more time,
+    # with 1500 steps 91.1 and 93.6 %. These are its test digits: 1750 is what one minute on two cores allows.
+    return Choice(1750, "half of them for the code of the first stage")
 
 
 @RULES.auto("train.epochs")

@@ -126,7 +126,7 @@ class Schema:
             raise ValueError(f"rows cannot have the shape {schema.shape}")
         if len(schema.integer) not in (1, schema.size) or len(schema.columns or ()) not in (0, schema.size):
             raise ValueError("the schema's lists do not match its number of columns")
-        if schema.label_at is not None and not 0 <= int(schema.label_at) <= schema.size:
+        if schema.label_at is not None and not (type(schema.label_at) is int and 0 <= schema.label_at <= schema.size):
             raise ValueError(f"no label column can have {schema.label_at} features to its left")
         if len(ends) == 1 or any(len(end) != schema.size for end in ends):
             raise ValueError("the schema's ranges do not match its number of columns")

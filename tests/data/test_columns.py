@@ -177,6 +177,14 @@ def test_schemas_of_mixed_tables_are_checked():
             Schema.from_json(schema.to_json() | change)
 
 
+def test_the_place_of_the_label_column_is_checked():
+    schema = Schema("table", (1,), columns=("c",), classes=("a", "b"), label_at=1)
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+    for at in (-1, 2, 0.5, True, "1"):
+        with pytest.raises(ValueError, match="to its left"):
+            Schema.from_json(schema.to_json() | {"label_at": at})
+
+
 # --- as read from files -----------------------------------------------------------------------------------------------
 
 
