@@ -572,10 +572,16 @@ MUTANTS = [
         "tests/objective/test_neighbours.py::test_views_of_images_are_views_of_neighbours",
     ),
     Mutant(
-        "aae_cli/training/stages.py",
+        "aae_cli/training/handover.py",
         "after.pretrained.load_state_dict(before.model.state_dict())",
         "pass",
         "tests/training/test_stages.py::test_a_map_searches_neighbours_in_the_code_before_it",
+    ),
+    Mutant(
+        "aae_cli/nn/encoder.py",
+        "            self.body.eval()\n",
+        "            pass\n",
+        "tests/training/test_stages.py::test_style_is_learned_beside_settled_categories",
     ),
     Mutant(RULES, 'Choice(0.1, "neighbours shape', 'Choice(1.0, "neighbours shape', ADAPTED),
     Mutant(RULES, 'Choice(0.01, "small layers', 'Choice(0.02, "small layers', ADAPTED),
@@ -889,12 +895,12 @@ MUTANTS = [
     ),
     Mutant(
         RUN,
-        '"first_epochs": self.timeline.first',
-        '"first_epochs": 0',
-        f"{IN_RUN}merged_training_resumes_with_the_same_bits_in_either_stage",
+        'where["epochs_done"] = [plan.epochs for plan in stages[:stage]]',
+        'where["epochs_done"] = [0 for plan in stages[:stage]]',
+        f"{IN_RUN}merged_training_resumes_with_the_same_bits_in_every_stage",
     ),
     Mutant(
-        RUN, '{"stage": stage,', '{"stage": 0,', f"{IN_RUN}merged_training_resumes_with_the_same_bits_in_either_stage"
+        RUN, '{"stage": stage,', '{"stage": 0,', f"{IN_RUN}merged_training_resumes_with_the_same_bits_in_every_stage"
     ),
     Mutant(
         ENGINE,

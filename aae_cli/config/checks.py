@@ -48,6 +48,11 @@ def contradictions(c: Config) -> Iterator[str]:
             yield f"{here}.labels=true needs data.labels"
         if adversary.labels and adversary.prior.name == "gaussian":
             yield f"{here}.labels=true needs a prior with parts: mixture or swiss-roll"
+    if phases.style is not None and phases.style != "auto":
+        if y is None or z is None:
+            yield "phases.style needs code.y and code.z: it learns z beside y"
+        if c.decoder.input != "concat":
+            yield f"phases.style needs decoder.input=concat, not {c.decoder.input}"
     if phases.semi_supervised is not None:
         if y is None:
             yield "phases.semi_supervised needs code.y"

@@ -74,7 +74,7 @@ def _steps_with_guide(c: Draft, key: str) -> Choice | None:
     return Choice(min(c[key], 500), "what guides the training is fitted before it, and 1500 steps change nothing")
 
 
-@RULES.limit("train.batch_size", firm=True)
+@RULES.limit("train.batch_size", "phases.style.batch_size", firm=True)
 def _batch_size(c: Draft, key: str) -> Choice | None:
     """at most a quarter of the rows."""
     most = max(2, c.facts.rows // 4)
@@ -101,15 +101,31 @@ def _steps_per_epoch(c: Draft) -> int:
     return max(1, c.facts.rows // c["train.batch_size"])
 
 
+@RULES.auto("phases.style.length")
+def _style_length(c: Draft, key: str) -> Choice:
+    """0.8 for at most 10,000 rows, else 0.35."""
+    if c.facts.rows <= 10_000:
+        return Choice(0.8, "few rows need about 3000 steps until samples are clear")
+    return Choice(0.35, "many rows are seen often enough")
+
+
 @RULES.auto("encoder.hidden", "decoder.hidden")
 def _hidden(c: Draft, key: str) -> Choice:
-    """two layers: 256 units for images, 512 if training shows more than a million, 1000 if it shows more than two
-    millions; for tables as many as the limit below allows."""
+    """two layers: 256 units for images, 512 if training shows more than a million and for a decoder with `phases.style`,
+    1000 if it shows more than two millions; for tables as many as the limit below allows."""
     if c.facts.table:
         return Choice(_cut(c, (1000, 1000)), f"{c.facts.features} columns need no wider layers")
     shown = c.facts.rows * c["train.epochs"]
+    if shown <= 2e6 and key == "decoder.hidden" and c["phases.style"] is not None:
+        return Choice((512, 512), "what is drawn needs more units than what is recognised")
     units = 256 if shown <= 1e6 else 512 if shown <= 2e6 else 1000
     return Choice((units, units), f"training shows {shown:,} images, and wider layers need more")
+
+
+@RULES.auto("phases.style.hidden")
+def _style_hidden(c: Draft, key: str) -> Choice:
+    """those of `encoder.hidden`."""
+    return Choice(c["encoder.hidden"], "as wide as the layers of y")
 
 
 @RULES.limit("encoder.hidden", "decoder.hidden", "adversaries.y.hidden", "adversaries.z.hidden")

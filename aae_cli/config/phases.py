@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Fraction, NonNegative, Positive, Section
+from .base import AutoWidths, Fraction, NonNegative, Positive, Section
 
 
 class Optimizer(Section):
@@ -81,6 +81,22 @@ class Pretraining(Section):
     part: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
+class Style(Section):
+    """A last stage, in which q(y|x) no longer changes: the decoder learns to draw rows, and q(z|x), with ``hidden`` layers
+    of its own, what y leaves open, as in section 4 where the label is given. Before it, y is learned without z and without
+    a decoder. Ours, not the paper's.
+
+    ``length``: epochs as a share of ``train.epochs``, which counts the stages before. ``weight``, ``optimizer``: those of
+    the reconstruction in this stage. ``batch_size``: rows in a step.
+    """
+
+    length: Positive | Literal["auto"] = "auto"
+    hidden: AutoWidths = "auto"
+    weight: NonNegative = 0.3
+    batch_size: Annotated[int, Field(ge=1, le=10**9)] = 100
+    optimizer: Optimizer = Optimizer(lr="auto", betas=(0.5, 0.999))
+
+
 class NeighbourEmbedding(Section):
     """Contrastive loss on the representation: a view lies nearer to its row than views of other rows do. Ours.
 
@@ -106,11 +122,12 @@ class Information(Section):
 class Phases(Section):
     """``schedule``: alternating = a forward pass and an optimiser a phase, as in the paper; joint = one encoder pass.
 
-    ``pretraining``: auto = for images.
+    ``pretraining``, ``style``: auto = for images.
     """
 
     schedule: Literal["joint", "alternating"] = "joint"
     pretraining: Pretraining | Literal["auto"] | None = None
+    style: Style | Literal["auto"] | None = None
     reconstruction: Reconstruction = Reconstruction()
     regularisation: Regularisation = Regularisation()
     semi_supervised: SemiSupervised | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .checks import map_without_labels
 from .draft import Choice, Draft, Rules
-from .phases import Pretraining
+from .phases import Pretraining, Style
 
 RULES = Rules()
 
@@ -23,6 +23,18 @@ def _pretraining(c: Draft, key: str) -> Choice:
     if c.facts.table:
         return Choice(None, "rows of a table that are near each other are alike")
     return Choice(Pretraining().model_dump(), "near in pixels is not alike, and views say more")
+
+
+@RULES.auto("phases.style")
+def _style(c: Draft, key: str) -> Choice:
+    """for images with y and z; not for tables."""
+    if c.facts.table:
+        return Choice(None, "a table's rows are drawn by the preset table")
+    if c["code.y"] is None or c["code.z"] is None:
+        return Choice(None, "there is no y, or no z, to tell apart")
+    return Choice(
+        Style().model_dump(), "a style learned beside settled categories gives clearer and more varied samples"
+    )
 
 
 @RULES.auto("code.y.classes")
@@ -156,6 +168,12 @@ def _learning_rate(c: Draft, key: str) -> Choice:
     if c.facts.table:
         return Choice(0.01, "small layers bear large steps")
     return Choice(0.005, "0.01 spoils the code of the first stage")
+
+
+@RULES.auto("phases.style.optimizer.lr")
+def _style_rate(c: Draft, key: str) -> Choice:
+    """0.002."""
+    return Choice(0.002, "with 0.001 samples of mnist-mini are far less clear, and 0.004 only makes up for fewer steps")
 
 
 @RULES.auto("phases.regularisation.optimizer.lr")

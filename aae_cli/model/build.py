@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..config.base import widths
+from ..config.phases import Style
 from ..config.sections import Adversary as AdversaryConfig
 from ..config.sections import Config
 from ..data.columns import Column
@@ -69,6 +70,9 @@ def min_parameters(config: Config, schema: Schema) -> int:
     size = schema.size if schema.mixed is None else cell_kinds(schema.mixed).outputs
     encoder, decoder = [size, *widths(config.encoder.hidden)], [*widths(config.decoder.hidden), size]
     bodies = sum(a * b for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes))
+    style = config.phases.style
+    own = [size, *widths(style.hidden)] if isinstance(style, Style) else []
+    bodies += sum(a * b for a, b in itertools.pairwise(own))
     return bodies + encoder[-1] * (classes + dims)
 
 
@@ -84,6 +88,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
     classes, dims = int(y.classes) if y else 0, z.dims if z else 0
     weight = config.data.category_weight
     scaling = build_scaling(schema, 1.0 if weight == "auto" else weight)
+    style = config.phases.style
     hidden_flags = 0 if schema.mixed is None or config.encoder.missing is True else schema.size
     encoder = Encoder(
         models,
@@ -91,6 +96,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
         widths(config.encoder.hidden),
         classes,
         dims,
+        style_hidden=widths(style.hidden) if isinstance(style, Style) else None,
         column_of=scaling.column_of if isinstance(scaling, Cells) else None,
         fine=int(y.classes) * y.overcluster if y and y.overcluster > 1 else 0,
         unequal=config.finds_sizes,

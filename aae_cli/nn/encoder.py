@@ -1,4 +1,5 @@
-"""The encoder q(y, z|x): a softmax y and a linear z on shared layers (section 5), with the posteriors of section 2."""
+"""The encoder q(y, z|x): a softmax y and a linear z on shared layers (section 5) or each on its own, with the posteriors of
+section 2."""
 
 from __future__ import annotations
 
@@ -54,6 +55,7 @@ class Encoder(nn.Module):
         hidden: widths of the shared hidden layers.
         classes: K, the size of the softmax y; 0 for no y.
         dims: n, the size of z; 0 for no z.
+        style_hidden: widths of hidden layers of z alone; None for a z on the layers of y, as in the paper.
         column_of: (D,) column of each feature of a mixed table, whose cells dropout then sets to 0 as a whole, flags
             included; ``inputs`` may be less than D, and the last features are then not seen. None for other rows.
         fine: number of fine clusters; their probabilities are summed by ``groups`` into the K of y. 0 for none.
@@ -70,6 +72,7 @@ class Encoder(nn.Module):
     Attributes:
         groups: (R, fine) int64 category of each fine cluster; None without fine clusters.
         share: (R, K) target proportions of the categories, 1/K unless estimated; None if they may have no other.
+        settled: whether q(y|x) no longer changes in training (:meth:`settle`).
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Encoder(nn.Module):
         classes: int,
         dims: int,
         *,
+        style_hidden: Sequence[int] | None = None,
         column_of: Tensor | None = None,
         fine: int = 0,
         unequal: bool = False,
@@ -96,6 +100,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.noise, self.dropout, self.world = noise, dropout, ALONE
+        self.settled = False
         self.inputs = inputs
         self.column_of: Tensor | None
         self.register_buffer("column_of", column_of, persistent=False)
@@ -103,9 +108,11 @@ class Encoder(nn.Module):
         self.noise_dims = noise_dims if posterior == "universal" else 0
         sizes = [inputs + self.noise_dims, *hidden]
         self.body = MLP(models, sizes, batch_norm=batch_norm, init_std=init_std)
+        own = None if style_hidden is None else [sizes[0], *style_hidden]
+        self.z_body = None if own is None else MLP(models, own, batch_norm=batch_norm, init_std=init_std)
 
-        def head(outputs: int, normalised: bool) -> nn.Module:
-            linear = Linear(models, sizes[-1], outputs, init_std, normalised, gain=1.0)
+        def head(outputs: int, normalised: bool, below: Sequence[int] = sizes) -> nn.Module:
+            linear = Linear(models, below[-1], outputs, init_std, normalised, gain=1.0)
             return nn.Sequential(linear, BatchNorm(models, outputs)) if normalised else linear
 
         self.classes = classes
@@ -114,13 +121,13 @@ class Encoder(nn.Module):
         self.register_buffer("groups", torch.arange(fine).remainder(classes).repeat(models, 1) if fine else None)
         self.share: Tensor | None
         self.register_buffer("share", torch.full((models, classes), 1 / classes) if unequal else None)
-        self.z = head(dims, batch_norm_z) if dims else None
+        self.z = head(dims, batch_norm_z, own or sizes) if dims else None
         if dims and batch_norm_z:
             normalise = self.z[-1]  # type: ignore[index]
             nn.init.constant_(normalise.weight, z_scale)
         self.posterior_std = posterior_std
         learned = dims and posterior == "gaussian" and posterior_std is None
-        self.z_log_var = head(dims, False) if learned else None
+        self.z_log_var = head(dims, False, own or sizes) if learned else None
 
     def corrupt(self, x: Tensor, parts: Sequence[int] | None = None) -> Tensor:
         """Add the Gaussian noise and the dropout of training to the input: (R, B, D) → the same shape."""
@@ -135,21 +142,42 @@ class Encoder(nn.Module):
             x = x * self.world.draw(partial(_bernoulli, keep), x.shape, x.device, parts).div_(keep)
         return x
 
+    def _with_eta(self, x: Tensor, draw: bool, parts: Sequence[int] | None) -> Tensor:
+        """The features that the encoder sees, with the noise η of a universal approximator posterior, 0 unless drawn."""
+        x = x[..., : self.inputs]
+        if not self.noise_dims:
+            return x
+        eta = x.new_zeros(*x.shape[:-1], self.noise_dims)
+        return torch.cat([x, self._normal(eta, parts) if draw else eta], -1)
+
     def _normal(self, like: Tensor, parts: Sequence[int] | None) -> Tensor:
         return self.world.draw(torch.randn, like.shape, like.device, parts)
 
+    def settle(self) -> None:
+        """Hold q(y|x), which has layers of its own, as it is: from now on, training changes z alone."""
+        assert self.z_body is not None and self.y is not None
+        self.settled = True
+        self.body.requires_grad_(False)
+        self.y.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Encoder:
+        super().train(mode)
+        if self.settled:
+            self.body.eval()
+            self.y.eval()  # type: ignore[union-attr]
+        return self
+
     def forward(self, x: Tensor, draw: bool = False, parts: Sequence[int] | None = None) -> Codes:
         draw = draw or self.training
+        clean = x
         if self.training:
             x = self.corrupt(x, parts)
-        x = x[..., : self.inputs]
-        if self.noise_dims:
-            eta = x.new_zeros(*x.shape[:-1], self.noise_dims)
-            x = torch.cat([x, self._normal(eta, parts) if draw else eta], -1)
-        body = self.body(x)
+        x = self._with_eta(x, draw, parts)
+        body = self.body(self._with_eta(clean, False, parts) if self.settled else x)
         y_logits = None if self.y is None else self.y(body)
         if y_logits is not None and self.groups is not None:
             y_logits = gather_logits(y_logits.float(), self.groups, self.classes)
+        body = body if self.z_body is None else self.z_body(x)
         z = None if self.z is None else self.z(body).float()
         if z is not None and draw:
             if self.posterior_std is not None:

@@ -14,8 +14,9 @@ from ..device import threads
 from ..distributed import ALONE
 from ..output.reporter import Reporter, duration
 from .engine import Callbacks
-from .plan import Plan, Timeline
+from .plan import Plan
 from .stages import Stages
+from .timeline import Timeline
 
 STEPS = 8  # measured in each stage; the first, which prepares kernels and graphs, does not count
 REST = 2.5  # seconds for saving, measuring and drawing after the last step
@@ -47,8 +48,7 @@ def work_until(timeline: Timeline, seconds: list[float]) -> Callable[[int], floa
     def cost(step: int) -> float:
         total = 0.0
         for number, each in enumerate(seconds):
-            own = timeline.stages[number].train.epochs
-            total += each * min(max(step - timeline.steps_before(number), 0), int(own) * timeline.steps_per_epoch)
+            total += each * min(max(step - timeline.steps_before(number), 0), timeline.steps_of(number))
         return total
 
     return cost
@@ -75,7 +75,7 @@ def planned_within(
             seconds = step_seconds(Stages(plan, timeline, rows, ALONE, Reporter()))
         each = work_until(timeline, seconds)(timeline.steps) / int(plan.config.train.epochs)
         fitting = math.floor((left() * SHARE - REST) / each)
-        epochs = max(len(timeline.stages), min(MOST * usual, fitting))
+        epochs = max(timeline.fewest_epochs, min(MOST * usual, fitting))
         plan = replan(epochs)
         if plan.config.encoder.hidden == hidden:
             break

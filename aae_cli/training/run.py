@@ -14,10 +14,12 @@ from ..distributed import World
 from ..errors import TrainingError
 from .engine import Callbacks, Engine
 from .folder import RunFolder, finished
-from .plan import Timeline, identity, require_same
+from .handover import Stage
+from .plan import identity, require_same
 from .rehearsal import step_seconds, work_until
 from .selection import Run, Selection, finished_run
-from .stages import Stage, Stages
+from .stages import Stages
+from .timeline import Timeline
 
 
 def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> list[Run]:
@@ -82,9 +84,8 @@ def _resumed(writer: RunWriter, stages: Stages) -> tuple[RunWriter, Stage]:
     folder, plan = writer.folder, writer.selection.plan
     tensors, facts = folder.load_state()
     require_same(facts["identity"], writer.identity, folder.path)
-    first, number = int(facts.get("first_epochs", 0)), int(facts.get("stage", 0))
-    if number or not first:  # the first stage is over, or the only one: more epochs extend the last
-        stages.timeline = Timeline.of(plan.config, len(stages.rows), first)
+    number = int(facts.get("stage", 0))  # more epochs extend this stage and those after it
+    stages.timeline = Timeline.of(plan.config, len(stages.rows), facts["kinds"], facts["epochs_done"])
     title = str(facts.get("title", writer.selection.title))
     writer = replace(writer, selection=replace(writer.selection, title=title), timeline=stages.timeline)
     number = min(number, len(stages.timeline.stages) - 1)
@@ -152,11 +153,13 @@ class RunWriter:
     def _save(self, stage: int, engine: Engine) -> None:
         """Save the state and, before the last step, the first model as an unfinished checkpoint."""
         tensors, values = engine.state()
-        where = {"stage": stage, "first_epochs": self.timeline.first}
+        stages = self.timeline.stages
+        where = {"stage": stage, "kinds": [plan.kind for plan in stages]}
+        where["epochs_done"] = [plan.epochs for plan in stages[:stage]]
         facts = {**values, **where, "title": self.selection.title, "identity": self.identity}
         self.folder.save_state(tensors, facts)
         if self.done(stage, engine) < self.timeline.steps:
-            model = self.selection.candidate(engine.weights, 0, self.timeline.checkpoint_config(stage))
+            model = self.selection.candidate(engine.weights, 0, self.timeline.stages[stage].model)
             self.folder.save_model(model, self.timeline.config.train.seed, self.selection.splits.train)
 
     def finish_all(self, stage: Stage, stages: Stages) -> list[Run]:

@@ -176,7 +176,8 @@ def test_length_and_widths_follow_the_number_of_images(rows, asked_for, epochs, 
     facts = Facts.of(Schema("image", (1, 4, 4), 0.0, 1.0), rows)
     adapted = adapt(resolve("clustering", ["train.min_steps=0", f"train.epochs={asked_for}"]), facts).config
     assert adapted.train.epochs == epochs
-    assert adapted.encoder.hidden == adapted.decoder.hidden == (units, units)
+    assert adapted.encoder.hidden == adapted.phases.style.hidden == (units, units)
+    assert adapted.decoder.hidden == (max(512, units),) * 2  # it draws, beside a settled y
 
 
 def test_a_code_is_learned_in_1500_steps():

@@ -14,6 +14,7 @@ from aae_cli.training.patience import Patience
 from aae_cli.training.schedule import Schedule
 
 SETTINGS = ["code.y.classes=4", "train.epochs=40", "train.batch_size=50", "data.validation=0.2", "train.patience=2"]
+SETTINGS += ["phases.style=null"]
 
 
 class Notes(Reporter):

@@ -28,15 +28,15 @@ def test_steps_are_measured_without_using_random_numbers():
     before = torch.get_rng_state()
     seconds = step_seconds(stages)
     assert torch.equal(torch.get_rng_state(), before)
-    assert len(seconds) == 2 and min(seconds) > 0
+    assert len(seconds) == 3 and min(seconds) > 0
 
 
 def test_each_stage_costs_its_own():
     plan, rows = planned()
     timeline = Timeline.of(plan.config, len(rows))
-    assert timeline.first == 10 and timeline.steps_per_epoch == 4
-    cost = work_until(timeline, [1.0, 3.0])
-    assert [cost(step) for step in (0, 10, 40, 50, 80)] == [0, 10, 40, 70, 160]
+    assert [timeline.steps_of(stage) for stage in range(3)] == [40, 40, 64]
+    cost = work_until(timeline, [1.0, 3.0, 0.5])
+    assert [cost(step) for step in (0, 10, 40, 50, 80, 144)] == [0, 10, 40, 70, 160, 192]
 
 
 def test_time_left_is_that_of_the_steps_left(monkeypatch):
@@ -58,7 +58,7 @@ def test_time_left_is_that_of_the_steps_left(monkeypatch):
 )
 def test_as_many_epochs_as_fit(monkeypatch, seconds, epochs, note):
     """An epoch of 4 steps takes 4 s: 95 % of the time, less what comes after the last step, is left for them."""
-    monkeypatch.setattr(rehearsal, "step_seconds", lambda stages: [1.0, 1.0])
+    monkeypatch.setattr(rehearsal, "step_seconds", lambda stages: [1.0, 1.0, 0.0])
     plan, rows = planned()
     longer, said = planned_within(plan, lambda n: planned(n)[0], rows, lambda: seconds)
     assert longer.config.train.epochs == epochs

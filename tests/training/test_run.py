@@ -41,7 +41,7 @@ def test_more_epochs_go_on_and_other_changes_are_refused(tmp_path):
     again = fit("quick", data, tmp_path / "run", "train.epochs=1", resume=True)
     assert again.folder == tmp_path / "run" and again.metrics == first.metrics
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
-    with pytest.raises(UsageError, match=r"code\.z\.dims=5, not 6"):
+    with pytest.raises(UsageError, match=r"code\.z\.dims=10, not 6"):
         fit("quick", data, tmp_path / "run", "train.epochs=2", "code.z.dims=6", resume=True)
     run = fit("quick", data, tmp_path / "run", "train.epochs=3", resume=True)
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
@@ -81,13 +81,14 @@ def stopped_and_resumed(tmp_path, monkeypatch, saves, preset, *settings):
     return parts.folder
 
 
-@pytest.mark.parametrize("saves", [3, 8, 12])
-def test_merged_training_resumes_with_the_same_bits_in_either_stage(tmp_path, monkeypatch, saves):
+@pytest.mark.parametrize("saves", [3, 8, 12, 18, 25])
+def test_merged_training_resumes_with_the_same_bits_in_every_stage(tmp_path, monkeypatch, saves):
     settings = ["code.y.classes=4", "code.y.overcluster=2", "train.epochs=4", "train.batch_size=90"]
     folder = stopped_and_resumed(tmp_path, monkeypatch, saves, "clustering", *settings)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
-    assert lines[-1]["step"] == 16 and lines[-1]["epoch"] == 4
+    # 2 epochs of 2 steps for the code, 2 for the categories, and 3 of 4 (batches have at most 50 rows) for the style
+    assert lines[-1]["step"] == 28 and lines[-1]["epoch"] == 7
 
 
 @pytest.mark.parametrize("saves", [2, 6])
@@ -110,14 +111,14 @@ def test_an_interruption_counts_the_steps_of_the_whole_training(tmp_path, monkey
 
     monkeypatch.setattr(Engine.__init__, "__kwdefaults__", {**Engine.__init__.__kwdefaults__, "log_every": 0.0})
     settings = ["code.y.classes=4", "code.y.overcluster=2", "train.epochs=6", "train.batch_size=50"]
-    with pytest.raises(Interrupted, match="at step 14 of 24; its state is saved"):
+    with pytest.raises(Interrupted, match="at step 14 of 44; its state is saved"):
         fit("clustering", read("digits")[:200], tmp_path / "run", *settings, reporter=Stopping())
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_more_epochs_after_merging_leave_the_merge_where_it_was(tmp_path, first):
     data = read("digits")[:200]
-    settings = ["code.y.classes=4", "train.batch_size=50", "phases.pretraining=null"]
+    settings = ["code.y.classes=4", "train.batch_size=50", "phases.pretraining=null", "phases.style=null"]
     fit("clustering", data, tmp_path / "run", *settings, f"train.epochs={first}")
     groups = load(tmp_path / "run", "cpu").model.encoder.groups
     run = fit("clustering", data, tmp_path / "run", *settings, "train.epochs=5", resume=True)

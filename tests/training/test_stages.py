@@ -9,6 +9,7 @@ from fitting import blobs, fit
 from sklearn.metrics import adjusted_rand_score
 
 from aae_cli import evaluate, load, read
+from aae_cli.errors import UsageError
 from aae_cli.objective import merging
 from aae_cli.objective.code_clusters import cluster_codes
 from aae_cli.training import selection
@@ -127,7 +128,7 @@ def test_clusters_start_from_those_of_the_code(tmp_path, monkeypatch, preset, re
         return after
 
     monkeypatch.setattr(Stages, "advance", kept)
-    settings = ["train.epochs=6", f"train.restarts={restarts}", "encoder.hidden=[32,16]"]
+    settings = ["train.epochs=6", f"train.restarts={restarts}", "encoder.hidden=[32,16]", "phases.style=null"]
     settings += ["code.y.classes=10", "data.labels=40"] if preset == "semi-supervised" else ["code.y.classes=4"]
     run = fit(preset, read("digits")[:300], tmp_path / "run", *settings)
     ((codes, y, groups),) = seen
@@ -138,6 +139,30 @@ def test_clusters_start_from_those_of_the_code(tmp_path, monkeypatch, preset, re
         clusters = found(own) @ np.eye(classes)[groups[r].numpy()]
         assert (clusters.argmax(1) == y[r].argmax(1).numpy()).mean() > 0.9  # codes differ a little in length
     assert load(run.folder, "cpu").cluster(read("digits")[:20].x)[0].shape == (20,)
+
+
+def test_style_is_learned_beside_settled_categories(tmp_path, monkeypatch):
+    """The last stage leaves q(y|x) as the main one made it, and gives z layers of its own."""
+    seen = []
+    advance = Stages.advance
+    monkeypatch.setattr(
+        Stages, "advance", lambda self, before, callbacks: seen.append(advance(self, before, callbacks)) or seen[-1]
+    )
+    settings = ["code.y.classes=4", "train.epochs=6", "phases.style.length=0.5"]
+    run = fit("clustering", read("digits")[:300], tmp_path / "run", *settings)
+    content, style = seen
+    assert content.model.dims == 0 and content.plan.kind == "main" and style.plan.kind == "style"
+    model = load(run.folder, "cpu").model
+    learned = {f"encoder.{name}": value for name, value in content.model.encoder.state_dict().items()}
+    assert len(learned) > 6
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in learned.items())
+    assert model.encoder.z_body is not None and model.dims == 10
+    assert sorted(style.engine.objective.optimizers) == ["autoencoder", "regularisation"]
+
+
+def test_style_needs_y_and_z(tmp_path):
+    with pytest.raises(UsageError, match=r"phases\.style needs code\.y and code\.z"):
+        fit("gaussian", read("digits")[:50], tmp_path / "run", "phases.style.length=0.5")
 
 
 def test_a_folder_of_fewer_images_than_clusters_is_still_trained_on(tmp_path):
