@@ -60,6 +60,7 @@ AUTO, DRAFT, RULES, LENGTHS = (f"aae_cli/config/{name}.py" for name in ("auto", 
 SELECTION, PLAN, RUN, ENGINE, FOLDER, BATCHES, SPLITS = (
     f"aae_cli/training/{name}.py" for name in ("selection", "plan", "run", "engine", "folder", "batches", "splits")
 )
+ALBUMS = "aae_cli/data/albums.py"
 VALUES, LABELS, TABLES, FRAMES, COLUMNS, KINDS, REFUSALS, ARRAYS, IMAGES = (
     f"aae_cli/data/{name}.py"
     for name in ("values", "labels", "tables", "frames", "columns", "kinds", "refusals", "arrays", "images")
@@ -843,15 +844,27 @@ MUTANTS = [
     Mutant(
         ARRAYS, "if labels_at not in members:", "if False:", f"{IN_ARRAYS}labels_of_a_key_that_is_not_there_are_refused"
     ),
-    Mutant(IMAGES, "image.size != size:", "False:", f"{IN_IMAGES}refusals"),
-    Mutant(IMAGES, 'image.mode in ("I", "F") or image.mode.startswith("I;"):', "False:", f"{IN_IMAGES}refusals"),
-    Mutant(IMAGES, "if not paths:", "if False:", f"{IN_IMAGES}refusals"),
+    Mutant(IMAGES, 'image.mode == "F"', "False", f"{IN_IMAGES}refusals"),
+    Mutant(IMAGES, "ImageOps.exif_transpose(image)", "image", f"{IN_IMAGES}images_stand_upright"),
+    Mutant(IMAGES, "/ 257", "/ 256", f"{IN_IMAGES}sixteen_bits_are_scaled_to_eight"),
+    Mutant(IMAGES, "most_common(1)", "most_common()[-1:]", f"{IN_IMAGES}sizes_are_brought_to_the_most_frequent_one"),
+    Mutant(IMAGES, "if not self.skip_bad:", "if True:", f"{IN_IMAGES}damaged_images_are_named_or_left_out"),
+    Mutant(ALBUMS, "if not found:", "if False:", f"{IN_IMAGES}refusals"),
+    Mutant(
+        ALBUMS, "refuse_claim(size, packed, shown)", "pass", f"{IN_IMAGES}a_zip_that_unpacks_to_too_much_is_refused"
+    ),
+    Mutant(
+        ALBUMS,
+        'any(part.startswith(".")',
+        'any(part.startswith("#")',
+        f"{IN_IMAGES}archives_are_read_as_their_folders_are",
+    ),
     Mutant(NAMED, 'part not in ("", "train", "test")', "False", f"{IN_NAMED}unknown_sources"),
     Mutant(MEMORY, "if not isinstance(values, np.ndarray):", "if False:", f"{IN_MEMORY}other_types_are_refused"),
     Mutant(CHUNKS, "elif len(kept) > LINE:", "elif False:", f"{IN_CHUNKS}a_line_without_end_is_refused"),
     Mutant(CHUNKS, "if len(content) < count * width:", "if False:", f"{IN_CHUNKS}a_pipe_that_ends_early_is_refused"),
     Mutant(
-        READ,
+        "aae_cli/data/formats.py",
         "if suffix in _PICKLES:",
         "if False:",
         f"{IN_ARRAYS}objects_and_pickles_are_refused",

@@ -21,6 +21,8 @@ from .options import (
     Numeric,
     Output,
     Quiet,
+    Size,
+    SkipBad,
     Source,
     Unlabelled,
     Verbose,
@@ -61,6 +63,8 @@ def command(
     categorical: Categorical = None,
     numeric: Numeric = None,
     ignore: Ignore = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -74,7 +78,18 @@ def command(
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
         of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
+        of_images = {"size": size, "skip_bad": skip_bad}
+        rows = Rows.of(
+            data,
+            input_format,
+            label_column,
+            columns,
+            kind,
+            unlabelled,
+            of_columns,
+            format,
+            of_images,
+        )
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )

@@ -29,6 +29,8 @@ from .options import (
     Restarts,
     Seed,
     Set,
+    Size,
+    SkipBad,
     Source,
     Time,
     Unlabelled,
@@ -101,6 +103,8 @@ def command(
     categorical: Categorical = None,
     numeric: Numeric = None,
     ignore: Ignore = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -114,7 +118,18 @@ def command(
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
         of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
+        of_images = {"size": size, "skip_bad": skip_bad}
+        rows = Rows.of(
+            data,
+            input_format,
+            label_column,
+            columns,
+            kind,
+            unlabelled,
+            of_columns,
+            format,
+            of_images,
+        )
         own = {"code.y.classes": clusters}
         fitting = Fit("clustering", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)
         what = f"cluster {data}" + (f" in {clusters}" if clusters else ""), "clusters rows of this form"

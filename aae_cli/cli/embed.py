@@ -27,6 +27,8 @@ from .options import (
     Restarts,
     Seed,
     Set,
+    Size,
+    SkipBad,
     Source,
     Time,
     Unlabelled,
@@ -84,6 +86,8 @@ def command(
     categorical: Categorical = None,
     numeric: Numeric = None,
     ignore: Ignore = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -95,7 +99,18 @@ def command(
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
         of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
+        of_images = {"size": size, "skip_bad": skip_bad}
+        rows = Rows.of(
+            data,
+            input_format,
+            label_column,
+            columns,
+            kind,
+            unlabelled,
+            of_columns,
+            format,
+            of_images,
+        )
         wanted = parsed_dims(dims)
         own = {"code.z.dims": wanted} if wanted not in (2, None) else {}
         fitting = Fit("dim-reduction", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)

@@ -24,6 +24,8 @@ from .options import (
     Numeric,
     Quiet,
     Seed,
+    Size,
+    SkipBad,
     Unlabelled,
     Verbose,
     option,
@@ -68,6 +70,8 @@ def command(
     categorical: Categorical = None,
     numeric: Numeric = None,
     ignore: Ignore = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     as_json: Json = False,
@@ -99,8 +103,21 @@ def command(
         for name in metric or []:
             checked_metrics(name)
         of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
+        of_images = {"size": size, "skip_bad": skip_bad}
         rows = (
-            None if data is None else Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns)
+            None
+            if data is None
+            else Rows.of(
+                data,
+                input_format,
+                label_column,
+                columns,
+                kind,
+                unlabelled,
+                of_columns,
+                None,
+                of_images,
+            )
         )
         path = choose_checkpoint(
             checkpoint,

@@ -63,6 +63,19 @@ Numeric = Annotated[
 Ignore = Annotated[str | None, option("Data", "--ignore", metavar="A,B,…", help="Columns of a table to leave out.")]
 
 
+Size = Annotated[
+    int | None,
+    option(
+        "Data",
+        "--size",
+        metavar="N",
+        min=1,
+        max=4096,
+        help="Scale and crop image files to N×N pixels (default: their most frequent size, at most 64 a side).",
+    ),
+]
+SkipBad = Annotated[bool, option("Data", "--skip-bad", help="Leave out damaged image files.")]
+
 Kind = Literal["image", "table"]
 KindOption = Annotated[
     Kind | None,

@@ -80,18 +80,20 @@ class Rows:
         unlabelled: str | None,
         of_columns: Mapping[str, str | None],
         output_format: str | None = None,
+        of_images: Mapping[str, Any] | None = None,
     ) -> Rows:
         """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin.
 
         Args:
             of_columns: ``categorical``, ``numeric`` and ``ignore`` → names with commas between them.
+            of_images: ``size`` and ``skip_bad``, as in ``ReadOptions``.
         """
         from ..data.types import ReadOptions
 
         format = input_format or (output_format if source == "-" else None)
         names = None if columns is None else tuple(listed(columns) or ())
         said: dict[str, Any] = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
-        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled, **said))
+        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled, **said, **of_images or {}))
 
     @cached_property
     def _head(self) -> Head:
@@ -320,6 +322,7 @@ class Fit:
         given = with_label(rows.source, rows.options)
         own |= {"data.label_column": given.label_column, "data.columns": given.columns}
         own |= {"data.kind": given.kind, "data.unlabelled": given.unlabelled}
+        own |= {"data.size": given.size, "data.skip_bad": given.skip_bad}
         own |= {f"data.{option}": names for option, names in given.of_columns.items()}
         data = rows.plain()
         for note in data.notes:

@@ -25,6 +25,8 @@ from .options import (
     Restarts,
     Seed,
     Set,
+    Size,
+    SkipBad,
     Source,
     Time,
     Unlabelled,
@@ -72,6 +74,8 @@ def command(
     categorical: Categorical = None,
     numeric: Numeric = None,
     ignore: Ignore = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
@@ -83,7 +87,18 @@ def command(
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
         of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
+        of_images = {"size": size, "skip_bad": skip_bad}
+        rows = Rows.of(
+            data,
+            input_format,
+            label_column,
+            columns,
+            kind,
+            unlabelled,
+            of_columns,
+            format,
+            of_images,
+        )
         preset = IMAGES if rows.image else TABLES
         fitting = Fit(preset, fit, {}, seed, device.value).shaped(set_, epochs, restarts, time)
         what = f"score {data}", "models rows of this form"

@@ -26,6 +26,8 @@ from .options import (
     Quiet,
     Restarts,
     Set,
+    Size,
+    SkipBad,
     Time,
     Unlabelled,
     Verbose,
@@ -85,6 +87,8 @@ def command(
     categorical: Categorical = None,
     numeric: Numeric = None,
     ignore: Ignore = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
     input_format: InputFormatOnly = None,
     resume: Annotated[
         bool,
@@ -122,6 +126,8 @@ def command(
             "data.categorical": listed(categorical),
             "data.numeric": listed(numeric),
             "data.ignore": listed(ignore),
+            "data.size": size,
+            "data.skip_bad": skip_bad or None,
         }
         until = deadline(time, epochs)
         if resume and force:

@@ -111,12 +111,14 @@ def _style_length(c: Draft, key: str) -> Choice:
 
 @RULES.auto("encoder.hidden", "decoder.hidden")
 def _hidden(c: Draft, key: str) -> Choice:
-    """two layers: 256 units for images, 512 if training shows more than a million and for a decoder with `phases.style`,
-    1000 if it shows more than two millions; for tables as many as the limit below allows."""
+    """two layers: 256 units for images, 512 if training shows more than a million and for a decoder of content and style
+    (`phases.style`, or `decoder.input=label`), 1000 if it shows more than two millions; for tables as many as the limit
+    below allows."""
     if c.facts.table:
         return Choice(_cut(c, (1000, 1000)), f"{c.facts.features} columns need no wider layers")
     shown = c.facts.rows * c["train.epochs"]
-    if shown <= 2e6 and key == "decoder.hidden" and c["phases.style"] is not None:
+    draws = c["phases.style"] is not None or c["decoder.input"] == "label"
+    if shown <= 2e6 and key == "decoder.hidden" and draws:
         return Choice((512, 512), "what is drawn needs more units than what is recognised")
     units = 256 if shown <= 1e6 else 512 if shown <= 2e6 else 1000
     return Choice((units, units), f"training shows {shown:,} images, and wider layers need more")

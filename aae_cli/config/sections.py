@@ -54,6 +54,8 @@ class DataConfig(Section):
     ``label_column``, ``columns``: the label column and the feature columns of a table.
     ``unlabelled``: the label that means unlabelled, beside empty ones; null = −1, where all others are from 0.
     ``categorical``, ``numeric``, ``ignore``: columns of a table to read as categories or as numbers, or to leave out.
+    ``size``: pixels of both sides to which image files are scaled and cropped; null = their most frequent size, scaled down
+    to at most 64 pixels a side. ``skip_bad``: leave out damaged image files.
     """
 
     source: str = "mnist"
@@ -68,6 +70,8 @@ class DataConfig(Section):
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    skip_bad: bool = False
 
 
 class YCode(Section):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError
 from ..text import clean, counted, did_you_mean, quoted, row_name
+from .formats import ALBUMS, FORMATS, IMAGES, TELLING, form_of
 from .named import NAMES, named_test, read_named, split_name, table_file, with_label
 from .streams import Pipe, Where, guarded, named_pipe, stdin_pipe
 from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
@@ -20,15 +21,8 @@ from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
 if TYPE_CHECKING:
     import polars as pl
 
+    from . import albums
     from .values import Raw
-
-FORMATS = ("csv", "tsv", "parquet", "npz", "npy", "idx", "images", "png", "jpg", "bmp", "gif", "webp", "tiff")
-_TELLING = (
-    "csv, tsv (also .gz), parquet (or a folder of its shards), npz, npy, idx (also .gz), a folder of images, "
-    "an image file, - for stdin"
-)
-_PICKLES = {"pkl", "pickle", "pt", "pth", "joblib", "p"}
-_IMAGES = {"png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "image"}
 
 
 def read(
@@ -42,6 +36,8 @@ def read(
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    size: int | None = None,
+    skip_bad: bool = False,
     like: Schema | None = None,
 ) -> Data:
     """Read a data set.
@@ -54,6 +50,9 @@ def read(
         kind: read 2-D values as ``image`` (pixels) or ``table`` rather than by their looks.
         unlabelled: the label that means unlabelled, beside empty ones, in place of −1.
         categorical, numeric, ignore: columns of a table to read as categories or as numbers, or to leave out.
+        size: pixels of both sides to which image files are scaled and cropped, in place of their most frequent size, scaled
+            down to at most 64 pixels a side.
+        skip_bad: leave out damaged image files rather than refuse them.
         like: the schema that a checkpoint remembers. Rows that differ from it in shape, range or columns are refused.
 
     Returns:
@@ -66,25 +65,26 @@ def read(
     """
     named = None if columns is None else tuple(columns)
     said = (tuple(categorical), tuple(numeric), tuple(ignore))
-    return read_source(source, ReadOptions(format, label_column, named, kind, unlabelled, *said), like)
+    return read_source(source, ReadOptions(format, label_column, named, kind, unlabelled, *said, size, skip_bad), like)
 
 
 def read_source(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None = None) -> Data:
     """As ``read``."""
-    from .values import finish
+    from .values import finish, refuse_image_options
 
     format = options.format
-    if format is not None and format.lower() not in {*FORMATS, *_IMAGES}:
+    if format is not None and format.lower() not in {*FORMATS, *IMAGES}:
         guess = did_you_mean(format, FORMATS)
         raise UsageError(f"there is no format {quoted(format)}", guess or f"there are {', '.join(FORMATS)}")
     name = "stdin" if source == "-" else clean(source, 200)
     named = split_name(source)
     with guarded(name):
         if named is not None:
+            refuse_image_options(name, options)
             raw = read_named(*named, options, like)
         else:
             at, key = _locate(source)
-            form = (format and format.lower()) or _form(at)
+            form = (format and format.lower()) or form_of(at)
             if form == "parquet" and isinstance(at, Path):
                 from . import chunks
 
@@ -136,7 +136,7 @@ class Head:
             return None
         with guarded(self._name):
             where, key = _locate(source)
-            form = (format and format.lower()) or _form(where)
+            form = (format and format.lower()) or form_of(where)
             tabular = key is None and form in ("csv", "tsv", "parquet")
             return chunks.first_frame(where, self._name, form) if tabular else None
 
@@ -172,12 +172,19 @@ def _pieces(source: str, options: ReadOptions, like: Schema | None, head: bool) 
     name = "stdin" if source == "-" else clean(source, 200)
     where: Path | Pipe | None = None
     form = options.format and options.format.lower()
+    album: albums.Album | None = None
     if split_name(source) is None:
         with guarded(name):
             where, key = _locate(source)
-            form = form or _form(where)
+            form = form or form_of(where)
+            if form in ALBUMS and key is None and isinstance(where, Path):
+                refuse_options(name, options)
+                album = _album(where, name, form)
             if key is not None or not chunks.divides(where, form):
                 where = None
+    if album is not None and (head or (like is not None and like.kind == "image")):
+        yield from _blocks(album, name, options, like, 1 if head else None)
+        return
     if where is None or form is None:
         yield read_source(source, options, like)
         return
@@ -196,6 +203,21 @@ def _pieces(source: str, options: ReadOptions, like: Schema | None, head: bool) 
             if data.labels is None and raw.labels is not None:  # a label column without a label here
                 data = replace(data, labels=np.full(len(data), -1), schema=data.schema.with_classes(()))
             yield replace(data, first=rows, notes=data.notes if rows == 0 else ())
+            rows += len(data)
+
+
+def _blocks(
+    album: albums.Album, name: str, options: ReadOptions, like: Schema | None, size: int | None
+) -> Iterator[Data]:
+    """The images of a folder or an archive, ``size`` at a time (None: as many as are read well at once)."""
+    from .images import blocks
+    from .values import finish
+
+    rows = 0
+    with guarded(name):
+        for make in blocks(album, options, like, size):
+            data = finish(make(), options, like)
+            yield replace(data, first=rows)
             rows += len(data)
 
 
@@ -223,11 +245,13 @@ def _read_path(
     from . import arrays, images, tables, values
 
     where: Where = io.BytesIO(at.everything()) if isinstance(at, Pipe) else at
-    if isinstance(where, Path) and where.is_dir() and form != "parquet":
-        if form != "images":
-            raise DataError(f"{name} is a folder, not a file of the format {form}")
+    if isinstance(where, Path) and where.is_dir() and form not in ("parquet", "images"):
+        raise DataError(f"{name} is a folder, not a file of the format {form}")
+    if key is None and form in ALBUMS:
         values.refuse_options(name, options)
-        return images.read_folder(where, name, like)
+        return images.read_album(_album(where, name, form), options, like)
+    if form not in IMAGES:
+        values.refuse_image_options(name, options)
     if key is not None and form != "npz":
         raise DataError(f"{name}: only .npz files have keys, and one row is chosen only with --style-from")
     if form in ("csv", "tsv"):
@@ -242,9 +266,22 @@ def _read_path(
         return arrays.read_npy(where, name)
     if form == "idx":
         return arrays.read_idx(where, name)
-    if form in _IMAGES:
-        return images.read_image(where, name, like)
-    raise DataError(f"{name} is a file, not a folder of images")
+    if form in IMAGES:
+        return images.read_image(where, name, options, like)
+    raise DataError(f"{name}: files of the format {form} cannot be read")
+
+
+def _album(where: Where, name: str, form: str) -> albums.Album:
+    """The images of a folder or an archive. Raises DataError."""
+    from . import albums
+
+    if form == "zip":
+        return albums.in_zip(where, name)
+    if form == "tar":
+        return albums.in_tar(where, name)
+    if not isinstance(where, Path) or not where.is_dir():
+        raise DataError(f"{name} is a file, not a folder of images")
+    return albums.in_folder(where, name)
 
 
 def _locate(source: str) -> tuple[Path | Pipe, str | None]:
@@ -268,37 +305,5 @@ def _locate(source: str) -> tuple[Path | Pipe, str | None]:
     shown = clean(source, 200)
     if "/" in source or "\\" in source or (not guess and "." in source):
         raise DataError(f"{shown} does not exist", guess or "check the path")
-    known = f"data is one of {', '.join(NAMES)}, or a path: {_TELLING}"
+    known = f"data is one of {', '.join(NAMES)}, or a path: {TELLING}"
     raise DataError(f"there is no data set or file '{shown}'", f"{guess} {known}" if guess else known)
-
-
-def _form(where: Path | Pipe) -> str:
-    """The format of a file, a folder or a pipe."""
-    if isinstance(where, Pipe):
-        return "csv"
-    if where.is_dir():
-        return "parquet" if any(where.glob("*.parquet")) else "images"
-    return _format_of(where)
-
-
-def _format_of(path: Path) -> str:
-    """The format that a file's name tells.
-
-    Raises:
-        DataError: none that is known, or one that is not safe to read.
-    """
-    name = path.name.lower()
-    if re.search(r"(idx[1-4]-ubyte|\.idx)(\.gz)?$", name):
-        return "idx"
-    suffix = Path(name.removesuffix(".gz")).suffix[1:]
-    if suffix in _PICKLES:
-        raise DataError(
-            f"{clean(path)} is a pickle, and reading one can run code of its own", "save the data as .npz or .csv"
-        )
-    if suffix in ("csv", "tsv"):
-        return suffix
-    if not name.endswith(".gz") and suffix in (*_IMAGES, "parquet", "npz", "npy"):
-        return suffix
-    raise DataError(
-        f"{clean(path)} has no suffix that tells its format", f"name it with --format; known are {_TELLING}"
-    )

@@ -30,6 +30,8 @@ class ReadOptions:
         unlabelled: the label that means unlabelled, beside empty ones; None for −1 where all others are from 0.
         categorical, numeric: columns of a table to read as categories and as numbers.
         ignore: columns of a table to leave out.
+        size: pixels of both sides to which image files are brought; None for their most frequent size, at most 64 a side.
+        skip_bad: leave out damaged image files rather than refuse them.
         verbatim: keep a table's cells as they are written beside their values, in ``Data.frame``.
     """
 
@@ -41,6 +43,8 @@ class ReadOptions:
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    size: int | None = None
+    skip_bad: bool = False
     verbatim: bool = False
 
     def __post_init__(self) -> None:

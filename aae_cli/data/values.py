@@ -313,3 +313,12 @@ def refuse_options(name: str, options: ReadOptions, keyed: bool = False) -> None
     for flag, value in {"--columns": options.columns, "--label-column": options.label_column, **named}.items():
         if value is not None and not (keyed and flag == "--label-column"):
             raise DataError(f"{name} has no named columns", f"{flag} is for CSV, TSV and Parquet files")
+
+
+def refuse_image_options(name: str, options: ReadOptions) -> None:
+    """Raise DataError if an option of image files was given for another source."""
+    given = {"--size": options.size is not None, "--skip-bad": options.skip_bad}
+    for flag in (flag for flag, said in given.items() if said):
+        raise DataError(
+            f"{name} is not made of image files", f"{flag} is for image files, and folders and archives of them"
+        )

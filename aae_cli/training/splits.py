@@ -98,6 +98,8 @@ def options_of(config: DataConfig, format: str | None = None) -> ReadOptions:
         config.categorical,
         config.numeric,
         config.ignore,
+        config.size,
+        config.skip_bad,
     )
 
 
