@@ -14,6 +14,7 @@ from ..text import counted, did_you_mean
 from .abilities import Abilities
 from .autoencoder import Autoencoder
 from .checkpoint import Header
+from .image_metrics import sample_metrics
 from .metrics import (
     PROBE_ROWS,
     Context,
@@ -49,6 +50,7 @@ _NEEDS: dict[str, tuple[Callable[[Abilities, bool], bool], str]] = {
     "labels": (lambda can, labels: labels, "the rows have no labels"),
     "z": (lambda can, labels: can.style, "the model has no z"),
     "table": (lambda can, labels: can.header.schema.kind == "table", "the model is not one of a table"),
+    "image": (lambda can, labels: can.header.schema.kind == "image", "the model is not one of images"),
     "tied prior": (lambda can, labels: can.tied_to_labels, "the model's prior is not tied to labels"),
 }
 
@@ -116,6 +118,16 @@ METRICS: dict[str, Metric] = {
         {"component-accuracy": "% of rows whose code is in the prior's part for their class; higher is better"},
         ("labels", "tied prior"),
     ),
+    "image-samples": Metric(
+        sample_metrics,
+        {
+            "sample-auc": "how well a network tells samples from real images, as AUC; 0.5 is perfect, 1 is worst",
+            "sample-precision": "share of samples that look like real images, 0 to 1; higher is better",
+            "sample-recall": "share of real images that samples look like, 0 to 1; higher is better",
+            "sharpness": "sharpness of samples over that of real images; 1 is perfect",
+        },
+        ("image",),
+    ),
     "log-likelihood": Metric(
         log_likelihood,
         {
@@ -126,7 +138,7 @@ METRICS: dict[str, Metric] = {
         },
     ),
 } | {name: Metric(each.measure, {name: each.meaning}, ("table",)) for name, each in TABLE_METRICS.items()}
-GROUPS = {"table": tuple(TABLE_METRICS)}
+GROUPS = {"table": tuple(TABLE_METRICS), "samples": ("image-samples",)}
 """Names under which several metrics are asked for at once."""
 MEANINGS = {value: sentence for metric in METRICS.values() for value, sentence in metric.meaning.items()}
 """Every value that a metric gives, with one sentence on it."""
@@ -151,7 +163,7 @@ def why_not(can: Abilities, name: str, labelled: bool) -> str | None:
         name: a key of METRICS, ALIASES or GROUPS.
         labelled: whether the rows have labels.
     """
-    for need in METRICS[checked_metrics(name)[0]].needs:
+    for need in METRICS[checked_metrics(name, can)[0]].needs:
         there, lacking = _NEEDS[need]
         if not there(can, labelled):
             return lacking
@@ -207,8 +219,11 @@ def leading_value(model: Autoencoder, rows: Data) -> str:
     return "style-leakage" if can.content.count else "prior-fit"
 
 
-def checked_metrics(name: str) -> tuple[str, ...]:
+def checked_metrics(name: str, can: Abilities | None = None) -> tuple[str, ...]:
     """Resolve a name, an alias or a group to keys of METRICS, which have the same needs.
+
+    Args:
+        can: abilities of the model, as samples of a table are measured otherwise than images; None for images.
 
     Raises:
         UsageError: it is unknown; with the closest name.
@@ -216,6 +231,8 @@ def checked_metrics(name: str) -> tuple[str, ...]:
     known = [*METRICS, *ALIASES, *GROUPS]
     if name not in known:
         raise UsageError(f"there is no metric {name!r}", did_you_mean(name, known) or f"choose from {', '.join(known)}")
+    if name == "samples" and can is not None and can.header.schema.kind == "table":
+        name = "table"
     return GROUPS.get(name, (ALIASES.get(name, name),))
 
 
@@ -312,7 +329,7 @@ def measure(
     wanted: dict[str, set[str]] = {}  # metric → the values of it that were requested by name; empty for all
     for asked in metrics or default_metrics(model, rows):
         require_possible(model.abilities, [asked], rows.name, _labelled(rows))
-        for name in checked_metrics(asked):
+        for name in checked_metrics(asked, model.abilities):
             only = wanted.setdefault(name, set())
             if name == "agreement" and asked != name:
                 only.add(asked)
