@@ -17,6 +17,7 @@ class Facts:
     Attributes:
         kind: ``image`` or ``table``. features: columns or pixels of a row. classes: that the labels name, 0 without labels.
         rows: to train on. labelled: of these, the rows whose labels may be used.
+        shape: (C, H, W) of an image.
         mixed: whether columns of the table are categories or dates, or have missing cells.
     """
 
@@ -26,10 +27,18 @@ class Facts:
     rows: int
     labelled: int
     mixed: bool = False
+    shape: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, schema: Schema, rows: int, labelled: int = 0) -> Facts:
-        return cls(schema.kind, schema.size, len(schema.classes or ()), rows, labelled, schema.mixed is not None)
+        return cls(
+            schema.kind, schema.size, len(schema.classes or ()), rows, labelled, schema.mixed is not None, schema.shape
+        )
+
+    @property
+    def photos(self) -> bool:
+        """Whether these are images in colour."""
+        return self.kind == "image" and len(self.shape) == 3 and self.shape[0] == 3
 
     @property
     def table(self) -> bool:

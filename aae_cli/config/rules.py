@@ -37,6 +37,22 @@ def _style(c: Draft, key: str) -> Choice:
     )
 
 
+@RULES.auto("encoder.body", "decoder.body")
+def _body(c: Draft, key: str) -> Choice:
+    """conv for images in colour or of more than 32×32 pixels, else mlp."""
+    if c.facts.table:
+        return Choice("mlp", "columns have no neighbours")
+    if c.facts.photos or c.facts.features > 32 * 32:
+        return Choice("conv", "what is near in a picture belongs together", told=True)
+    return Choice("mlp", "small grey images need no convolutions, which take more time")
+
+
+@RULES.limit("encoder.body", "decoder.body", firm=True)
+def _dense_table(c: Draft, key: str) -> Choice | None:
+    """mlp for tables."""
+    return Choice("mlp", "columns have no neighbours", told=True) if c.facts.table else None
+
+
 @RULES.auto("code.y.classes")
 def _classes(c: Draft, key: str) -> Choice:
     """the number of label classes; for a map without labels 20, but at most one for 30 rows."""
@@ -114,6 +130,37 @@ def _components(c: Draft, key: str) -> Choice:
     if c["adversaries.z.labels"]:
         return Choice(c.facts.classes, "one component a class")
     return Choice(10, "ten components, as in the paper")
+
+
+@RULES.auto("augment.flip")
+def _flip(c: Draft, key: str) -> Choice:
+    """true for images in colour, else false."""
+    if c.facts.photos:
+        return Choice(True, "what a photo shows may face either way")
+    return Choice(False, "mirrored digits and letters are others")
+
+
+@RULES.auto("augment.crop")
+def _crop(c: Draft, key: str) -> Choice:
+    """0.5 for images in colour, else 0."""
+    return (
+        Choice(0.5, "a part of a photo shows the same")
+        if c.facts.photos
+        else Choice(0.0, "a part of a sign is another")
+    )
+
+
+@RULES.auto("augment.colour")
+def _colour(c: Draft, key: str) -> Choice:
+    """0.4 for images in colour, else 0."""
+    return Choice(0.4, "the light changes, what it falls on does not") if c.facts.photos else Choice(0.0, "no colours")
+
+
+@RULES.limit("augment.rotation", "augment.shear", "augment.elastic")
+def _upright(c: Draft, key: str) -> Choice | None:
+    """for images in colour at most 5 degrees, 0.1 and 0."""
+    most = {"augment.rotation": 5.0, "augment.shear": 0.1, "augment.elastic": 0.0}[key]
+    return Choice(min(c[key], most), "photos stand upright and are not bent") if c.facts.photos else None
 
 
 @RULES.auto("encoder.missing")

@@ -114,12 +114,16 @@ class Code(Section):
 class Encoder(Section):
     """The encoder's body.
 
+    ``body``: mlp, as in the paper; conv = convolutions that halve the image, before dense layers of ``hidden`` units.
+    ``channels``: of the first convolution, doubled at each halving.
     ``hidden``: widths of the layers; auto = from the number of rows that training shows, or of columns.
     ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0, in mixed tables by
     whole cells, which trains filling in. Both in training only.
     ``missing``: whether the encoder sees which cells of a mixed table are missing.
     """
 
+    body: Literal["auto", "mlp", "conv"] = "mlp"
+    channels: Annotated[int, Field(ge=1, le=1024)] = 16
     hidden: AutoWidths = (1000, 1000)
     batch_norm: bool = False
     noise: NonNegative = 0.0
@@ -141,8 +145,14 @@ class Heads(Section):
 
 
 class Decoder(Section):
-    """The decoder. ``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7)."""
+    """The decoder. ``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7).
 
+    ``body``: mlp, as in the paper; conv = a dense layer of ``hidden[0]`` units, then small maps that are enlarged and
+    convolved, with batch norm. ``channels``: of the last convolution but one, doubled at each halving of the image.
+    """
+
+    body: Literal["auto", "mlp", "conv"] = "mlp"
+    channels: Annotated[int, Field(ge=1, le=1024)] = 16
     hidden: AutoWidths = (1000, 1000)
     batch_norm: bool = False
     batch_norm_last: bool = False
@@ -200,7 +210,9 @@ class Augment(Section):
 
     ``rows``: use a view in place of every training row, in every phase.
     Images: ``shift`` (share of the side), ``rotation`` (degrees), ``scale``, ``shear`` (ratios), ``elastic`` (std of smooth
-    displacements, as a share of the side); a ``share`` of the views are views of one of the ``neighbours`` nearest rows.
+    displacements, as a share of the side), ``flip`` (mirror every second image), ``crop`` (largest share of the side that is
+    cut off around a random window, which is enlarged), ``colour`` (largest relative change of contrast and saturation); a
+    ``share`` of the views are views of one of the ``neighbours`` nearest rows.
     Tables: a step of random length towards one of the ``neighbours`` nearest rows (0 = none); Gaussian ``noise`` (length as
     a share of the distance to these rows, or the std of standardised features without them); a share ``swap`` of
     features taken from other rows.
@@ -212,6 +224,9 @@ class Augment(Section):
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     shear: NonNegative = 0.15
     elastic: Fraction = 0.0
+    flip: bool | Literal["auto"] = False
+    crop: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.0
+    colour: Fraction | Literal["auto"] = 0.0
     neighbours: Annotated[int, Field(ge=0, le=1000)] = 5
     share: Fraction = 0.0
     noise: NonNegative = 0.5

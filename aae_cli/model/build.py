@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..config.base import widths
 from ..config.phases import Style
@@ -16,6 +16,7 @@ from ..config.sections import Config
 from ..data.columns import Column
 from ..data.types import Schema
 from ..nn.aae import AAE
+from ..nn.bodies import ConvolutionalDecoder, ConvolutionalEncoder, halved
 from ..nn.cells import CellKinds, Cells
 from ..nn.encoder import Encoder
 from ..nn.priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
@@ -68,12 +69,38 @@ def min_parameters(config: Config, schema: Schema) -> int:
     y, z = config.code.y, config.code.z
     classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)
     size = schema.size if schema.mixed is None else cell_kinds(schema.mixed).outputs
-    encoder, decoder = [size, *widths(config.encoder.hidden)], [*widths(config.decoder.hidden), size]
+    e, d = config.encoder, config.decoder
+    encoder, decoder = [size, *widths(e.hidden)], [*widths(d.hidden), size]
+    if e.body == "conv":
+        encoder[0] = _smallest_maps(schema, e.channels)
+    if d.body == "conv":
+        decoder = [*widths(d.hidden)[:1], _smallest_maps(schema, d.channels)]
     bodies = sum(a * b for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes))
     style = config.phases.style
-    own = [size, *widths(style.hidden)] if isinstance(style, Style) else []
+    own = [encoder[0], *widths(style.hidden)] if isinstance(style, Style) else []
     bodies += sum(a * b for a, b in itertools.pairwise(own))
     return bodies + encoder[-1] * (classes + dims)
+
+
+def build_bodies(
+    config: Config, schema: Schema, models: int
+) -> tuple[Callable[[Sequence[int]], nn.Module] | None, Callable[[int], nn.Module] | None]:
+    """What builds the layers of encoder and decoder where they are convolutions; None where they are dense."""
+    e, d = config.encoder, config.decoder
+
+    def encoder(hidden: Sequence[int]) -> nn.Module:
+        return ConvolutionalEncoder(models, schema.shape, e.channels, hidden, e.batch_norm)
+
+    def decoder(inputs: int) -> nn.Module:
+        return ConvolutionalDecoder(models, inputs, schema.shape, d.channels, widths(d.hidden)[:1])
+
+    return encoder if e.body == "conv" else None, decoder if d.body == "conv" else None
+
+
+def _smallest_maps(schema: Schema, channels: int) -> int:
+    """Number of values in the smallest maps of a convolutional body."""
+    sides = halved(*schema.shape[1:])
+    return channels * 2 ** (len(sides) - 1) * sides[-1][0] * sides[-1][1]
 
 
 def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bool = True) -> AAE:
@@ -90,6 +117,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
     scaling = build_scaling(schema, 1.0 if weight == "auto" else weight)
     style = config.phases.style
     hidden_flags = 0 if schema.mixed is None or config.encoder.missing is True else schema.size
+    encoder_body, decoder_body = build_bodies(config, schema, models)
     encoder = Encoder(
         models,
         scaling.features - hidden_flags,
@@ -97,6 +125,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
         classes,
         dims,
         style_hidden=widths(style.hidden) if isinstance(style, Style) else None,
+        body=encoder_body,
         column_of=scaling.column_of if isinstance(scaling, Cells) else None,
         fine=int(y.classes) * y.overcluster if y and y.overcluster > 1 else 0,
         unequal=config.finds_sizes,
@@ -121,6 +150,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
         decoder_hidden=widths(decoder.hidden),
         decoder_batch_norm=decoder.batch_norm,
         decoder_batch_norm_last=decoder.batch_norm_last,
+        decoder_body=decoder_body,
         decoder_input=decoder.input,
         output="sigmoid" if decoder.output == "sigmoid" else "linear",
         heads_learned=decoder.heads.learned,

@@ -5,7 +5,7 @@ Every tensor has a leading model axis R (see layers.py): x is (R, B, D), y (R, B
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -29,6 +29,7 @@ class AAE(nn.Module):
         dims: n, the size of z; 0 for a model without z.
         labels: C, the number of label classes; used only by decoder_input=label.
         decoder_input: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7).
+        decoder_body: builds a decoder for inputs of a given size, in place of dense layers.
         output: activation of the decoder's output.
         heads_learned: whether W_C is trained; otherwise it is fixed at heads_scale·I.
         heads_eta: minimum distance between learned heads at initialisation.
@@ -53,6 +54,7 @@ class AAE(nn.Module):
         decoder_hidden: Sequence[int] = (1000, 1000),
         decoder_batch_norm: bool = False,
         decoder_batch_norm_last: bool = False,
+        decoder_body: Callable[[int], nn.Module] | None = None,
         decoder_input: Literal["concat", "label", "heads"] = "concat",
         output: Literal["sigmoid", "linear"] = "sigmoid",
         heads_learned: bool = True,
@@ -68,13 +70,17 @@ class AAE(nn.Module):
         self.scaling = scaling or Scaling(features)
         self.encoder = encoder
         inputs = {"concat": classes + dims, "label": labels + dims, "heads": dims}[decoder_input]
-        self.decoder = MLP(
-            models,
-            [inputs, *decoder_hidden],
-            features,
-            batch_norm=decoder_batch_norm,
-            batch_norm_last=decoder_batch_norm_last,
-            init_std=init_std,
+        self.decoder = (
+            decoder_body(inputs)
+            if decoder_body is not None
+            else MLP(
+                models,
+                [inputs, *decoder_hidden],
+                features,
+                batch_norm=decoder_batch_norm,
+                batch_norm_last=decoder_batch_norm_last,
+                init_std=init_std,
+            )
         )
         self.heads: nn.Parameter | None = None
         if decoder_input == "heads":

@@ -3,7 +3,7 @@ section 2."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
@@ -56,6 +56,7 @@ class Encoder(nn.Module):
         classes: K, the size of the softmax y; 0 for no y.
         dims: n, the size of z; 0 for no z.
         style_hidden: widths of hidden layers of z alone; None for a z on the layers of y, as in the paper.
+        body: builds layers of given widths, (R, B, D) → (R, B, last width); None for dense ones. It has no noise η.
         column_of: (D,) column of each feature of a mixed table, whose cells dropout then sets to 0 as a whole, flags
             included; ``inputs`` may be less than D, and the last features are then not seen. None for other rows.
         fine: number of fine clusters; their probabilities are summed by ``groups`` into the K of y. 0 for none.
@@ -84,6 +85,7 @@ class Encoder(nn.Module):
         dims: int,
         *,
         style_hidden: Sequence[int] | None = None,
+        body: Callable[[Sequence[int]], nn.Module] | None = None,
         column_of: Tensor | None = None,
         fine: int = 0,
         unequal: bool = False,
@@ -107,9 +109,14 @@ class Encoder(nn.Module):
         self.columns = 0 if column_of is None else int(column_of.max()) + 1
         self.noise_dims = noise_dims if posterior == "universal" else 0
         sizes = [inputs + self.noise_dims, *hidden]
-        self.body = MLP(models, sizes, batch_norm=batch_norm, init_std=init_std)
+
+        def dense(hidden: Sequence[int]) -> nn.Module:
+            return MLP(models, [sizes[0], *hidden], batch_norm=batch_norm, init_std=init_std)
+
+        build = body or dense
+        self.body = build(hidden)
         own = None if style_hidden is None else [sizes[0], *style_hidden]
-        self.z_body = None if own is None else MLP(models, own, batch_norm=batch_norm, init_std=init_std)
+        self.z_body = None if style_hidden is None else build(style_hidden)
 
         def head(outputs: int, normalised: bool, below: Sequence[int] = sizes) -> nn.Module:
             linear = Linear(models, below[-1], outputs, init_std, normalised, gain=1.0)

@@ -34,7 +34,7 @@ from .terms import (
     SemiSupervised,
     Term,
 )
-from .views import View, cell_view, feature_view, image_view, neighbour_view
+from .views import View, cell_view, coloured_view, feature_view, image_view, neighbour_view
 
 NEIGHBOUR_ROWS = 4096  # training rows searched for neighbours of a table's row
 CACHED_ROWS = 2_000_000  # maximum number of training rows whose neighbours are cached, 28 bytes each
@@ -69,7 +69,13 @@ def make_view(config: Config, schema: Schema, model: AAE, neighbours: Neighbours
     a = config.augment
     if schema.kind == "image":
         low = torch.full((schema.size,), schema.low or 0.0, device=model.scaling.shift.device)
-        view = image_view(schema.shape, a.shift, a.rotation, a.scale, a.shear, a.elastic, model.scaling(low), world)
+        outside, flip, crop = model.scaling(low), bool(a.flip), float(a.crop)
+        distortions = (a.shift, a.rotation, a.scale, a.shear, a.elastic)
+        view = image_view(schema.shape, *distortions, outside, world, flip=flip, crop=crop)
+        if a.colour:
+            high = model.scaling(torch.full_like(low, schema.high or 1.0))
+            ends = float(outside.min()), float(high.max())
+            view = coloured_view(view, schema.shape, float(a.colour), ends, world)
         return view if neighbours is None or not a.share else neighbour_view(view, neighbours, a.share, world)
     if isinstance(model.scaling, Cells):
         return cell_view(a.noise, a.swap, model.scaling, neighbours, world)

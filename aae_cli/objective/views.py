@@ -39,6 +39,9 @@ def image_view(
     elastic: float,
     outside: Tensor,
     world: World = ALONE,
+    *,
+    flip: bool = False,
+    crop: float = 0.0,
 ) -> View:
     """Random shift, rotation, scaling, shear and elastic distortion, drawn anew for each image.
 
@@ -50,6 +53,8 @@ def image_view(
         shear: largest ratio of displacement to distance.
         elastic: std of smooth displacements (after Simard et al. 2003), as a share of the side.
         outside: (D,) pixel values beyond the border, in the networks' units.
+        flip: mirror every second image, left to right.
+        crop: largest share of the side that is cut off around a random window, which is then enlarged.
     """
     channels, height, width = shape
     device = outside.device
@@ -62,6 +67,7 @@ def image_view(
     basis = basis[: 3 + ELASTIC_NODES**2 * bool(elastic)]
     # A side has the length 2 in these coordinates.
     bounds = torch.tensor([math.radians(rotation), shear, scale, scale, 2 * shift, 2 * shift], device=device)
+    inside = torch.tensor([1 - 1 / width, 1 - 1 / height], device=device)  # centres of the outermost pixels
     quarters = torch.tensor([0.0, -1.0, 1.0, 0.0], device=device) * (math.pi / 2)
     dark = not bool(outside.any())
 
@@ -71,7 +77,14 @@ def image_view(
         # Rotation · shear · scaling; the columns are the images of the two axes.
         right, down = (draws[:, :1] + quarters).cos().split(2, 1)  # (cos, sin) and (−sin, cos)
         sizes = draws[:, 2:4] + 1
-        columns = [right * sizes[:, :1], torch.addcmul(down, right, draws[:, 1:2]) * sizes[:, 1:], draws[:, 4:]]
+        offset = draws[:, 4:]
+        if flip or crop:
+            more = world.draw(torch.rand, (*x.shape[:2], 4), device, parts).view(-1, 4)
+            window = 1 - crop * more[:, :1]
+            offset = offset + (1 - window) * inside * (2 * more[:, 1:3] - 1)
+            mirrored = torch.where(more[:, 3:] < 0.5 * flip, -1.0, 1.0)
+            sizes = sizes * torch.cat([window * mirrored, window], 1)
+        columns = [right * sizes[:, :1], torch.addcmul(down, right, draws[:, 1:2]) * sizes[:, 1:], offset]
         coefficients = torch.stack(columns, -1)  # (images, 2, 3)
         if elastic:
             normal = world.draw(torch.randn, (*x.shape[:2], 2, ELASTIC_NODES**2), device, parts)
@@ -81,6 +94,32 @@ def image_view(
         return moved if dark else moved + outside
 
     return view
+
+
+def coloured_view(
+    view: View, shape: tuple[int, ...], strength: float, ends: tuple[float, float], world: World = ALONE
+) -> View:
+    """Views of images with random brightness, contrast and saturation; one in five is grey.
+
+    Args:
+        shape: (C, H, W).
+        strength: largest relative change of contrast and saturation; of the brightness, half of it.
+        ends: smallest and largest pixel, in the networks' units.
+    """
+    span = ends[1] - ends[0]
+
+    def moved(x: Tensor, parts: Sequence[int] | None = None, rows: Tensor | None = None) -> Tensor:
+        images = view(x, parts, rows).unflatten(2, shape)
+        draws = world.draw(torch.rand, (*x.shape[:2], 4), x.device, parts)[..., None, None, None]
+        change = strength * (2 * draws - 1)
+        grey = images.mean(2, keepdim=True)
+        saturation = torch.where(draws[:, :, 3] < 0.2, 0.0, 1 + change[:, :, 0])
+        images = grey + (images - grey) * saturation
+        mean = images.mean((2, 3, 4), keepdim=True)
+        images = mean + (images - mean) * (1 + change[:, :, 1]) + 0.5 * span * change[:, :, 2]
+        return images.clamp(*ends).flatten(2)
+
+    return moved
 
 
 def _centres(count: int, device: torch.device) -> Tensor:

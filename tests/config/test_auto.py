@@ -250,7 +250,7 @@ def test_all_values_of_a_persons_own_file_are_kept(tmp_path):
         preset_path("clustering")
         .read_text()
         .replace("overcluster: 3", "overcluster: 7")
-        .replace("decoder: {hidden: auto}", "decoder: {hidden: [700]}")
+        .replace("decoder: {body: auto, hidden: auto}", "decoder: {hidden: [700]}")
     )
     adapted = asked(str(mine)).config
     assert (adapted.code.y.overcluster, adapted.decoder.hidden, adapted.encoder.hidden) == (7, (700,), (64, 64))

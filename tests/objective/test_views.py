@@ -6,7 +6,7 @@ import torch
 
 from aae_cli.nn.cells import CellKinds, Cells
 from aae_cli.objective.neighbours import CellDistances, Neighbours
-from aae_cli.objective.views import cell_view
+from aae_cli.objective.views import cell_view, coloured_view, image_view
 
 NAN = float("nan")
 KINDS = CellKinds(4, numbers=(0, 3), heavy=(), spikes={0: 0.0}, dates=(3,), levels={1: 3, 2: 2})
@@ -99,3 +99,28 @@ def test_rows_that_share_no_cell_with_any_other_are_not_drowned_in_noise():
     view = cell_view(0.5, 0.0, cells, neighbours(cells, x))
     for _ in range(20):
         assert view(empty[None]).abs().max() < 10
+
+
+def test_windows_and_mirrors_of_photos():
+    torch.manual_seed(0)
+    image = torch.zeros(1, 1, 3, 8, 8)
+    image[..., :4] = 1.0  # the left half is light
+    x = image.flatten(2).expand(1, 200, -1)
+    still = (0.0, 0.0, 0.0, 0.0, 0.0, torch.zeros(192))
+    mirrored = image_view((3, 8, 8), *still, flip=True)(x).view(200, 3, 8, 8)
+    left = mirrored[..., :4].mean((1, 2, 3))
+    assert ((left > 0.99) | (left < 0.01)).all() and 0.35 < (left < 0.5).float().mean() < 0.65
+    cut = image_view((3, 8, 8), *still, crop=0.5)(x).view(200, 3, 8, 8)
+    assert cut.mean((1, 2, 3)).std() > 0.05 and cut.amax() <= 1.0  # windows lie elsewhere
+    assert (cut[..., :2, :] - cut[..., -2:, :]).abs().max() < 1e-5  # and never reach beyond the border
+
+
+def test_colours_change_and_some_photos_are_grey():
+    torch.manual_seed(0)
+    x = torch.rand(1, 100, 48)
+    view = coloured_view(lambda x, parts=None, rows=None: x, (3, 4, 4), 0.4, (0.0, 1.0))
+    images = view(x).view(100, 3, 16)
+    grey = (images - images.mean(1, keepdim=True)).abs().amax((1, 2)) < 1e-5
+    assert 0.08 < grey.float().mean() < 0.35
+    assert images.amin() >= 0 and images.amax() <= 1
+    assert (images.mean((1, 2)) - x.view(100, 48).mean(1)).std() > 0.05
