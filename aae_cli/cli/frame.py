@@ -58,7 +58,7 @@ def frame(debug: bool = False) -> Iterator[None]:
         if debug:
             raise
         text = visible(str(error).strip().splitlines()[0] if str(error).strip() else "no details")
-        if "out of memory" in text.lower() or "not enough memory" in text.lower():
+        if any(words in text.lower() for words in ("out of memory", "not enough memory", "can't allocate memory")):
             to_stderr("aae: out of memory; try a smaller --batch-size, fewer rows or smaller layers")
         else:
             to_stderr(f"aae: unexpected {type(error).__name__}: {text[:300]}; --debug shows where")

@@ -23,6 +23,7 @@ from ..model.evaluation import checked_metrics
 from ..output.reporter import Reporter
 from ..text import clean
 from .folder import RunFolder, choose_folder
+from .footprint import require_memory
 from .plan import Plan, plan_training, require_divisible_batches
 from .rehearsal import planned_within
 from .run import run
@@ -217,6 +218,7 @@ def prepare(config: Config, options: Options) -> Prepared:
     reporter.say(f"device: {plan.reason}; {plan.precision}")
     if timed:
         reporter.say(timed)
+    require_memory(plan.memory, plan.device, splits.train.schema)
     return Prepared(splits, plan, (*notes, *plan.adapted.notes))
 
 

@@ -15,12 +15,14 @@ from ..config.draft import Facts
 from ..config.sections import Config
 from ..data.holdout import fingerprint
 from ..data.refusals import refuse_numbers
+from ..data.streams import as_size
 from ..data.types import Data, Schema
 from ..device import autocast, choose_device
 from ..distributed import World
 from ..errors import UsageError
 from ..model.build import min_parameters
 from ..text import counted
+from .footprint import footprint
 from .splits import Splits, choose_labelled
 from .timeline import Timeline
 
@@ -44,6 +46,7 @@ class Plan:
         labelled: seed → numbers of the rows whose labels it may use.
         summary: rows, labels, epochs, steps, seeds and restarts as a text.
         threads: number of CPU threads; None for torch's default.
+        memory: bytes that training needs beside the rows, roughly.
     """
 
     adapted: Adapted
@@ -54,6 +57,7 @@ class Plan:
     labelled: Mapping[int, np.ndarray]
     summary: str
     threads: int | None = None
+    memory: int = 0
 
     @property
     def config(self) -> Config:
@@ -96,12 +100,14 @@ def plan_training(
         parts.append(f"{len(labelled)} seeds at once")
     if int(train.restarts) > 1:
         parts.append(f"{train.restarts} restarts")
+    models = len(labelled) * int(train.restarts)
+    need = footprint(timeline, rows.schema, models)
+    parts.append(f"about {as_size(need)} of memory")
     count = None
-    if where.type == "cpu" and torch.get_num_threads() > 1:
-        models = len(labelled) * int(train.restarts)
-        if step_work(adapted.config, rows.schema, models) < SMALL_STEP:
-            count, reason = 1, reason.replace(f"{torch.get_num_threads()} threads", "1 thread, as the layers are small")
-    return Plan(adapted, where, reason, precision, context, labelled, ", ".join(parts), count)
+    small = step_work(adapted.config, rows.schema, models) < SMALL_STEP
+    if where.type == "cpu" and torch.get_num_threads() > 1 and small:
+        count, reason = 1, reason.replace(f"{torch.get_num_threads()} threads", "1 thread, as the layers are small")
+    return Plan(adapted, where, reason, precision, context, labelled, ", ".join(parts), count, need)
 
 
 def step_work(config: Config, schema: Schema, models: int) -> float:
