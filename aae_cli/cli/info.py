@@ -112,7 +112,7 @@ def code(header: Header) -> str:
         merged = f", merged from {y.classes * y.overcluster}" if y.overcluster > 1 and y.classes != "auto" else ""
         parts.append(f"y, {counted(int(y.classes), 'category')}{merged}")
     if z is not None:
-        parts.append(f"z, {counted(z.dims, 'number')} ({z.posterior})")
+        parts.append(f"z, {counted(int(z.dims), 'number')} ({z.posterior})")
     return "; ".join(parts)
 
 

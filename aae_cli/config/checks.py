@@ -24,7 +24,12 @@ def contradictions(c: Config) -> Iterator[str]:
     if c.decoder.input == "heads":
         if y is None:
             yield f"decoder.input={c.decoder.input} needs code.y: heads are one point a class of y"
-        elif z is not None and not c.decoder.heads.learned and y.classes != "auto" and y.classes > z.dims:
+        elif (
+            z is not None
+            and not c.decoder.heads.learned
+            and "auto" not in (y.classes, z.dims)
+            and int(y.classes) > int(z.dims)
+        ):
             yield f"decoder.heads.learned=false (W_C = scale·I) needs code.y.classes ({y.classes}) ≤ code.z.dims ({z.dims})"
     if c.decoder.input == "label" and y is not None:
         yield "decoder.input=label (section 4) goes with code.y=null: the label takes the place of y"

@@ -110,6 +110,16 @@ def _overcluster(c: Draft, key: str) -> Choice | None:
     return Choice(max(least, -(-fine // classes)), "about 60 rows in each fine cluster, and at least 30 of them")
 
 
+@RULES.auto("code.z.dims")
+def _style_dims(c: Draft, key: str) -> Choice:
+    """5 for tables, 10 for grey images, 32 for images in colour."""
+    if c.facts.table:
+        return Choice(5, "few columns")
+    if c.facts.photos:
+        return Choice(32, "photos differ in many ways")
+    return Choice(10, "15 dimensions give more varied, but less clear digits")
+
+
 @RULES.limit("code.z.dims")
 def _dims(c: Draft, key: str) -> Choice | None:
     """at least `code.y.classes` where W_C is fixed."""

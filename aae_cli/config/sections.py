@@ -99,7 +99,7 @@ class ZCode(Section):
     ``std``: a fixed standard deviation of the gaussian posterior; null = learned, one for each row.
     """
 
-    dims: Annotated[int, Field(ge=1, le=65536)] = 2
+    dims: Annotated[int, Field(ge=1, le=65536)] | Literal["auto"] = 2
     posterior: Literal["deterministic", "gaussian", "universal"] = "deterministic"
     noise_dims: Annotated[int, Field(ge=1, le=4096)] = 10
     std: Positive | None = None
@@ -115,7 +115,7 @@ class Encoder(Section):
     """The encoder's body.
 
     ``body``: mlp, as in the paper; conv = convolutions that halve the image, before dense layers of ``hidden`` units.
-    ``channels``: of the first convolution, doubled at each halving.
+    ``channels``: of the first convolution, which halves the image; doubled at each further halving.
     ``hidden``: widths of the layers; auto = from the number of rows that training shows, or of columns.
     ``noise``: std of Gaussian noise on the input. ``dropout``: share of the input that is set to 0, in mixed tables by
     whole cells, which trains filling in. Both in training only.
@@ -123,7 +123,7 @@ class Encoder(Section):
     """
 
     body: Literal["auto", "mlp", "conv"] = "mlp"
-    channels: Annotated[int, Field(ge=1, le=1024)] = 16
+    channels: Annotated[int, Field(ge=1, le=1024)] = 32
     hidden: AutoWidths = (1000, 1000)
     batch_norm: bool = False
     noise: NonNegative = 0.0
@@ -148,11 +148,11 @@ class Decoder(Section):
     """The decoder. ``input``: concat = [y, z]; label = [one-hot label, z] (section 4); heads = y·W_C + z (section 7).
 
     ``body``: mlp, as in the paper; conv = a dense layer of ``hidden[0]`` units, then small maps that are enlarged and
-    convolved, with batch norm. ``channels``: of the last convolution but one, doubled at each halving of the image.
+    convolved, with batch norm. ``channels``: of the last maps before the image; doubled at each halving.
     """
 
     body: Literal["auto", "mlp", "conv"] = "mlp"
-    channels: Annotated[int, Field(ge=1, le=1024)] = 16
+    channels: Annotated[int, Field(ge=1, le=1024)] = 32
     hidden: AutoWidths = (1000, 1000)
     batch_norm: bool = False
     batch_norm_last: bool = False

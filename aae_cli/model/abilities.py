@@ -140,7 +140,7 @@ class Abilities:
     def dims(self) -> int:
         """Dimensions of the representation, the decoder's input without a label: z, [y, z] or y·W_C + z."""
         y, z = self.header.config.code.y, self.header.config.code.z
-        dims = z.dims if z else 0
+        dims = int(z.dims) if z else 0
         return dims + int(y.classes) if y is not None and self.header.config.decoder.input == "concat" else dims
 
     @property

@@ -42,7 +42,7 @@ def build_priors(config: Config) -> dict[str, Prior]:
     if config.code.y is not None and config.adversaries.y is not None:
         priors["y"] = build_prior(config.adversaries.y, int(config.code.y.classes))
     if config.code.z is not None and config.adversaries.z is not None:
-        priors["z"] = build_prior(config.adversaries.z, config.code.z.dims)
+        priors["z"] = build_prior(config.adversaries.z, int(config.code.z.dims))
     return priors
 
 
@@ -67,7 +67,7 @@ def build_scaling(schema: Schema, category_weight: float = 1.0) -> Scaling | Cel
 def min_parameters(config: Config, schema: Schema) -> int:
     """Lower bound on the number of parameters of a model of an adapted config, computed without building it."""
     y, z = config.code.y, config.code.z
-    classes, dims = (int(y.classes) * y.overcluster if y else 0), (z.dims if z else 0)
+    classes, dims = (int(y.classes) * y.overcluster if y else 0), (int(z.dims) if z else 0)
     size = schema.size if schema.mixed is None else cell_kinds(schema.mixed).outputs
     e, d = config.encoder, config.decoder
     encoder, decoder = [size, *widths(e.hidden)], [*widths(d.hidden), size]
@@ -100,7 +100,7 @@ def build_bodies(
 def _smallest_maps(schema: Schema, channels: int) -> int:
     """Number of values in the smallest maps of a convolutional body."""
     sides = halved(*schema.shape[1:])
-    return channels * 2 ** (len(sides) - 1) * sides[-1][0] * sides[-1][1]
+    return channels * 2 ** max(0, len(sides) - 2) * sides[-1][0] * sides[-1][1]
 
 
 def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bool = True) -> AAE:
@@ -112,7 +112,7 @@ def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bo
     """
     y, z, decoder = config.code.y, config.code.z, config.decoder
     assert decoder.input != "auto", "the config is not adapted"
-    classes, dims = int(y.classes) if y else 0, z.dims if z else 0
+    classes, dims = int(y.classes) if y else 0, int(z.dims) if z else 0
     weight = config.data.category_weight
     scaling = build_scaling(schema, 1.0 if weight == "auto" else weight)
     style = config.phases.style

@@ -6,6 +6,7 @@ them, maps are (B, R·channels, H, W), and a convolution has one group for each 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from .layers import MLP, BatchNorm
 
-SMALLEST = 8
+SMALLEST = 4
 """Maps are halved while their shorter side is larger than this."""
 
 
@@ -61,7 +62,7 @@ class ConvolutionalEncoder(nn.Module):
 
     Args:
         shape: (C, H, W) of an image.
-        channels: of the first convolution; doubled at each halving.
+        channels: of the first convolution, which halves the image; doubled at each further halving.
         hidden: widths of the dense layers, at least one.
         batch_norm: batch norm after each layer.
     """
@@ -74,9 +75,10 @@ class ConvolutionalEncoder(nn.Module):
         sides = halved(shape[1], shape[2])
         layers: list[nn.Module] = []
         inputs = shape[0]
-        for number in range(len(sides)):
+        # A convolution of whole pixels, before the first halving, takes three times as long and brings little.
+        for number in range(max(1, len(sides) - 1)):
             outputs = channels * 2**number
-            layers.append(Convolution(models, inputs, outputs, 1 if number == 0 else 2))
+            layers.append(Convolution(models, inputs, outputs, 2 if len(sides) > 1 else 1))
             layers += [MapNorm(models, outputs), nn.ReLU()] if batch_norm else [nn.ReLU()]
             inputs = outputs
         self.layers = nn.Sequential(*layers)
@@ -100,21 +102,20 @@ class ConvolutionalDecoder(nn.Module):
     def __init__(self, models: int, inputs: int, shape: Sequence[int], channels: int, hidden: Sequence[int]) -> None:
         super().__init__()
         self.sides = halved(shape[1], shape[2])[::-1]
-        widths = [channels * 2**number for number in range(len(self.sides))][::-1]
+        widths = [channels * 2**number for number in range(max(1, len(self.sides) - 1))][::-1]
         self.smallest = (widths[0], *self.sides[0])
         self.dense = MLP(models, [inputs, *hidden, widths[0] * self.sides[0][0] * self.sides[0][1]], batch_norm=True)
         layers: list[nn.Module] = []
-        for before, after in zip(widths, [*widths[1:], widths[-1]], strict=True):
+        for before, after in itertools.pairwise(widths):
             layers.append(nn.Sequential(Convolution(models, before, after), MapNorm(models, after), nn.ReLU()))
-        self.layers = nn.ModuleList(layers)
-        self.last = Convolution(models, widths[-1], shape[0], gain=1.0)
+        self.layers = nn.ModuleList([*layers, Convolution(models, widths[-1], shape[0], gain=1.0)])
 
     def forward(self, code: Tensor) -> Tensor:
         models, rows = code.shape[:2]
         maps = self.dense(code).unflatten(2, self.smallest).transpose(0, 1).flatten(1, 2)
-        for layer, side in zip(self.layers, [*self.sides[1:], self.sides[-1]], strict=True):
+        for layer, side in zip(self.layers, self.sides[1:] or self.sides, strict=True):
             maps = layer(maps if maps.shape[2:] == side else F.interpolate(maps, side, mode="nearest"))
-        return self.last(maps).reshape(rows, models, -1).transpose(0, 1)
+        return maps.reshape(rows, models, -1).transpose(0, 1)
 
 
 def halved(height: int, width: int) -> list[tuple[int, int]]:

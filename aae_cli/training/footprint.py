@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from math import prod
 
 import torch
@@ -58,7 +57,5 @@ def _units(config: Config, schema: Schema) -> int:
     for body, channels in ((e.body, e.channels), (d.body, d.channels)):
         if body == "conv":
             sides = halved(*schema.shape[1:])
-            units += sum(
-                channels * 2**number * prod(side) for number, side in zip(itertools.count(), sides, strict=False)
-            )
+            units += sum(channels * 2**number * prod(side) for number, side in enumerate(sides[1:] or sides))
     return units

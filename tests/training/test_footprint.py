@@ -24,9 +24,11 @@ def need(side: int, channels: int = 3, models: int = 1, *settings: str) -> int:
 def test_memory_grows_with_images_models_and_batches():
     assert need(64) > 3 * need(32)
     assert need(32, models=3) == 3 * need(32)
-    assert need(32, 3, 1, "train.batch_size=4000") > 2 * need(32)
-    # 4,096 inputs and as many outputs, 1,000 and 1,000 units on each side: 10.2 million weights, five numbers each
-    assert need(64, 1) == pytest.approx(4 * 5 * 10.2e6, rel=0.1)
+    # a row more in the batch: three numbers for 3,072 inputs, as many outputs, and 4,000 units
+    larger = need(32, 3, 1, "train.batch_size=1100") - need(32, 3, 1, "train.batch_size=100")
+    assert larger == pytest.approx(4 * 3 * 1000 * (2 * 3072 + 4000))
+    # 784 inputs and as many outputs, 1,000 and 1,000 units on each side: 3.57 million weights, five numbers each
+    assert need(28, 1) == pytest.approx(4 * 5 * 3.57e6, rel=0.1)
 
 
 def test_a_training_that_does_not_fit_is_refused_before_it_starts(tmp_path, monkeypatch):
