@@ -25,6 +25,7 @@ CLASSES = tuple("0123456789")
 FLAG = (Column("flag", "category", "text", levels=("no", "yes")),)
 SCHEMAS = {
     "image": Schema("image", (1, 28, 28), 0.0, 255.0, (True,), classes=CLASSES),
+    "photo": Schema("image", (3, 48, 64), 0.0, 255.0, (True,), classes=CLASSES),
     "table": Schema("table", (12,), integer=(False,) * 12, classes=CLASSES),
     "mixed": Schema("table", (12,), classes=CLASSES, columns=tuple("abcdefghijkl"), mixed=12 * FLAG),
 }
