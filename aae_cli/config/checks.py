@@ -53,11 +53,8 @@ def contradictions(c: Config) -> Iterator[str]:
             yield f"{here}.labels=true needs data.labels"
         if adversary.labels and adversary.prior.name == "gaussian":
             yield f"{here}.labels=true needs a prior with parts: mixture or swiss-roll"
-    if phases.style is not None and phases.style != "auto":
-        if y is None or z is None:
-            yield "phases.style needs code.y and code.z: it learns z beside y"
-        if c.decoder.input != "concat":
-            yield f"phases.style needs decoder.input=concat, not {c.decoder.input}"
+    if phases.style not in (None, "auto"):
+        yield from _of_style(c)
     if phases.semi_supervised is not None:
         if y is None:
             yield "phases.semi_supervised needs code.y"
@@ -82,3 +79,11 @@ def contradictions(c: Config) -> Iterator[str]:
         yield "code.y.overcluster needs phases.consistency (views show which clusters to merge) and phases.information"
     if y is not None and y.classes == "auto" and not c.uses_labels and not map_without_labels(c):
         yield "code.y.classes=auto needs data.labels; give the number of clusters (-k N)"
+
+
+def _of_style(c: Config) -> Iterator[str]:
+    """What contradicts a stage of style."""
+    if c.code.y is None or c.code.z is None:
+        yield "phases.style needs code.y and code.z: it learns z beside y"
+    if c.decoder.input != "concat":
+        yield f"phases.style needs decoder.input=concat, not {c.decoder.input}"

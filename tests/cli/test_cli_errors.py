@@ -272,7 +272,7 @@ def test_help_ends_with_examples_and_has_groups(run, tmp_path):
 
 def test_presets_print_the_rules_for_their_automatic_keys(run, tmp_path):
     text = run(["presets", "dim-reduction", "--auto"], tmp_path).ok().out
-    assert "phases.pretraining\n    for images; not for tables." in text
+    assert "phases.pretraining\n    for images, but not for labels of images in colour; not for tables." in text
     run(["presets", "--auto"], tmp_path).refused(2, "--auto", "name it")
 
 
