@@ -77,8 +77,6 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        of_images = {"size": size, "skip_bad": skip_bad}
         rows = Rows.of(
             data,
             input_format,
@@ -86,9 +84,12 @@ def command(
             columns,
             kind,
             unlabelled,
-            of_columns,
             format,
-            of_images,
+            categorical=categorical,
+            numeric=numeric,
+            ignore=ignore,
+            size=size,
+            skip_bad=skip_bad,
         )
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS

@@ -117,8 +117,6 @@ def command(
             raise UsageError("--json prints a description of the clusters", "add --describe")
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        of_images = {"size": size, "skip_bad": skip_bad}
         rows = Rows.of(
             data,
             input_format,
@@ -126,9 +124,12 @@ def command(
             columns,
             kind,
             unlabelled,
-            of_columns,
             format,
-            of_images,
+            categorical=categorical,
+            numeric=numeric,
+            ignore=ignore,
+            size=size,
+            skip_bad=skip_bad,
         )
         own = {"code.y.classes": clusters}
         fitting = Fit("clustering", fit, own, seed, device.value).shaped(set_, epochs, restarts, time)

@@ -98,8 +98,6 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
-        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        of_images = {"size": size, "skip_bad": skip_bad}
         rows = Rows.of(
             data,
             input_format,
@@ -107,9 +105,12 @@ def command(
             columns,
             kind,
             unlabelled,
-            of_columns,
             format,
-            of_images,
+            categorical=categorical,
+            numeric=numeric,
+            ignore=ignore,
+            size=size,
+            skip_bad=skip_bad,
         )
         wanted = parsed_dims(dims)
         own = {"code.z.dims": wanted} if wanted not in (2, None) else {}

@@ -102,8 +102,6 @@ def command(
             return
         for name in metric or []:
             checked_metrics(name)
-        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        of_images = {"size": size, "skip_bad": skip_bad}
         rows = (
             None
             if data is None
@@ -114,9 +112,11 @@ def command(
                 columns,
                 kind,
                 unlabelled,
-                of_columns,
-                None,
-                of_images,
+                categorical=categorical,
+                numeric=numeric,
+                ignore=ignore,
+                size=size,
+                skip_bad=skip_bad,
             )
         )
         path = choose_checkpoint(

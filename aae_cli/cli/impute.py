@@ -95,8 +95,18 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        rows = Rows.of(data, input_format, label_column, columns, kind, unlabelled, of_columns, format)
+        rows = Rows.of(
+            data,
+            input_format,
+            label_column,
+            columns,
+            kind,
+            unlabelled,
+            format,
+            categorical=categorical,
+            numeric=numeric,
+            ignore=ignore,
+        )
         if rows.image:
             raise DataError(f"{data} holds images, which have no missing cells", "impute fills in tables")
         fitting = Fit("table", fit, {}, seed, device.value).shaped(set_, epochs, restarts, time)

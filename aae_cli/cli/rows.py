@@ -78,22 +78,28 @@ class Rows:
         columns: str | None,
         kind: Kind | None,
         unlabelled: str | None,
-        of_columns: Mapping[str, str | None],
         output_format: str | None = None,
-        of_images: Mapping[str, Any] | None = None,
+        *,
+        categorical: str | None,
+        numeric: str | None,
+        ignore: str | None,
+        size: int | None = None,
+        skip_bad: bool = False,
     ) -> Rows:
         """Rows as the options name them. Without ``--input-format``, ``--format`` is also that of stdin.
 
         Args:
-            of_columns: ``categorical``, ``numeric`` and ``ignore`` → names with commas between them.
-            of_images: ``size`` and ``skip_bad``, as in ``ReadOptions``.
+            columns, categorical, numeric, ignore: names with commas between them.
         """
         from ..data.types import ReadOptions
 
         format = input_format or (output_format if source == "-" else None)
         names = None if columns is None else tuple(listed(columns) or ())
-        said: dict[str, Any] = {option: tuple(listed(given) or ()) for option, given in of_columns.items()}
-        return cls(source, ReadOptions(format, label_column, names, kind, unlabelled, **said, **of_images or {}))
+        categories, numbers, ignored = (tuple(listed(each) or ()) for each in (categorical, numeric, ignore))
+        options = ReadOptions(
+            format, label_column, names, kind, unlabelled, categories, numbers, ignored, size, skip_bad
+        )
+        return cls(source, options)
 
     @cached_property
     def _head(self) -> Head:

@@ -86,8 +86,6 @@ def command(
     with frame(debug):
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
-        of_columns = {"categorical": categorical, "numeric": numeric, "ignore": ignore}
-        of_images = {"size": size, "skip_bad": skip_bad}
         rows = Rows.of(
             data,
             input_format,
@@ -95,9 +93,12 @@ def command(
             columns,
             kind,
             unlabelled,
-            of_columns,
             format,
-            of_images,
+            categorical=categorical,
+            numeric=numeric,
+            ignore=ignore,
+            size=size,
+            skip_bad=skip_bad,
         )
         preset = IMAGES if rows.image else TABLES
         fitting = Fit(preset, fit, {}, seed, device.value).shaped(set_, epochs, restarts, time)

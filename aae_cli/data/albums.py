@@ -15,7 +15,7 @@ from typing import IO
 
 from ..errors import DataError
 from ..text import clean
-from .streams import LIMIT, Where, as_size, free_memory, guarded, read_up_to, refuse_claim, size_of
+from .streams import Where, as_size, free_memory, guarded, read_up_to, refuse_claim, size_of
 
 SUFFIXES = ("png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff")
 
@@ -178,7 +178,7 @@ def _wanted(path: str) -> bool:
 
 def _refuse_large(size: int, packed: int, shown: str) -> None:
     refuse_claim(size, packed, shown)
-    if size > min(LARGEST, LIMIT):
+    if size > LARGEST:
         raise DataError(f"{shown} is too large an image file: {as_size(size)}")
 
 

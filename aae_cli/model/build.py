@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ..config.sections import Config
 from ..data.columns import Column
 from ..data.types import Schema
 from ..nn.aae import AAE
-from ..nn.bodies import ConvolutionalDecoder, ConvolutionalEncoder, halved
+from ..nn.bodies import ConvolutionalDecoder, ConvolutionalEncoder, map_shapes
 from ..nn.cells import CellKinds, Cells
 from ..nn.encoder import Encoder
 from ..nn.priors import Categorical, Gaussian, Mixture, Prior, SwissRoll
@@ -72,9 +73,9 @@ def min_parameters(config: Config, schema: Schema) -> int:
     e, d = config.encoder, config.decoder
     encoder, decoder = [size, *widths(e.hidden)], [*widths(d.hidden), size]
     if e.body == "conv":
-        encoder[0] = _smallest_maps(schema, e.channels)
+        encoder[0] = prod(map_shapes(schema.shape, e.channels)[-1])
     if d.body == "conv":
-        decoder = [*widths(d.hidden)[:1], _smallest_maps(schema, d.channels)]
+        decoder = [*widths(d.hidden)[:1], prod(map_shapes(schema.shape, d.channels)[-1])]
     bodies = sum(a * b for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes))
     style = config.phases.style
     own = [encoder[0], *widths(style.hidden)] if isinstance(style, Style) else []
@@ -95,12 +96,6 @@ def build_bodies(
         return ConvolutionalDecoder(models, inputs, schema.shape, d.channels, widths(d.hidden)[:1])
 
     return encoder if e.body == "conv" else None, decoder if d.body == "conv" else None
-
-
-def _smallest_maps(schema: Schema, channels: int) -> int:
-    """Number of values in the smallest maps of a convolutional body."""
-    sides = halved(*schema.shape[1:])
-    return channels * 2 ** max(0, len(sides) - 2) * sides[-1][0] * sides[-1][1]
 
 
 def build_model(config: Config, schema: Schema, models: int = 1, *, to_train: bool = True) -> AAE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -72,18 +73,17 @@ class ConvolutionalEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        sides = halved(shape[1], shape[2])
+        maps = map_shapes(shape, channels)
         layers: list[nn.Module] = []
         inputs = shape[0]
         # A convolution of whole pixels, before the first halving, takes three times as long and brings little.
-        for number in range(max(1, len(sides) - 1)):
-            outputs = channels * 2**number
-            layers.append(Convolution(models, inputs, outputs, 2 if len(sides) > 1 else 1))
+        stride = 1 if maps[0][1:] == self.shape[1:] else 2
+        for outputs, _, _ in maps:
+            layers.append(Convolution(models, inputs, outputs, stride))
             layers += [MapNorm(models, outputs), nn.ReLU()] if batch_norm else [nn.ReLU()]
             inputs = outputs
         self.layers = nn.Sequential(*layers)
-        flat = inputs * sides[-1][0] * sides[-1][1]
-        self.dense = MLP(models, [flat, *hidden], batch_norm=batch_norm)
+        self.dense = MLP(models, [prod(maps[-1]), *hidden], batch_norm=batch_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         models, rows = x.shape[:2]
@@ -101,21 +101,26 @@ class ConvolutionalDecoder(nn.Module):
 
     def __init__(self, models: int, inputs: int, shape: Sequence[int], channels: int, hidden: Sequence[int]) -> None:
         super().__init__()
-        self.sides = halved(shape[1], shape[2])[::-1]
-        widths = [channels * 2**number for number in range(max(1, len(self.sides) - 1))][::-1]
-        self.smallest = (widths[0], *self.sides[0])
-        self.dense = MLP(models, [inputs, *hidden, widths[0] * self.sides[0][0] * self.sides[0][1]], batch_norm=True)
+        maps = map_shapes(shape, channels)[::-1]
+        self.smallest, self.sides = maps[0], [*(side for _, *side in maps[1:]), list(shape[1:])]
+        self.dense = MLP(models, [inputs, *hidden, prod(self.smallest)], batch_norm=True)
         layers: list[nn.Module] = []
-        for before, after in itertools.pairwise(widths):
+        for (before, _, _), (after, _, _) in itertools.pairwise(maps):
             layers.append(nn.Sequential(Convolution(models, before, after), MapNorm(models, after), nn.ReLU()))
-        self.layers = nn.ModuleList([*layers, Convolution(models, widths[-1], shape[0], gain=1.0)])
+        self.layers = nn.ModuleList([*layers, Convolution(models, maps[-1][0], shape[0], gain=1.0)])
 
     def forward(self, code: Tensor) -> Tensor:
         models, rows = code.shape[:2]
         maps = self.dense(code).unflatten(2, self.smallest).transpose(0, 1).flatten(1, 2)
-        for layer, side in zip(self.layers, self.sides[1:] or self.sides, strict=True):
-            maps = layer(maps if maps.shape[2:] == side else F.interpolate(maps, side, mode="nearest"))
+        for layer, side in zip(self.layers, self.sides, strict=True):
+            maps = layer(maps if list(maps.shape[2:]) == side else F.interpolate(maps, side, mode="nearest"))
         return maps.reshape(rows, models, -1).transpose(0, 1)
+
+
+def map_shapes(shape: Sequence[int], channels: int) -> list[tuple[int, int, int]]:
+    """(channels, height, width) of the maps between an image of a shape (C, H, W) and dense layers, largest first."""
+    sides = halved(shape[1], shape[2])
+    return [(channels * 2**number, *side) for number, side in enumerate(sides[1:] or sides)]
 
 
 def halved(height: int, width: int) -> list[tuple[int, int]]:

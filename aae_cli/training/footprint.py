@@ -14,7 +14,7 @@ from ..data.streams import as_size, free_memory
 from ..data.types import Schema
 from ..errors import DataError
 from ..model.build import min_parameters
-from ..nn.bodies import halved
+from ..nn.bodies import map_shapes
 from .timeline import Timeline
 
 KEPT = 5
@@ -56,6 +56,5 @@ def _units(config: Config, schema: Schema) -> int:
     units = 2 * size + sum(hidden)
     for body, channels in ((e.body, e.channels), (d.body, d.channels)):
         if body == "conv":
-            sides = halved(*schema.shape[1:])
-            units += sum(channels * 2**number * prod(side) for number, side in enumerate(sides[1:] or sides))
+            units += sum(map(prod, map_shapes(schema.shape, channels)))
     return units
