@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 
     from ..data.types import Data
     from ..model.autoencoder import Autoencoder
+    from ..model.members import RandomRows
+
+THUMBNAILS = 2000
+"""Number of images from which those are chosen that a map has room for."""
 
 EXAMPLES = """\
 aae embed data.npz -o 2d.csv --plot map.png
@@ -73,7 +77,10 @@ def command(
     plot: Annotated[
         str | None,
         option(
-            "Output", "--plot", metavar="FILE", help="Draw a map of the rows as PNG; of 3 dimensions, their 3 pairs."
+            "Output",
+            "--plot",
+            metavar="FILE",
+            help="Draw a map of the rows as PNG, with some of the images; of 3 dimensions, their 3 pairs.",
         ),
     ] = None,
     output: Output = None,
@@ -126,12 +133,19 @@ def command(
             wanted = None  # nothing to project, and a line is as good as a plane
         import numpy as np
 
+        from ..model.members import RandomRows
+
         drawn: list[tuple[np.ndarray, list[str]]] = []
+        shown_rows = RandomRows(THUMBNAILS, seed)
+
+        def pieces() -> Iterator[Data]:
+            for piece in rows.pieces(model.header, report):
+                if plot is not None and model.schema.kind == "image":
+                    shown_rows.add(piece.x)
+                yield piece
 
         def tables() -> Iterator[dict[str, Any]]:
-            for known, points, names in represented(
-                model, rows.pieces(model.header, report), wanted, clusters=bool(plot)
-            ):
+            for known, points, names in represented(model, pieces(), wanted, clusters=bool(plot)):
                 axes = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
                 if plot is not None:
                     drawn.append((points, known.get("label", names)))
@@ -141,7 +155,7 @@ def command(
         if plot is not None and drawn:
             points, shown = plane(model, np.concatenate([piece for piece, _ in drawn]))
             colours = [label for _, piece in drawn for label in piece]
-            target.draw(lambda: picture(model, points, colours, data), report)
+            target.draw(lambda: picture(model, points, colours, data, shown_rows), report)
             if shown:
                 report.say(f"{plot} shows {shown}")
 
@@ -194,11 +208,13 @@ def plane(model: Autoencoder, points: np.ndarray) -> tuple[np.ndarray, str]:
     return model.project(points, 2), f"a projection of the {dims} dimensions to two: {how} (--dims 3 draws three)"
 
 
-def picture(model: Autoencoder, points: np.ndarray, names: list[str], source: str) -> bytes:
-    """Draw points (N, up to 3), with the cluster heads where they lie in the same space."""
+def picture(model: Autoencoder, points: np.ndarray, names: list[str], source: str, images: RandomRows) -> bytes:
+    """Draw points (N, up to 3), with some of their images, and with the cluster heads where they lie in the same space."""
     from ..output.pictures import scatter
+    from ..output.sheets import pixels
 
     heads = None
     if model.model.heads is not None and points.shape[1] == model.dims:
         heads = model.model.W_C[0].detach().cpu().numpy()
-    return scatter(points, names or None, f"{model.header.title}: {Path(source).name}", heads)
+    title, thumbnails = f"{model.header.title}: {Path(source).name}", {i: pixels(x, model.schema) for i, x in images}
+    return scatter(points, names or None, title, heads, thumbnails=thumbnails)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -128,6 +129,30 @@ class Members(Counts):
             return nothing, nothing
         others = ~np.isin(drawn.facts[:, 2], typical.facts[:, 2])
         return typical.x, drawn.x[others][:SHOWN]
+
+
+class RandomRows:
+    """Rows drawn at random, with their numbers.
+
+    Args:
+        limit: number of rows that are kept.
+        seed: random seed; the choice does not depend on how the rows are divided into pieces.
+    """
+
+    def __init__(self, limit: int, seed: int) -> None:
+        self.random, self.seen = np.random.default_rng(seed), 0
+        self._drawn = Highest(limit)
+
+    def add(self, x: np.ndarray) -> None:
+        """Add rows (N, D)."""
+        random = self.random.random(len(x))
+        self._drawn.add(x, np.stack([random, random, self.seen + np.arange(len(x)), np.zeros(len(x))], 1))
+        self.seen += len(x)
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the number of each row, counted from 0, and the row, (D,)."""
+        if self._drawn.x is not None:
+            yield from zip(self._drawn.facts[:, 2].astype(int).tolist(), self._drawn.x, strict=True)
 
 
 class RowSample(Counts):

@@ -20,6 +20,9 @@ NAMED_LEVELS, LEVEL_LENGTH = 12, 14
 MOST_NAMES = 40
 """Number of names that a legend lists at most."""
 
+THUMBNAIL = 34
+"""Longer side in pixels of an image on a map."""
+
 REAL, SAMPLED = "#9aa5b1", "#d9480f"
 
 
@@ -29,9 +32,10 @@ def scatter(
     title: str,
     heads: np.ndarray | None = None,
     legend: Mapping[str, str] | None = None,
+    thumbnails: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> bytes:
     """Draw points as a map, coloured by label or cluster; returns a PNG. Arguments as for ``scatter_figure``."""
-    return _png(scatter_figure(points, names, title, heads, legend))
+    return _png(scatter_figure(points, names, title, heads, legend, thumbnails))
 
 
 def scatter_figure(
@@ -40,6 +44,7 @@ def scatter_figure(
     title: str,
     heads: np.ndarray | None = None,
     legend: Mapping[str, str] | None = None,
+    thumbnails: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> Any:
     """Two dimensions as one map, three as the maps of their three pairs, one as a strip for each name.
 
@@ -48,11 +53,15 @@ def scatter_figure(
         names: label or cluster of each point, empty for unlabelled points; None draws all in one colour.
         heads: (K, m) cluster heads, drawn as crosses.
         legend: text of the legend for names where it differs from the name.
+        thumbnails: numbers of points → their images, (H, W, 3) uint8; those that do not overlap are drawn, framed in the
+            colour of their name.
     """
     from matplotlib.figure import Figure
 
     pairs = [(0, 1), (0, 2), (1, 2)] if points.shape[1] == 3 else [(0, min(1, points.shape[1] - 1))]
-    figure = Figure(figsize=(15, 5.4) if len(pairs) > 1 else (8, 6.4), dpi=110, layout="constrained")
+    figure = Figure(
+        figsize=(15, 5.4) if len(pairs) > 1 else (10, 8) if thumbnails else (8, 6.4), dpi=110, layout="constrained"
+    )
     panels = figure.subplots(1, len(pairs), squeeze=False)[0]
     groups = _groups(names, len(points))
     size = float(np.clip(4000 / max(len(points), 1), 1, 24))
@@ -74,7 +83,28 @@ def scatter_figure(
         texts = [_plain((legend or {}).get(name, name)) if name else "unlabelled" for name, _, _ in groups]
         _legend(figure, texts, [colour for _, _, colour in groups])
     figure.suptitle(_plain(title, 100), fontsize=11)
+    if thumbnails and points.shape[1] > 1:
+        figure.draw_without_rendering()  # the scale of the axes is known from here on
+        colours = {int(point): colour for _, own, colour in groups for point in own}
+        for axes, pair in zip(panels, pairs, strict=True):
+            _thumbnails(axes, points[:, pair], thumbnails, colours)
     return figure
+
+
+def _thumbnails(axes: Any, points: np.ndarray, images: Mapping[int, np.ndarray], colours: Mapping[int, Any]) -> None:
+    """Draw images at their points (N, 2), each unless it would overlap one that is drawn already."""
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    numbers = list(images)
+    places, drawn = axes.transData.transform(points[numbers]), np.empty((0, 2))
+    for number, place in zip(numbers, places, strict=True):
+        if (np.abs(drawn - place).max(1, initial=0.0) < THUMBNAIL + 4).any():
+            continue
+        drawn = np.concatenate([drawn, place[None]])
+        image = images[number]
+        box = OffsetImage(image, zoom=THUMBNAIL / max(image.shape[:2]), dpi_cor=False, interpolation="antialiased")
+        frame = {"edgecolor": colours[number], "linewidth": 1.5, "boxstyle": "square,pad=0"}
+        axes.add_artist(AnnotationBbox(box, tuple(points[number]), frameon=True, pad=0.0, bboxprops=frame))
 
 
 def _groups(names: Sequence[str] | None, points: int) -> list[tuple[str, np.ndarray, Any]]:

@@ -67,7 +67,7 @@ def image_sheet(x: Sequence[Any] | np.ndarray, schema: Schema, columns: int, hea
             continue
         left, top = layout.place(number)
         pen.rectangle((left - 1, top - 1, left + width, top + height), fill=FRAME)
-        tile = Image.fromarray(_pixels(np.asarray(image), schema))
+        tile = Image.fromarray(pixels(np.asarray(image), schema))
         if layout.cell != tile.size:
             larger = width >= tile.width
             tile = tile.resize(layout.cell, Image.Resampling.NEAREST if larger else Image.Resampling.BOX)
@@ -78,7 +78,7 @@ def image_sheet(x: Sequence[Any] | np.ndarray, schema: Schema, columns: int, hea
     return buffer.getvalue()
 
 
-def _pixels(image: np.ndarray, schema: Schema) -> np.ndarray:
+def pixels(image: np.ndarray, schema: Schema) -> np.ndarray:
     """(H, W, 3) uint8 of an image (D,). Of four channels the first three are drawn, of two their mean."""
     low, high = schema.low or 0.0, schema.high or 1.0
     channels = ((image.astype(np.float64) - low) / (high - low)).clip(0, 1).reshape(schema.shape)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aae_cli.data.types import Data, Schema
-from aae_cli.model.members import Members, RowSample
+from aae_cli.model.members import Members, RandomRows, RowSample
 
 SCHEMA = Schema("table", (1,), classes=("cat", "ship"))
 RANDOM = np.random.default_rng(3)
@@ -34,6 +34,19 @@ def test_typical_members_have_the_highest_confidence_and_others_are_drawn(piece)
         assert drawn.max() > 200, "not the first of the file"
     assert collected(Members(5, seed=0), 999).of(2)[1].tolist() == members.of(2)[1].tolist(), "not on how rows come"
     assert collected(Members(5, seed=1), piece).of(2)[1].tolist() != members.of(2)[1].tolist()
+
+
+@pytest.mark.parametrize("piece", [ROWS, 700, 1])
+def test_random_rows_keep_their_numbers(piece):
+    drawn, x = RandomRows(50, seed=0), np.arange(ROWS)[:, None] * 2.0
+    for start in range(0, ROWS, piece):
+        drawn.add(x[start : start + piece])
+    found = {number: float(row[0]) for number, row in drawn}
+    assert len(found) == 50 and found == {number: 2.0 * number for number in found}
+    whole = RandomRows(50, seed=0)
+    whole.add(x)
+    assert [number for number, _ in whole] == [number for number, _ in drawn]
+    assert max(found) > 2000 and not list(RandomRows(50, seed=0))
 
 
 def test_equal_confidences_do_not_favour_the_first_rows():

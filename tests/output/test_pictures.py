@@ -34,6 +34,19 @@ def test_two_dimensions_are_one_map_and_one_is_a_strip_for_each_name():
     assert all(low.max() < high.min() for high, low in pairwise(heights)), "strips do not overlap"
 
 
+def test_images_are_drawn_at_their_points_where_they_do_not_overlap():
+    from matplotlib.offsetbox import AnnotationBbox
+
+    points = np.concatenate([np.zeros((30, 2)), [[1.0, 0.0], [0.0, 1.0]]])
+    images = {i: np.full((8, 6, 3), i, np.uint8) for i in (3, 4, 30, 31)}
+    figure = scatter_figure(points, ["a"] * 31 + ["b"], "map", thumbnails=images)
+    drawn = [each for each in figure.axes[0].get_children() if isinstance(each, AnnotationBbox)]
+    assert [tuple(each.xy) for each in drawn] == [(0, 0), (1, 0), (0, 1)], "3 and 4 are at one place"
+    frames = [tuple(each.patch.get_edgecolor()) for each in drawn]
+    assert frames[0] == frames[1] != frames[2], "framed in the colour of the name"
+    assert (drawn[1].offsetbox.get_data() == 30).all()
+
+
 def test_legends_name_every_group_with_its_own_text():
     names = ["_hidden", "$x$", "a\x1b[31m\nb", "日本"] * 5
     with warnings.catch_warnings():
