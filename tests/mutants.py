@@ -513,7 +513,7 @@ MUTANTS = [
         f"{IN_SAMPLING}categories_are_drawn_as_often_as_training_found_them",
     ),
     Mutant(
-        "aae_cli/model/autoencoder.py",
+        "aae_cli/model/units.py",
         "return x.clip(",
         "return x if True else x.clip(",
         f"{IN_SAMPLING}table_samples_stay_within_the_ranges_of_the_training_rows",

@@ -22,6 +22,7 @@ from .checkpoint import Header
 from .projection import project
 from .sampling import Sampler, Samples
 from .steering import Found, search
+from .units import in_units, within_ranges
 
 ROWS_AT_ONCE = 2048
 
@@ -191,7 +192,26 @@ class Autoencoder:
 
     def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> np.ndarray:
         """Decode y (N, K), z (N, n) and label (N, C), each only if the decoder has that input: (N, D) float32."""
-        return self.in_units(self.model.scaling.invert(self._output(y, z, label)).cpu().numpy())
+        return self._in_units(self._output(y, z, label))
+
+    def decode_representation(self, points: np.ndarray) -> np.ndarray:
+        """Decode points of the space of :meth:`embed`, without a label: (N, dims) → (N, D) float32.
+
+        Raises:
+            DataError: points of another number of dimensions.
+        """
+        if points.ndim != 2 or points.shape[1] != self.dims:
+            raise DataError(
+                f"points of shape {points.shape} are no codes of this model", f"it has {self.dims} dimensions"
+            )
+        code = torch.from_numpy(np.ascontiguousarray(points, np.float32)).to(self.device)
+        label = code.new_zeros(len(code), self.model.labels)
+        with torch.inference_mode():
+            return self._in_units(self.model.decode_input(torch.cat([label, code], 1)[None])[0])
+
+    def _in_units(self, output: Tensor) -> np.ndarray:
+        """Rows in the units of the file, from the decoder's output."""
+        return in_units(self.model.scaling.invert(output).cpu().numpy(), self.schema)
 
     def _output(self, y: Tensor | None, z: Tensor | None, label: Tensor | None) -> Tensor:
         """Output of the decoder, in the networks' units: (N, outputs) on the device."""
@@ -199,28 +219,12 @@ class Autoencoder:
         with torch.inference_mode():
             return self.model.decode(*parts)[0]
 
-    def in_units(self, x: np.ndarray) -> np.ndarray:
-        """Clip to the pixel range, and give columns the precision of the training file."""
-        schema = self.schema
-        if schema.mixed is not None:
-            cells = [column.nearest(x[:, i].astype(np.float64)) for i, column in enumerate(schema.mixed)]
-            return np.stack(cells, 1).astype(np.float32) + 0.0
-        if schema.low is not None and schema.high is not None:
-            x = x.clip(schema.low, schema.high)
-        whole = np.array(schema.integer)
-        if whole.any():
-            x = np.where(whole if len(whole) == x.shape[1] else whole[:1], np.rint(x), x)
-        return x.astype(np.float32) + 0.0  # −0.0, which rounding leaves, becomes 0.0
-
     def _sampled(
         self, y: Tensor | None, z: Tensor | None, label: Tensor | None, generator: torch.Generator | None
     ) -> np.ndarray:
-        """Rows of p(x|y, z), with a table's columns held within the ranges of the rows trained on: no negative prices."""
-        schema = self.schema
-        x = self.in_units(self.model.scaling.draw(self._output(y, z, label), generator).cpu().numpy())
-        if schema.smallest is None or schema.largest is None:
-            return x
-        return x.clip(np.array(schema.smallest, np.float32), np.array(schema.largest, np.float32))
+        """Rows of p(x|y, z)."""
+        drawn = self.model.scaling.draw(self._output(y, z, label), generator)
+        return within_ranges(drawn.cpu().numpy(), self.schema)
 
     def reconstruct(self, x: Any, labels: np.ndarray | None = None) -> np.ndarray:
         """Reconstruct rows: (N, D) → (N, D) float32.
@@ -228,7 +232,7 @@ class Autoencoder:
         Args:
             labels: (N,) int64, −1 for unknown, for a decoder that receives the label; None if all are unknown.
         """
-        return self.in_units(self.model.scaling.invert(self.output(x, labels)).cpu().numpy())
+        return self._in_units(self.output(x, labels))
 
     def output(self, x: Any, labels: np.ndarray | None = None) -> Tensor:
         """Output of the decoder for rows, in the networks' units: (N, D) → (N, outputs) on the device.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..nn.cells import Cells
 from .autoencoder import Autoencoder
+from .units import within_ranges
 
 BOUND = 4.0
 """Largest size of a feature that the encoder sees, in standard deviations.
@@ -124,7 +124,4 @@ class CellModel:
 
     def _in_range(self, cells: Tensor) -> Tensor:
         """Cells in the ranges of the training rows and with their precision: (B, C) → (B, C) float32 on the CPU."""
-        schema, x = self.model.schema, self.model.in_units(cells.cpu().numpy())
-        if schema.smallest is not None and schema.largest is not None:
-            x = x.clip(np.array(schema.smallest, np.float32), np.array(schema.largest, np.float32))
-        return torch.from_numpy(x)
+        return torch.from_numpy(within_ranges(cells.cpu().numpy(), self.model.schema))

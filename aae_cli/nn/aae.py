@@ -129,7 +129,11 @@ class AAE(nn.Module):
 
     def decode(self, y: Tensor | None, z: Tensor | None, label: Tensor | None = None) -> Tensor:
         """Mean of p(x|·) in the networks' units: (R, B, D), in (0, 1) for a sigmoid output."""
-        x_hat = self.decode_logits(y, z, label)
+        return self.decode_input(self.represent(y, z, label))
+
+    def decode_input(self, code: Tensor) -> Tensor:
+        """The same for an input of the decoder, as from :meth:`represent`: (R, B, m) → (R, B, D)."""
+        x_hat = self.decoder(code).float()
         return x_hat.sigmoid() if self.output == "sigmoid" else x_hat
 
     def one_hot(self, labels: Tensor) -> Tensor:
