@@ -34,8 +34,17 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(models, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
+        weight, bias = laid_out(self.weight.flatten(0, 1)), self.bias.flatten()
         return F.conv2d(x, weight, bias, self.stride, padding=1, groups=len(self.weight))
+
+
+def laid_out(maps: Tensor) -> Tensor:
+    """Maps or weights (N, C, H, W) in the memory layout that is faster: on a CPU, channels last.
+
+    Of 100 photos of 32×32 on one thread, the decoder's step then takes 54 instead of 95 ms and the encoder's 24 instead of
+    26 ms, those of two models 134 instead of 275 and 51 instead of 58 ms.
+    """
+    return maps.contiguous(memory_format=torch.channels_last) if maps.device.type == "cpu" else maps
 
 
 class MapNorm(BatchNorm):
@@ -87,8 +96,8 @@ class ConvolutionalEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         models, rows = x.shape[:2]
-        maps = self.layers(x.unflatten(2, self.shape).transpose(0, 1).flatten(1, 2))
-        return self.dense(maps.view(rows, models, -1).transpose(0, 1))
+        maps = self.layers(laid_out(x.unflatten(2, self.shape).transpose(0, 1).flatten(1, 2)))
+        return self.dense(maps.reshape(rows, models, -1).transpose(0, 1))
 
 
 class ConvolutionalDecoder(nn.Module):
@@ -111,7 +120,7 @@ class ConvolutionalDecoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         models, rows = code.shape[:2]
-        maps = self.dense(code).unflatten(2, self.smallest).transpose(0, 1).flatten(1, 2)
+        maps = laid_out(self.dense(code).unflatten(2, self.smallest).transpose(0, 1).flatten(1, 2))
         for layer, side in zip(self.layers, self.sides, strict=True):
             maps = layer(maps if list(maps.shape[2:]) == side else F.interpolate(maps, side, mode="nearest"))
         return maps.reshape(rows, models, -1).transpose(0, 1)
