@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .data.read import read
     from .data.types import Data
     from .errors import AaeError
+    from .estimator import AdversarialAutoencoder
     from .model.autoencoder import Autoencoder
     from .model.evaluation import evaluate
     from .model.imputation import impute
@@ -36,6 +37,7 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 _HOMES = {
     "AaeError": "errors",
+    "AdversarialAutoencoder": "estimator",
     "Autoencoder": "model.autoencoder",
     "Data": "data.types",
     "Run": "training.selection",
@@ -49,6 +51,7 @@ _HOMES = {
 }
 __all__ = [
     "AaeError",
+    "AdversarialAutoencoder",
     "Autoencoder",
     "Data",
     "Run",

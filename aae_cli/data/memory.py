@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def from_memory(rows: Any, options: ReadOptions = BY_LOOKS, like: Schema | None 
     """
     if isinstance(rows, Data):
         return rows
-    library = type(rows).__module__.partition(".")[0]
-    if library in ("pandas", "polars") and hasattr(rows, "columns"):
+    library = library_of(rows)
+    if library is not None:
         from .tables import read_frame
 
         return finish(read_frame(_frame(rows, library), NAME, options, like), options, like)
@@ -62,3 +63,52 @@ def _series(name: str, column: Any) -> Any:
         return pl.Series(name, cells, strict=False)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{NAME}: the column {quoted(name)} cannot be read ({clean(error, 160)})") from error
+
+
+# --- frames that the estimator takes and gives ------------------------------------------------------------------------
+
+
+def library_of(rows: Any) -> str | None:
+    """``pandas`` or ``polars`` for a frame of these, else None."""
+    name = type(rows).__module__.partition(".")[0]
+    return name if name in ("pandas", "polars") and hasattr(rows, "columns") else None
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell is None, NaN, NaT or NA."""
+    try:
+        return cell is None or bool(cell != cell)
+    except TypeError:  # NA of pandas is neither equal to itself nor not
+        return True
+
+
+def frame_of(values: np.ndarray) -> Any:
+    """A polars frame of a 2-D array with missing values or text, whose columns are called x0, x1, …"""
+    import polars as pl
+
+    columns = {f"x{i}": column for i, column in enumerate(values.T)}
+    if values.dtype.kind == "O":
+        cells = {name: [None if is_missing(cell) else cell for cell in column] for name, column in columns.items()}
+        return pl.DataFrame([pl.Series(name, own, strict=False) for name, own in cells.items()])
+    return pl.DataFrame(columns)
+
+
+def features_of(frame: Any, like: Schema | None = None) -> Data:
+    """Rows of a frame, all of whose columns are features, whatever their names. Errors as for :func:`from_memory`."""
+    return from_memory(frame, ReadOptions(columns=tuple(map(str, frame.columns))), like)
+
+
+def framed(x: np.ndarray, schema: Schema, library: str) -> Any:
+    """A frame of rows (N, D) in the units of their file, with their columns.
+
+    Args:
+        library: pandas or polars.
+    """
+    return import_module(library).DataFrame(cells_of(schema, x))
+
+
+def cells_of(schema: Schema, x: np.ndarray) -> dict[str, Any]:
+    """Rows (N, D) as columns of a table, by name, in the types of the training file."""
+    if schema.mixed is not None:
+        return {column.name: column.decode(x[:, i]) for i, column in enumerate(schema.mixed)}
+    return {name: x[:, i] for i, name in enumerate(schema.columns or [f"x{i}" for i in range(x.shape[1])])}
