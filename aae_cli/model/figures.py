@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..data.types import Data
+from ..output.browser import Told
 from ..output.pictures import histograms, scatter
 from ..output.sheets import Headings, image_sheet
+from .description import Description
+from .maps import PageMap, is_page
 from .members import SHOWN, Members, RowSample
 from .sampling import Samples
 
@@ -23,21 +26,74 @@ COMPARED_ROWS = 1000
 """Number of real rows, and of sampled ones, whose columns are compared."""
 
 
-def rows_for_clusters(model: Autoencoder, seed: int) -> Members | RowSample:
-    """Collector of the rows that a picture of the clusters needs."""
-    return (Members if model.schema.kind == "image" else RowSample)(model.model.classes, seed)
+class ClusterPlot(Protocol):
+    """A plot of clusters that is made while rows come piece by piece."""
+
+    def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
+        """Remember what the plot shows of these rows with their clusters (N,) and confidences (N,)."""
+
+    def draw(self, name: str) -> bytes:
+        """Draw the clusters of all rows. ``name``: of the rows, in the title."""
 
 
-def cluster_figure(model: Autoencoder, members: Members | RowSample, name: str) -> bytes:
-    """Picture of clusters: heads beside members for images, a map for tables.
+def cluster_plot(plot: str, model: Autoencoder, seed: int) -> ClusterPlot:
+    """A page where the file is called .html; else a sheet of members for images, a map for tables."""
+    if is_page(plot):
+        return ClusterPage(model, seed)
+    return (MemberSheet if model.schema.kind == "image" else ClusterMap)(model, seed)
 
-    Args:
-        members: rows collected by ``rows_for_clusters``.
-        name: name of the rows in the title.
-    """
-    if isinstance(members, Members):
-        return _member_sheet(model, members, name)
-    return _cluster_map(model, members, name)
+
+class MemberSheet:
+    """Figure of section 6: heads beside typical and random members, one row for each cluster."""
+
+    def __init__(self, model: Autoencoder, seed: int) -> None:
+        self.model, self._members = model, Members(model.model.classes, seed)
+
+    def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
+        """As in :class:`ClusterPlot`."""
+        self._members.add(rows, cluster, confidence)
+
+    def draw(self, name: str) -> bytes:
+        """As in :class:`ClusterPlot`."""
+        return _member_sheet(self.model, self._members, name)
+
+
+class ClusterMap:
+    """Map of some rows of a table, coloured by cluster."""
+
+    def __init__(self, model: Autoencoder, seed: int) -> None:
+        self.model, self._sample = model, RowSample(model.model.classes, seed)
+
+    def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
+        """As in :class:`ClusterPlot`."""
+        self._sample.add(rows, cluster, confidence)
+
+    def draw(self, name: str) -> bytes:
+        """As in :class:`ClusterPlot`."""
+        return _cluster_map(self.model, self._sample, name)
+
+
+class ClusterPage:
+    """Page with a map of all rows, coloured by cluster, beside the description of each cluster."""
+
+    def __init__(self, model: Autoencoder, seed: int) -> None:
+        self.model, self._page = model, PageMap(model, first="cluster")
+        self._described = Description(model.model.classes, model.schema, seed)
+        self._points: list[np.ndarray] = []
+
+    def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
+        """As in :class:`ClusterPlot`."""
+        self._page.add(rows)
+        self._described.add(rows, cluster, confidence)
+        self._points.append(_spread_out(self.model, rows.x)[0])
+
+    def draw(self, name: str) -> bytes:
+        """As in :class:`ClusterPlot`."""
+        told = self._described
+        tables = [Told(told.title(cluster), *told.table(cluster)) for cluster in told.found]
+        points = _plane(self.model, np.concatenate(self._points))
+        title = f"{self.model.header.title}: {len(points):,} rows of {name} in {len(told.found)} clusters"
+        return self._page.draw(points, title, tables)
 
 
 def _member_sheet(model: Autoencoder, members: Members, name: str) -> bytes:
@@ -73,20 +129,29 @@ def _cluster_map(model: Autoencoder, sample: RowSample, name: str) -> bytes:
     It shows the representation where that is made for a map (two dimensions, or cluster heads), and otherwise principal
     components of the standardised columns: those of [y, z] show the style z rather than the clusters.
     """
-    import torch
-
     x, drawn = sample.x, sample.cluster
-    if model.model.heads is not None or model.dims <= 2:
-        points, what = model.embed(x), "representation"
-    else:
-        scaling = model.model.scaling
-        points = scaling(torch.from_numpy(x).to(model.device))[:, : scaling.outputs].cpu().numpy()
-        what = "principal components of the columns"
-    points = model.project(points, min(2, points.shape[1], max(1, len(points))))
+    points, what = _spread_out(model, x)
+    points = _plane(model, points)
     legend = {str(k): f"{k}: {', '.join(sample.summary(k))}" for k in np.flatnonzero(sample.sizes).tolist()}
     shown = f"{len(x):,} of " if len(x) < sample.sizes.sum() else ""
     title = f"{model.header.title}: clusters of {shown}{sample.sizes.sum():,} rows of {name}, {what}"
     return scatter(points, [str(cluster) for cluster in drawn], title, legend=legend)
+
+
+def _spread_out(model: Autoencoder, x: np.ndarray) -> tuple[np.ndarray, str]:
+    """Points of rows that show their clusters, (N, m), and what they are."""
+    import torch
+
+    if model.model.heads is not None or model.dims <= 2 or model.schema.kind == "image":
+        return model.embed(x), "representation"
+    scaling = model.model.scaling
+    points = scaling(torch.from_numpy(np.asarray(x[:])).to(model.device))[:, : scaling.outputs]
+    return points.cpu().numpy(), "principal components of the columns"
+
+
+def _plane(model: Autoencoder, points: np.ndarray) -> np.ndarray:
+    """Points (N, m) in at most two dimensions."""
+    return model.project(points, min(2, points.shape[1], max(1, len(points))))
 
 
 def samples_picture(model: Autoencoder, samples: Samples) -> bytes:

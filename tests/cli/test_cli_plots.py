@@ -1,6 +1,12 @@
 """Pictures that commands draw beside their tables."""
 
+import base64
+import json
+import re
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -41,15 +47,15 @@ def test_cluster_draws_members_of_the_whole_file_sorted_by_class(run, quick, tmp
 
 def test_a_sheet_of_clusters_names_sizes_and_classes(quick, drawn):
     from aae_cli import read
-    from aae_cli.model.figures import cluster_figure, rows_for_clusters
+    from aae_cli.model.figures import cluster_plot
 
     model, test = load(quick, "cpu"), read("mnist-mini:test")
-    members = rows_for_clusters(model, 0)
+    members = cluster_plot("a.png", model, 0)
     cluster, confidence = model.cluster(test.x)
     for start in range(0, 1000, 300):
         some = slice(start, start + 300)
         members.add(test[some], cluster[some], confidence[some])
-    cluster_figure(model, members, "a")
+    members.draw("a")
     _, (images, _, columns, headings), _ = drawn[0]
     used = np.unique(cluster)
     assert len(images) == columns * len(used) and columns == 17
@@ -67,13 +73,13 @@ def test_cluster_of_a_table_draws_a_map_with_sizes(run, iris, iris_csv, tmp_path
     run(["cluster", "one.csv", "-c", iris, "-o", "c.csv", "--plot", "one.png"], tmp_path).ok()
 
     from aae_cli import read
-    from aae_cli.model.figures import cluster_figure, rows_for_clusters
+    from aae_cli.model.figures import cluster_plot
 
     model = load(iris, "cpu")
     data = read(str(iris_csv), label_column="species", like=model.schema)
-    sample, cluster = rows_for_clusters(model, 0), model.cluster(data.x)[0]
-    sample.add(data, cluster)
-    cluster_figure(model, sample, "iris.csv")
+    sample, (cluster, confidence) = cluster_plot("c.png", model, 0), model.cluster(data.x)
+    sample.add(data, cluster, confidence)
+    sample.draw("iris.csv")
     _, (points, names, _), more = drawn[0]
     assert points.shape == (150, 2) and sorted(names) == sorted(map(str, cluster))
     assert all(f"{(cluster == int(k)).sum()} row" in text for k, text in more["legend"].items())
@@ -112,3 +118,26 @@ def test_a_style_grid_is_drawn_large_with_headings(run, supervised, tmp_path):
     width, height = size(tmp_path / "g.png")
     assert 900 < width < 2000 and height > 3 * 60
     assert np.asarray(Image.open(tmp_path / "g.png"))[0, 0].tolist() == [255, 255, 255]
+
+
+def data_of(page: Path) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.S)[1])
+
+
+def test_a_page_shows_all_that_is_known_of_each_row(run, quick, iris, iris_csv, tmp_path):
+    run(["embed", "mnist-mini:test", "-c", quick, "-o", "e.csv", "--plot", "map.html"], tmp_path).ok()
+    data = data_of(tmp_path / "map.html")
+    assert [column["name"] for column in data["columns"]] == ["label", "cluster", "confidence"]
+    assert data["ids"] == [str(i) for i in range(1000)] and len(data["images"]["sheets"]) == 1
+    assert (data["images"]["width"], data["images"]["height"]) == (28, 28)
+    x = np.frombuffer(base64.b64decode(data["x"]), "<f4")
+    frame = pl.read_csv(tmp_path / "e.csv")
+    assert np.allclose(x, frame["x"].to_numpy(), atol=1e-3)
+
+    args = ["cluster", iris_csv, "-c", iris, "--label-column", "species", "-o", "c.csv", "--plot", "c.html"]
+    run(args, tmp_path).ok()
+    data = data_of(tmp_path / "c.html")
+    names = [column["name"] for column in data["columns"]]
+    assert names[0] == "cluster" and names[1:3] == ["label", "confidence"] and {"sepal length (cm)"} < set(names)
+    assert data["images"] is None and len(data["tables"]) == len(data["columns"][0]["levels"])
+    assert "rows" in data["tables"][0]["title"]

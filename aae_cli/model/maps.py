@@ -1,0 +1,133 @@
+"""Maps of rows: a picture, or a page for the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ..data.types import Data, Schema
+from ..output.browser import Field, Thumbnails, Told, map_page
+from ..output.pictures import scatter
+from ..output.sheets import pixels
+from .members import RandomRows
+
+if TYPE_CHECKING:
+    from .autoencoder import Autoencoder
+
+DRAWN_IMAGES = 2000
+"""Number of images from which those are chosen that a picture has room for."""
+
+EXPECTED_ROWS = 10_000
+"""Number of rows for which thumbnails of a page are made so small that the page has less than 15 MB."""
+
+MOST_COLUMNS = 40
+"""Number of a table's columns that a page shows at most."""
+
+
+class Map(Protocol):
+    """A map that is made while rows come piece by piece."""
+
+    def add(self, rows: Data) -> None:
+        """Remember what the map shows of these rows."""
+
+    def draw(self, points: np.ndarray, title: str) -> bytes:
+        """Draw all rows at their points (N, up to 3)."""
+
+
+def map_for(plot: str, model: Autoencoder, seed: int) -> Map:
+    """A page where the file is called .html, else a PNG."""
+    return PageMap(model) if is_page(plot) else PictureMap(model, seed)
+
+
+def is_page(plot: str) -> bool:
+    """Whether a plot is a page for the browser, by its name."""
+    return plot.lower().endswith(".html")
+
+
+def heads_of(model: Autoencoder, dims: int) -> np.ndarray | None:
+    """Cluster heads (K, dims), where they lie in the space of points of so many dimensions."""
+    if model.model.heads is None or dims != model.dims:
+        return None
+    return np.asarray(model.model.W_C[0].detach().cpu().numpy())
+
+
+class PictureMap:
+    """Points coloured by label, or else by cluster, with some of the images."""
+
+    def __init__(self, model: Autoencoder, seed: int) -> None:
+        self.model = model
+        self._images = RandomRows(DRAWN_IMAGES, seed)
+        self._names: list[str] = []
+
+    def add(self, rows: Data) -> None:
+        """As in :class:`Map`."""
+        if self.model.schema.kind == "image":
+            self._images.add(rows.x)
+        names = rows.label_names
+        if names is None and self.model.model.classes:
+            names = [str(cluster) for cluster in self.model.cluster(rows.x)[0]]
+        self._names += names or []
+
+    def draw(self, points: np.ndarray, title: str) -> bytes:
+        """As in :class:`Map`."""
+        images = {number: pixels(x, self.model.schema) for number, x in self._images}
+        return scatter(points, self._names or None, title, heads_of(self.model, points.shape[1]), thumbnails=images)
+
+
+class PageMap:
+    """Everything that is known of each row, for a page.
+
+    Args:
+        first: name of the field that colours the map at first, where it is there.
+    """
+
+    def __init__(self, model: Autoencoder, first: str = "label") -> None:
+        self.model, self.first = model, first
+        self._images = Thumbnails(EXPECTED_ROWS)
+        self._ids: list[str] = []
+        self._labels: list[str] = []
+        self._clusters: list[np.ndarray] = []
+        self._x: list[np.ndarray] = []
+
+    def add(self, rows: Data) -> None:
+        """As in :class:`Map`."""
+        self._ids += rows.ids or map(str, range(rows.first, rows.first + len(rows)))
+        self._labels += rows.label_names or [""] * len(rows)
+        if self.model.model.classes:
+            self._clusters.append(np.stack(self.model.cluster(rows.x)))
+        if self.model.schema.kind == "image":
+            for x in rows.x:
+                self._images.add(pixels(np.asarray(x), self.model.schema))
+        else:
+            self._x.append(np.asarray(rows.x[:]))
+
+    def draw(self, points: np.ndarray, title: str, tables: Sequence[Told] = ()) -> bytes:
+        """As in :class:`Map`. ``tables``: what to show beside the map."""
+        heads = heads_of(self.model, points.shape[1])
+        fields = self._fields()
+        fields.sort(key=lambda field: field.name != self.first)
+        return map_page(title, points, self._ids, fields, self._images, heads, tables)
+
+    def _fields(self) -> list[Field]:
+        """Label, cluster and confidence, where there are any, then the columns of a table."""
+        found = [Field("label", self._labels)] if any(self._labels) else []
+        if self._clusters:
+            cluster, confidence = np.concatenate(self._clusters, 1)
+            found.append(Field("cluster", [str(int(number)) for number in cluster]))
+            found.append(Field("confidence", confidence))
+        return found + (_columns(np.concatenate(self._x), self.model.schema) if self._x else [])
+
+
+def _columns(x: np.ndarray, schema: Schema) -> list[Field]:
+    """The first columns of a table's rows: numbers and days as numbers, categories as text."""
+    names, mixed = schema.columns or [f"x{i}" for i in range(schema.size)], schema.mixed
+    found = []
+    for i, name in enumerate(names[:MOST_COLUMNS]):
+        values, column = x[:, i], None if mixed is None else mixed[i]
+        if column is None or column.kind == "number":
+            found.append(Field(name, values))
+        else:
+            found.append(Field(name, ["" if np.isnan(value) else column.text(value) for value in values.tolist()]))
+    return found

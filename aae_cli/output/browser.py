@@ -1,0 +1,175 @@
+"""A map as one HTML page that works offline: zoom, hover, colour by column, selection of rows and search by id.
+
+Plotly draws the points with WebGL, which stays smooth at 50,000 of them; its script is part of the page. Whatever comes from
+files stands in the page as JSON whose ``<`` are escaped, and reaches the screen as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ..text import clean
+
+PIXELS = 32_000_000
+"""Pixels of all thumbnails together: 10,000 images have at most 56×56."""
+
+LARGEST = 64
+"""Largest side of a thumbnail."""
+
+EACH, ACROSS = 1024, 32
+"""Images on a sheet of thumbnails, and in each of its rows."""
+
+POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
+"""What the page may load: nothing but itself. Plotly compiles its shaders' code, hence ``unsafe-eval``."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column that is shown when a row is pointed at, and that can colour the map.
+
+    Attributes:
+        values: (N,) text, or numbers with NaN for unknown ones.
+    """
+
+    name: str
+    values: Sequence[str] | np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers as float32, text as level numbers, −1 for empty text."""
+        if isinstance(self.values, np.ndarray):
+            return {"name": clean(self.name, 80), "levels": None, "values": _encoded(self.values, np.float32)}
+        distinct = sorted({*self.values} - {""}, key=lambda text: (len(text) if text.isdigit() else 0, text))
+        index = {text: place for place, text in enumerate(distinct)}
+        codes = np.array([index.get(text, -1) for text in self.values])
+        return {"name": clean(self.name, 80), "levels": distinct, "values": _encoded(codes, np.int32)}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A table beside the map."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Thumbnails:
+    """Small pictures of all images of a map, as they come piece by piece.
+
+    Args:
+        rows: number of images that are expected; with more, thumbnails are not made smaller.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.side = int(np.clip((PIXELS / max(rows, 1)) ** 0.5, 8, LARGEST))
+        self._images: list[np.ndarray] = []
+
+    def add(self, image: np.ndarray) -> None:
+        """Add an image (H, W, 3) uint8."""
+        from PIL import Image
+
+        height, width = image.shape[:2]
+        scale = self.side / max(height, width)
+        if scale < 1:
+            smaller = max(1, round(width * scale)), max(1, round(height * scale))
+            image = np.asarray(Image.fromarray(image).resize(smaller, Image.Resampling.BOX))
+        self._images.append(image)
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Sheets of EACH thumbnails as data URLs, and how to find one on them; None without images."""
+        if not self._images:
+            return None
+        height, width = self._images[0].shape[:2]
+        starts = range(0, len(self._images), EACH)
+        sheets = [_sheet(self._images[start : start + EACH]) for start in starts]
+        return {"width": width, "height": height, "across": ACROSS, "each": EACH, "sheets": sheets}
+
+
+def _sheet(images: Sequence[np.ndarray]) -> str:
+    """Images of one size on a sheet: grey ones as PNG, coloured ones as JPEG, which is a fifth as large."""
+    from PIL import Image
+
+    height, width = images[0].shape[:2]
+    down = -(-len(images) // ACROSS)
+    page = np.zeros((down * height, ACROSS * width, 3), np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // ACROSS * height, place % ACROSS * width
+        page[top : top + height, left : left + width] = image
+    grey = bool((page[..., :1] == page).all())
+    buffer, kind = io.BytesIO(), "png" if grey else "jpeg"
+    picture = Image.fromarray(page[..., 0] if grey else page)
+    picture.save(buffer, kind, **({"optimize": True} if grey else {"quality": 85}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def map_page(
+    title: str,
+    points: np.ndarray,
+    ids: Sequence[str],
+    fields: Sequence[Field],
+    images: Thumbnails | None = None,
+    heads: np.ndarray | None = None,
+    tables: Sequence[Told] = (),
+) -> bytes:
+    """Make the page of a map.
+
+    Args:
+        points: (N, m) coordinates, of which the first two are drawn; of one, the second is a random height.
+        ids: id of each row.
+        fields: what is known of each row; the first one colours the map at first.
+        images: thumbnails of the rows.
+        heads: (K, 2) cluster heads.
+        tables: tables beside the map.
+    """
+    second = points[:, 1] if points.shape[1] > 1 else np.random.default_rng(0).uniform(-0.3, 0.3, len(points))
+    content = {
+        "title": clean(title, 200),
+        "x": _encoded(points[:, 0], np.float32),
+        "y": _encoded(second, np.float32),
+        "ids": list(ids),
+        "columns": [field.to_json() for field in fields],
+        "colour": 0,
+        "images": None if images is None else images.to_json(),
+        "heads": [] if heads is None else np.round(heads[:, :2].astype(float), 5).tolist(),
+        "tables": [
+            {"title": each.title, "header": list(each.header), "rows": [*map(list, each.rows)]} for each in tables
+        ],
+    }
+    return _page(clean(title, 200), content).encode()
+
+
+def _page(title: str, content: dict[str, Any]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    web = files("aae_cli") / "output" / "web"
+    style, script = ((web / name).read_text("utf-8") for name in ("page.css", "map.js"))
+    data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">
+<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style></head>
+<body><header><h1 id="title"></h1>
+<label>colour <select id="colour"></select></label>
+<label>id <input id="search" type="search" placeholder="search"></label><span id="found" class="hint"></span>
+<button id="copy" disabled>copy ids</button><button id="download" disabled>download CSV</button></header>
+<div id="map"></div>
+<aside><div id="selection" class="hint"></div><canvas id="image"></canvas><dl id="row"></dl>
+<p class="hint">Point at a row to see it. Drag to move, scroll to zoom; the box and the lasso above the map select rows.
+A click in the legend hides a group.</p><div id="tables"></div></aside>
+<script type="application/json" id="data">{data}</script>
+<script>{get_plotlyjs()}</script>
+<script>{script}</script></body></html>
+"""
+
+
+def _encoded(values: np.ndarray, dtype: Any) -> str:
+    """Values as little-endian bytes in base64."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
