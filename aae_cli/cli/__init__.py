@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..version import __version__
-from . import classify, cluster, embed, evaluate, impute, info, presets, sample, score, train
+from . import classify, cluster, embed, evaluate, export, impute, info, presets, runs, sample, score, train
 from .help import Command, Group
 
 app = typer.Typer(
@@ -32,22 +32,31 @@ for module, summary in (
     (evaluate, "Measure a model on held-out rows."),
     (presets, "List the presets, or print one."),
     (info, "Show what a checkpoint is and can do."),
+    (runs, "List the runs under ./runs, or delete some."),
+    (export, "Write a model as ONNX or .pt2, for other programs."),
 ):
     name = module.__name__.rpartition(".")[2]
     app.command(name, cls=Command, short_help=summary, epilog=module.EXAMPLES)(module.command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"aae {__version__}")
-        raise typer.Exit
+def _version(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    print(f"aae {__version__}")
+    if context.params.get("verbose"):
+        from .about import environment
+
+        for name, value in environment():
+            print(f"{name:<14} {value}")
+    raise typer.Exit
 
 
 @app.callback()
 def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    verbose: Annotated[
+        bool, typer.Option("--verbose", is_eager=True, help="With --version: also print what bug reports need.")
     ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version and exit.")] = False,
 ) -> None:
     pass
 

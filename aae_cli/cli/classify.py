@@ -29,6 +29,7 @@ from .options import (
     option,
 )
 from .rows import Rows, Target, choose_checkpoint
+from .shards import into_folder, over_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,11 @@ def command(
 
     Rows without ids and labels give, as CSV, the prediction alone, under the header `label`.
     """
+    options = dict(locals())
     with frame(debug):
+        if into_folder(data, output):
+            over_files(command, options, reporter(quiet, verbose))
+            return
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
         rows = Rows.of(

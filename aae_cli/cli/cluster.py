@@ -38,6 +38,7 @@ from .options import (
     option,
 )
 from .rows import Fit, Rows, Target
+from .shards import into_folder, over_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,8 @@ def command(
             "Output",
             "--plot",
             metavar="FILE",
-            help="Draw typical and random members of each image cluster, or a map of a table's clusters, as PNG.",
+            help="Draw typical and random members of each image cluster, or a map of a table's clusters, as PNG; as .html, "
+            "a page with a map of all rows beside a description of the clusters.",
         ),
     ] = None,
     output: Output = None,
@@ -112,7 +114,11 @@ def command(
     debug: Debug = False,
 ) -> None:
     """Write the cluster of every row and its probability: id, cluster, confidence, label (where known)."""
+    options = dict(locals())
     with frame(debug):
+        if into_folder(data, output):
+            over_files(command, options, reporter(quiet, verbose))
+            return
         if as_json and not describe:
             raise UsageError("--json prints a description of the clusters", "add --describe")
         target = Target.of(data, output, format, input_format, plot)
@@ -142,9 +148,9 @@ def command(
         if clusters is not None and model.model.classes not in (0, clusters):
             raise UsageError(f"-k {clusters}: {path} has {model.model.classes} clusters", "leave -k out, or use --fit")
         from ..model.description import Description
-        from ..model.figures import cluster_figure, rows_for_clusters
+        from ..model.figures import cluster_plot
 
-        drawn = rows_for_clusters(model, seed) if plot is not None else None
+        drawn = cluster_plot(plot, model, seed) if plot is not None else None
         described = Description(model.model.classes, model.schema, seed) if describe else None
 
         def tables() -> Iterator[dict[str, Any]]:
@@ -157,7 +163,7 @@ def command(
 
         target.write(tables(), report)
         if drawn is not None:
-            target.draw(lambda: cluster_figure(model, drawn, Path(data).name), report)
+            target.draw(lambda: drawn.draw(Path(data).name), report)
         if described is not None:
             write_description(described, as_json, output, report)
 

@@ -36,6 +36,7 @@ from .options import (
     option,
 )
 from .rows import Fit, Rows, Target
+from .shards import into_folder, over_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,10 +45,6 @@ if TYPE_CHECKING:
 
     from ..data.types import Data
     from ..model.autoencoder import Autoencoder
-    from ..model.members import RandomRows
-
-THUMBNAILS = 2000
-"""Number of images from which those are chosen that a map has room for."""
 
 EXAMPLES = """\
 aae embed data.npz -o 2d.csv --plot map.png
@@ -70,6 +67,16 @@ def command(
             help="Dimensions; a larger representation is projected, unless all are asked for (default: 2).",
         ),
     ] = None,
+    neighbours: Annotated[
+        int | None,
+        option(
+            "Output",
+            "--neighbours",
+            metavar="K",
+            min=1,
+            help="Also write the ids of the K nearest rows, the nearest first.",
+        ),
+    ] = None,
     set_: Set = None,
     epochs: Epochs = None,
     time: Time = None,
@@ -80,7 +87,8 @@ def command(
             "Output",
             "--plot",
             metavar="FILE",
-            help="Draw a map of the rows as PNG, with some of the images; of 3 dimensions, their 3 pairs.",
+            help="Draw a map of the rows as PNG, with some of the images (of 3 dimensions, their 3 pairs); as .html, a page "
+            "for the browser, to zoom, search and select in.",
         ),
     ] = None,
     output: Output = None,
@@ -102,7 +110,11 @@ def command(
     debug: Debug = False,
 ) -> None:
     """Write the representation of every row: id, label (where known), then x,y or z0,z1,…"""
+    options = dict(locals())
     with frame(debug):
+        if into_folder(data, output):
+            over_files(command, options, reporter(quiet, verbose))
+            return
         target = Target.of(data, output, format, input_format, plot)
         report = reporter(quiet, verbose)
         rows = Rows.of(
@@ -133,29 +145,27 @@ def command(
             wanted = None  # nothing to project, and a line is as good as a plane
         import numpy as np
 
-        from ..model.members import RandomRows
+        from ..model.maps import map_for
 
-        drawn: list[tuple[np.ndarray, list[str]]] = []
-        shown_rows = RandomRows(THUMBNAILS, seed)
+        drawn, placed = map_for(plot, model, seed) if plot is not None else None, []
 
         def pieces() -> Iterator[Data]:
             for piece in rows.pieces(model.header, report):
-                if plot is not None and model.schema.kind == "image":
-                    shown_rows.add(piece.x)
+                if drawn is not None:
+                    drawn.add(piece)
                 yield piece
 
         def tables() -> Iterator[dict[str, Any]]:
-            for known, points, names in represented(model, pieces(), wanted, clusters=bool(plot)):
+            for known, points in represented(model, pieces(), wanted, neighbours):
                 axes = ["x", "y"] if points.shape[1] == 2 else [f"z{i}" for i in range(points.shape[1])]
-                if plot is not None:
-                    drawn.append((points, known.get("label", names)))
+                if drawn is not None:
+                    placed.append(points)
                 yield known | {axis: points[:, i] for i, axis in enumerate(axes)}
 
         target.write(tables(), report)
-        if plot is not None and drawn:
-            points, shown = plane(model, np.concatenate([piece for piece, _ in drawn]))
-            colours = [label for _, piece in drawn for label in piece]
-            target.draw(lambda: picture(model, points, colours, data, shown_rows), report)
+        if drawn is not None and placed:
+            points, shown = plane(model, np.concatenate(placed))
+            target.draw(lambda: drawn.draw(points, f"{model.header.title}: {Path(data).name}"), report)
             if shown:
                 report.say(f"{plot} shows {shown}")
 
@@ -169,30 +179,46 @@ def parsed_dims(text: str | None) -> int | None:
     return int(text)
 
 
-Represented = tuple[dict[str, Any], "np.ndarray", list[str]]
+Represented = tuple[dict[str, Any], "np.ndarray"]
 
 
-def represented(model: Autoencoder, pieces: Iterable[Data], dims: int | None, clusters: bool) -> Iterator[Represented]:
-    """Ids and labels, points and, if asked for, cluster names of each piece.
+def represented(
+    model: Autoencoder, pieces: Iterable[Data], dims: int | None, neighbours: int | None = None
+) -> Iterator[Represented]:
+    """Ids, labels and ids of nearest rows, and points of each piece.
 
-    Principal components are those of all rows, whose representations are kept until then; all else comes piece by piece.
+    Principal components and neighbours are those of all rows, whose representations are kept until then; all else comes
+    piece by piece.
     """
-    whole = dims is not None and dims < model.dims and not (dims == 2 and model.model.heads is not None)
+    fewer = dims is not None and dims < model.dims and not (dims == 2 and model.model.heads is not None)
     kept: list[Represented] = []
     for rows in pieces:
-        points = model.embed(rows.x)
-        names = [str(cluster) for cluster in model.cluster(rows.x)[0]] if clusters and model.model.classes else []
-        if whole:
-            kept.append((ids_and_labels(rows), points, names))
+        known, points = ids_and_labels(rows), model.embed(rows.x)
+        if fewer or neighbours:
+            kept.append((known, points))
         else:
-            yield ids_and_labels(rows), points if dims is None else model.project(points, dims), names
-    if kept and dims is not None:
-        import numpy as np
+            yield known, points if dims is None else model.project(points, dims)
+    if not kept:
+        return
+    import numpy as np
 
-        projected = model.project(np.concatenate([points for _, points, _ in kept]), dims)
-        starts = np.cumsum([len(points) for _, points, _ in kept])[:-1]
-        for (known, _, names), points in zip(kept, np.split(projected, starts), strict=True):
-            yield known, points, names
+    every = np.concatenate([points for _, points in kept])
+    starts = np.cumsum([len(points) for _, points in kept])[:-1]
+    placed = np.split(every if dims is None else model.project(every, dims), starts)
+    ids = np.concatenate([np.asarray(known["id"]) for known, _ in kept])
+    near = np.split(nearest(every, min(neighbours or 0, len(every) - 1)), starts)
+    for (known, _), points, own in zip(kept, placed, near, strict=True):
+        yield known | {f"neighbour{i + 1}": ids[column].tolist() for i, column in enumerate(own.T)}, points
+
+
+def nearest(points: np.ndarray, count: int) -> np.ndarray:
+    """Numbers of the nearest other rows of each, the nearest first: (N, m) → (N, count)."""
+    import numpy as np
+    from sklearn.neighbors import NearestNeighbors
+
+    if count < 1:
+        return np.zeros((len(points), 0), np.int64)
+    return np.asarray(NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False))
 
 
 def plane(model: Autoencoder, points: np.ndarray) -> tuple[np.ndarray, str]:
@@ -206,15 +232,3 @@ def plane(model: Autoencoder, points: np.ndarray) -> tuple[np.ndarray, str]:
         return points[:, :2], f"z0 and z1 of {dims} dimensions"
     how = "cluster heads on a circle" if model.model.heads is not None else "principal components"
     return model.project(points, 2), f"a projection of the {dims} dimensions to two: {how} (--dims 3 draws three)"
-
-
-def picture(model: Autoencoder, points: np.ndarray, names: list[str], source: str, images: RandomRows) -> bytes:
-    """Draw points (N, up to 3), with some of their images, and with the cluster heads where they lie in the same space."""
-    from ..output.pictures import scatter
-    from ..output.sheets import pixels
-
-    heads = None
-    if model.model.heads is not None and points.shape[1] == model.dims:
-        heads = model.model.W_C[0].detach().cpu().numpy()
-    title, thumbnails = f"{model.header.title}: {Path(source).name}", {i: pixels(x, model.schema) for i, x in images}
-    return scatter(points, names or None, title, heads, thumbnails=thumbnails)

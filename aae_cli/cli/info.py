@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ..data.columns import LEFT_OUT, Column
 from ..data.kinds import PLURALS
+from ..errors import UsageError
+from ..files import write_whole
+from ..output.card import value_text
+from ..output.reporter import plain_table
 from ..text import clean, counted, listed
 from .frame import frame, reporter
-from .options import Checkpoint, Debug, Json, Quiet, Verbose
-from .rows import choose_checkpoint
+from .options import Checkpoint, Debug, Json, Quiet, Verbose, option
+from .rows import choose_checkpoint, refuse_overwriting
 
 if TYPE_CHECKING:
     from ..model.checkpoint import Header
 
 EXAMPLES = """\
 aae info
-aae info -c runs/clustering --json"""
+aae info -c runs/clustering --json
+aae info runs/clustering runs/quick
+aae info --html report.html"""
 SHOWN = 40
 """The most columns, classes or clusters that are listed; --json has them all."""
 
 
 def command(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN…]", help="Run to show, or several to compare (default: the newest)."),
+    ] = None,
     checkpoint: Checkpoint = None,
+    html: Annotated[
+        str | None,
+        option(
+            "Output", "--html", metavar="FILE", help="Write a page with all that is known of the run, and its pictures."
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -32,20 +51,80 @@ def command(
 ) -> None:
     """Show what a checkpoint is: its preset, the columns that it reads, its training, its measurements, its commands."""
     with frame(debug):
-        report = reporter(quiet, verbose)
-        path = choose_checkpoint(checkpoint, lambda can: True, "be shown", report, "aae train --preset quick")
-        assert path is not None
         from ..model.checkpoint import read_header
 
+        report, named = reporter(quiet, verbose), [*(runs or []), *([checkpoint] if checkpoint else [])]
+        if len(named) > 1:
+            if html is not None:
+                raise UsageError("--html shows one run", "name a single one")
+            found = [describe(read_header(name), name) for name in named]
+            print(json.dumps(found) if as_json else "\n".join(plain_table(*compared(found))))
+            return
+        one = named[0] if named else None
+        path = choose_checkpoint(one, lambda can: True, "be shown", report, "aae train --preset quick")
+        assert path is not None
         header = read_header(path)
         facts = describe(header, str(path))
-        if as_json:
+        if html is not None:
+            refuse_overwriting(html, str(path))
+            write_whole(Path(html), page(path, header, facts))
+            report.say(f"wrote {html}")
+        elif as_json:
             print(json.dumps(facts))
-            return
-        for title, rows in tables(header, facts):
-            print(title)
-            for name, value in rows:
-                print(f"  {name:<24} {value}")
+        else:
+            for title, rows in tables(header, facts):
+                print(title)
+                for name, value in rows:
+                    print(f"  {name:<24} {value}")
+
+
+def compared(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """A table with a column for each run, and a row for each fact and each measurement in which any two may differ."""
+    from ..config.draft import shown
+
+    names = ("preset", "data", "rows", "labels", "steps", "seconds", "held_out")
+    rows = [[name, *(str({**run["training"], **run}.get(name, "–")) for run in runs)] for name in names]
+    keys = {key: None for run in runs for key in leaves(run["config"]) if not key.startswith("about.")}
+    settings = [(key, [shown(leaves(run["config"]).get(key, "–")) for run in runs]) for key in keys]
+    rows += [[key, *values] for key, values in settings if len(set(values)) > 1 and key != "data.source"]
+    metrics = {name: None for run in runs for name in run["metrics"]}
+    rows += [[name, *(value_of(run, name) for run in runs)] for name in metrics]
+    return ["", *(run["checkpoint"] for run in runs)], [[clean(cell, 60) for cell in row] for row in rows]
+
+
+def leaves(values: Any, path: str = "") -> dict[str, Any]:
+    """Dotted key → value of a nested mapping."""
+    if not isinstance(values, dict):
+        return {path: values}
+    parts = (leaves(item, f"{path}.{key}" if path else key) for key, item in values.items())
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def value_of(run: Mapping[str, Any], metric: str) -> str:
+    """A measurement with its interval."""
+    ends = run["intervals"].get(metric)
+    return value_text(run["metrics"][metric], tuple(ends) if ends else None) if metric in run["metrics"] else "–"
+
+
+def page(path: Path, header: Header, facts: dict[str, Any]) -> bytes:
+    """The page of ``--html``: what the run is, its pictures, how it was decided and measured."""
+    from ..model.evaluation import MEANINGS
+    from ..output.browser import Told
+    from ..output.report import report_page
+
+    (title, first), *rest = tables(header, facts)
+    told = [Told("Model", (), first), *(Told(name[:1].upper() + name[1:], (), rows) for name, rows in rest[:-1])]
+    if facts["metrics"]:
+        measured = [(name, value_of(facts, name), MEANINGS.get(name, "")) for name in facts["metrics"]]
+        told.append(Told("Measured", ("metric", "value (95 % interval)", "what it means"), measured))
+    else:
+        told += [Told(name[:1].upper() + name[1:], (), rows) for name, rows in rest[-1:]]
+    if facts["decisions"]:
+        told.append(Told("Decided automatically", ("key", "value", "why"), facts["decisions"]))
+    folder = path if path.is_dir() else path.parent
+    pictures = [("Samples", "samples.png"), ("Losses", "curves.png")]
+    found = [(name, (folder / file).read_bytes()) for name, file in pictures if (folder / file).is_file()]
+    return report_page(title, told, found)
 
 
 def describe(header: Header, path: str) -> dict[str, Any]:
@@ -56,6 +135,7 @@ def describe(header: Header, path: str) -> dict[str, Any]:
     config, schema, training = header.config, header.schema, dict(header.training or {})
     metrics = training.pop("metrics", {})
     training.pop("cluster_sizes", None)
+    intervals, decisions = training.pop("intervals", {}), training.pop("decisions", [])
     training.pop("reference", None)
     facts: dict[str, Any] = {
         "checkpoint": path,
@@ -70,6 +150,8 @@ def describe(header: Header, path: str) -> dict[str, Any]:
         "code": {name: part for name, part in config.code.model_dump(mode="json").items() if part},
         "training": {name: value for name, value in training.items() if value not in ([], None)},
         "metrics": metrics,
+        "intervals": intervals,
+        "decisions": decisions,
     }
     if can.named and not can.learned_with_labels:
         names = schema.classes or ()
@@ -101,7 +183,7 @@ def tables(header: Header, facts: dict[str, Any]) -> list[tuple[str, list[tuple[
         ("rows that it reads", reads(header)),
         ("training", run),
     ]
-    measured = [(name, f"{value:.5g}") for name, value in facts["metrics"].items()]
+    measured = [(name, value_of(facts, name)) for name in facts["metrics"]]
     return [*found, (f"measured on {training.get('held_out', 'held-out rows')}", measured)] if measured else found
 
 

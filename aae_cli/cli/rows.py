@@ -223,8 +223,8 @@ class Target:
         for written in (output, plot):
             refuse_overwriting(written, data)
         check_output(output)
-        if plot is not None and Path(plot).suffix.lower() not in (".png", ""):
-            raise UsageError(f"--plot {plot}: pictures are written as PNG", "name it .png")
+        if plot is not None and Path(plot).suffix.lower() not in (".png", ".html", ""):
+            raise UsageError(f"--plot {plot}: a plot is a picture or a page", "name it .png or .html")
         check_output(plot)
         return cls(output, kind, plot)
 

@@ -8,24 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ..errors import UsageError
-from ..text import clean, counted
-from .cells import cells_of
+from ..text import counted
+from .asked import Asked
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
-from .rows import choose_checkpoint, refuse_overwriting
+from .rows import refuse_overwriting
 
 if TYPE_CHECKING:
-    from ..model.abilities import Abilities
     from ..model.autoencoder import Autoencoder
     from ..model.sampling import Samples
-    from ..output.reporter import Reporter
 
-PRESETS = "aae train --preset supervised, semi-supervised, mixture-labels or clustering"
 FORMATS = ("png", "csv", "tsv", "parquet", "ndjson", "json", "npz", "npy")
 EXAMPLES = """\
 aae sample --label 7 --style-grid
 aae sample --style-from "mnist-mini:test[5]" -o hand.png
 aae sample -n 500 -o - --format csv
+aae sample --between "mnist-mini:test[3]" "mnist-mini:test[8]" -o walk.png
 aae sample --where sex=female --where "body_mass_g>4500" -o heavy.csv"""
 
 
@@ -39,7 +37,7 @@ def command(
             "--number",
             metavar="N",
             min=1,
-            help="Number of samples (default: 100), or rows of a grid (10).",
+            help="Number of samples (default: 100), rows of a grid or steps of a walk (10).",
         ),
     ] = None,
     label: Annotated[
@@ -69,6 +67,33 @@ def command(
     style_from: Annotated[
         str | None, option("Output", "--style-from", metavar="DATA[i]", help="Take the style of this row.")
     ] = None,
+    decode: Annotated[
+        str | None,
+        option(
+            "Output",
+            "--decode",
+            metavar="CODES",
+            help="Decode codes, as `aae embed --dims all` writes them.",
+        ),
+    ] = None,
+    between: Annotated[
+        tuple[str, str] | None,
+        option(
+            "Output",
+            "--between",
+            metavar="DATA[i] DATA[j]",
+            help="Walk from one row's code to another's (-n steps).",
+        ),
+    ] = None,
+    traverse: Annotated[
+        str | None,
+        option(
+            "Output",
+            "--traverse",
+            metavar="zN",
+            help="Vary one dimension of z (-n steps).",
+        ),
+    ] = None,
     seed: Seed = 0,
     output: Annotated[
         str | None,
@@ -86,38 +111,21 @@ def command(
     with frame(debug):
         from ..output.writers import check_output, output_format
 
-        labels, clusters = label or [], cluster or []
-        if labels and clusters:
-            raise UsageError("--label and --cluster exclude each other", "give one of them")
+        asked = Asked(n, label or [], cluster or [], where or [], style_grid, style_from, decode, between, traverse)
         output_format(output, format, allowed=FORMATS, default="png")
         check_output(output)
         report = reporter(quiet, verbose)
-        from ..data.read import read_row
-
-        if where and (style_grid or style_from is not None):
-            raise UsageError("--where and the style options exclude each other", "give one of them")
-        path = choose(checkpoint, labels, clusters, style_grid, style_from, where or [], report)
-        for read in (str(path), *([style_from] if style_from else [])):
+        path = asked.choose(checkpoint, report)
+        for read in (str(path), *asked.read):
             refuse_overwriting(output, read)
         import torch
 
         from ..model.load import load
 
         model = load(path, device.value)
-        if clusters and max(clusters) >= model.model.classes:
-            raise UsageError(f"--cluster {max(clusters)}: the model has {model.model.classes} clusters, counted from 0")
-        generator = torch.Generator().manual_seed(seed)
-        if style_from is not None:
-            style = read_row(style_from, like=model.schema)
-            samples = model.style_grid(labels=labels, clusters=clusters, style=style.x)
-        elif style_grid:
-            samples = model.style_grid(n or 10, labels, clusters, generator=generator)
-        elif where:
-            found = model.sample_where(n or 100, where, labels, clusters, generator)
-            report.say(found.summary)
-            samples = found.samples
-        else:
-            samples = model.sample(n or 100, labels, clusters, generator=generator)
+        if cluster and max(cluster) >= model.model.classes:
+            raise UsageError(f"--cluster {max(cluster)}: the model has {model.model.classes} clusters, counted from 0")
+        samples = asked.samples(model, torch.Generator().manual_seed(seed), report)
         image = model.schema.kind == "image"
         kind = output_format(output, format, allowed=FORMATS, default="png" if image else "csv")
         if kind == "png" and not image:
@@ -125,8 +133,7 @@ def command(
         target = output or str(_free(Path(f"samples.{kind}")))
         from ..output.writers import write
 
-        chosen_content = bool(labels or clusters or style_grid or style_from)
-        write(content(model, samples, kind, labelled=chosen_content or not image), target, kind)
+        write(content(model, samples, kind, labelled=asked.labelled or not image), target, kind)
         if output is None:
             print(target)
         elif output != "-":
@@ -135,55 +142,6 @@ def command(
             from ..output.preview import preview
 
             preview(samples.x[: 4 * samples.columns], model.schema, samples.columns)
-
-
-def choose(
-    checkpoint: str | None,
-    labels: list[str],
-    clusters: list[int],
-    style_grid: bool,
-    style_from: str | None,
-    where: list[str],
-    report: Reporter,
-) -> Path:
-    """The checkpoint that is named, else the newest run that can sample what is asked for."""
-    from ..data.read import read_row
-    from ..model.conditions import knows_columns
-
-    row = None if style_from is None or checkpoint else read_row(style_from).schema
-
-    def can(abilities: Abilities) -> bool:
-        schema = abilities.header.schema
-        right_size = row is None or schema.size == row.size
-        return right_size and abilities.samples(labels, clusters, style_grid, style_from is not None)
-
-    what = task(labels, clusters, bool(style_grid or style_from))
-    path = None
-    if where:
-        what += f" rows where {' and '.join(clean(each) for each in where)}"
-        path = choose_checkpoint(
-            checkpoint,
-            lambda able: can(able) and knows_columns(where, able.header.schema, able.label_column),
-            what,
-            report,
-            None,
-        )  # a table without these columns is refused later, with the ones that it has
-    if path is None:
-        path = choose_checkpoint(
-            checkpoint,
-            lambda able: can(able) and (not where or able.header.schema.kind == "table"),
-            what,
-            report,
-            PRESETS + (" --data TABLE" if where else ""),
-        )
-    assert path is not None
-    return path
-
-
-def task(labels: list[str], clusters: list[int], style: bool) -> str:
-    """What is asked of a checkpoint, as a verb with its object."""
-    what = f"sample the label {labels[0]}" if labels else f"sample the cluster {clusters[0]}" if clusters else "sample"
-    return f"{what} with its style apart" if style else what
 
 
 def _free(path: Path) -> Path:
@@ -201,6 +159,7 @@ def content(model: Autoencoder, samples: Samples, kind: str, labelled: bool) -> 
     Args:
         labelled: write the label of each sample in a table; of images drawn at random, the pixels alone.
     """
+    from ..data.memory import cells_of
     from ..output.writers import table_bytes
 
     if kind == "png":

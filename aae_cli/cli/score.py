@@ -34,6 +34,7 @@ from .options import (
     option,
 )
 from .rows import Fit, Rows, Target
+from .shards import into_folder, over_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,7 +84,11 @@ def command(
     debug: Debug = False,
 ) -> None:
     """Write how unusual every row is: id, score, percentile, and for tables the three cells that fit least."""
+    options = dict(locals())
     with frame(debug):
+        if into_folder(data, output):
+            over_files(command, options, reporter(quiet, verbose))
+            return
         target = Target.of(data, output, format, input_format)
         report = reporter(quiet, verbose)
         rows = Rows.of(

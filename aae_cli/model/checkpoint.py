@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,6 +220,16 @@ def runs(root: Path = Path("runs")) -> Iterator[tuple[Path, Header]]:
             continue
         if header.finished:
             yield file.parent, header
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The records of a run's metrics.jsonl; a line that was cut short is left out."""
+    file, records = folder / METRICS, []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        with suppress(ValueError):
+            record = json.loads(line)
+            records += [record] if isinstance(record, dict) else []
+    return records
 
 
 def newest_run(can: Callable[[Header], bool], root: Path = Path("runs")) -> Path | None:

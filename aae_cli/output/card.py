@@ -38,7 +38,7 @@ def card(
         lines.append("Nothing was measured, as no rows were held out.")
     lines += ["", "## Use", "", "```sh"]
     lines += [line for command, gives in commands for line in (f"# {gives}", command)]
-    lines += ["```", "", "![samples](samples.png)", ""]
+    lines += ["```", "", "![samples](samples.png)", "", "![losses](curves.png)", ""]
     return "\n".join(lines)
 
 

@@ -35,7 +35,7 @@ def scatter(
     thumbnails: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> bytes:
     """Draw points as a map, coloured by label or cluster; returns a PNG. Arguments as for ``scatter_figure``."""
-    return _png(scatter_figure(points, names, title, heads, legend, thumbnails))
+    return as_png(scatter_figure(points, names, title, heads, legend, thumbnails))
 
 
 def scatter_figure(
@@ -147,7 +147,7 @@ def histograms(
     levels: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> bytes:
     """Draw real against sampled values of a table's columns; returns a PNG. Arguments as for ``histogram_figure``."""
-    return _png(histogram_figure(real, sampled, names, integer, title, levels))
+    return as_png(histogram_figure(real, sampled, names, integer, title, levels))
 
 
 def histogram_figure(
@@ -267,7 +267,7 @@ def _plain(text: str, most: int = 60) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def _png(figure: Any) -> bytes:
+def as_png(figure: Any) -> bytes:
     import warnings
 
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -253,7 +253,10 @@ class Engine:
             "epoch": round(self.step / self.schedule.steps_per_epoch, 3),
             "seconds": round(self.seconds, 3),
             "samples_per_s": round(self._since_log * self.source.batch_size / max(seconds, 1e-9), 1),
+            "lr_factor": round(self.schedule.factor(max(self.step - 1, 0)), 6),
         }
+        if self.patience is not None and self.patience.last is not None:
+            record["held_out"] = _rounded(self.patience.last)
         record |= {f"loss.{name}": _rounded(value) for name, value in zip(self._names, means, strict=True)}
         self._sums.zero_()
         self._finite.zero_()

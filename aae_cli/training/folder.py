@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +28,14 @@ from ..model.checkpoint import (
     load_tensors,
     new_run_folder,
     read_header,
+    read_log,
     save_tensors,
 )
 from ..model.figures import sample_sheet
+from ..output.curves import curves
 
-SAMPLES, CARD = "samples.png", "README.md"
-
-
-RUN_FILES = (STATE, MODEL, METRICS, CONFIG, SAMPLES, CARD)
+SAMPLES, CARD, CURVES = "samples.png", "README.md", "curves.png"
+RUN_FILES = (STATE, MODEL, METRICS, CONFIG, SAMPLES, CARD, CURVES)
 
 
 def choose_folder(title: str, output: str | Path | None, resume: bool, force: bool) -> tuple[Path, bool]:
@@ -90,6 +91,34 @@ def finished(folder: Path) -> bool:
         return read_header(folder).finished
     except CheckpointError:
         return False
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, finished or not, of one seed or several."""
+    return any((folder / name).is_file() for name in (MODEL, STATE)) or any(folder.glob(f"seed-*/{MODEL}"))
+
+
+def remove_run(folder: Path) -> int:
+    """Delete the files of a run, and its folder unless other files lie there.
+
+    Returns:
+        number of files that are left.
+
+    Raises:
+        AaeError: a training is writing to the folder, or a file cannot be deleted.
+    """
+    try:
+        with locked(folder):
+            for part in (*folder.glob("seed-*/"), folder):
+                remove_leftovers(part, RUN_FILES)
+                for name in RUN_FILES:
+                    (part / name).unlink(missing_ok=True)
+        left = sum(path.is_file() for path in folder.rglob("*"))
+        if not left:
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise AaeError(f"cannot delete {folder}: {error.strerror}") from None
+    return left
 
 
 class RunFolder:
@@ -155,17 +184,12 @@ class RunFolder:
         Args:
             write: whether to write the file, which only the main process does.
         """
-        file, kept = self.path / METRICS, []
-        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if record.get("step", math.inf) <= step and not record.get("final"):
-                kept.append(line)
+        kept = [
+            record for record in read_log(self.path) if record.get("step", math.inf) <= step and not record.get("final")
+        ]
         if write:
-            write_whole(file, "".join(line + "\n" for line in kept))
-        self.last = json.loads(kept[-1]) if kept else {}
+            write_whole(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+        self.last = kept[-1] if kept else {}
 
     # --- state and models ---------------------------------------------------------------------------------------------
 
@@ -210,4 +234,6 @@ class RunFolder:
         write_whole(self.path / SAMPLES, sample_sheet(model, rows, seed))
         if card is not None:
             write_whole(self.path / CARD, card)
+            if records := read_log(self.path):
+                write_whole(self.path / CURVES, curves(records))
         save_tensors(self.path / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())

@@ -27,7 +27,7 @@ class Patience:
         limit: number of checks without an improvement after which it has run out.
         every: steps between checks.
         measure: the objective.
-        best: its lowest value so far. waited: checks since then.
+        best: its lowest value so far. waited: checks since then. last: its value at the last check.
     """
 
     limit: int
@@ -35,12 +35,13 @@ class Patience:
     measure: Callable[[], float]
     best: float = math.inf
     waited: int = 0
+    last: float | None = None
 
     def runs_out(self, step: int) -> bool:
         """Check after a step, if a check is due: whether there were ``limit`` checks in a row without an improvement."""
         if step % self.every:
             return False
-        value = self.measure()
+        self.last = value = self.measure()
         better = value < self.best - LEAST * abs(self.best) if math.isfinite(self.best) else math.isfinite(value)
         self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
         return self.waited >= self.limit

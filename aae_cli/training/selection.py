@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..config.draft import shown
 from ..config.sections import Config
 from ..data.holdout import fingerprint
 from ..data.types import Data, Schema
@@ -167,8 +168,10 @@ class Selection:
             "precision": self.plan.precision,
             "torch": torch.__version__,
             "notes": list(self.notes),
+            "decisions": [[each.key, shown(each.value), each.comment] for each in self.plan.adapted.decisions],
             "scores": [round(score, 4) for score in scores],
             "metrics": measured,
+            "intervals": {name: list(ends) for name, ends in self._intervals(measured).items()},
             "reference": self._reference(model).to_json(),
         }
         header = replace(model.header, finished=True, training={**(model.header.training or {}), **facts})
@@ -245,7 +248,10 @@ class Selection:
 
     def _card(self, folder: Path, header: Header, measured: dict[str, float]) -> str:
         """Text of the model card."""
-        about, hidden = self.plan.config.about, ("cluster_sizes", "metrics", "notes", "reference", "scores")
+        about, hidden = (
+            self.plan.config.about,
+            ("cluster_sizes", "decisions", "intervals", "metrics", "notes", "reference", "scores"),
+        )
         rows = {name: value for name, value in (header.training or {}).items() if name not in hidden}
         rows["section of arXiv:1511.05644"] = about.section or "–"
         rows |= {f"note {number}": note for number, note in enumerate(self.notes, 1)}

@@ -328,3 +328,11 @@ def test_binary_output_is_not_thrown_at_a_terminal(run, tmp_path, quick):
     done, text = on_terminal(run, ["sample", "-c", quick, "-o", "-", "--format", "npz"], tmp_path)
     assert done.code == 2
     assert "PK" not in text
+
+
+def test_version_with_what_bug_reports_need(run, tmp_path):
+    brief, long = run(["--version"], tmp_path).ok(), run(["--version", "--verbose"], tmp_path).ok()
+    assert brief.out.splitlines() == long.out.splitlines()[:1]
+    told = dict(line.split(maxsplit=1) for line in long.out.splitlines())
+    assert {"python", "platform", "torch", "polars", "device"} <= told.keys()
+    assert run(["--verbose", "--version"], tmp_path).ok().out == long.out

@@ -18,7 +18,15 @@ from safetensors.numpy import load
 from aae_cli.config.presets import preset_names, preset_path
 from aae_cli.output.losses import MEANINGS, loss_name
 
-FILES = {"model.safetensors", "state.safetensors", "config.yaml", "metrics.jsonl", "samples.png", "README.md"}
+FILES = {
+    "model.safetensors",
+    "state.safetensors",
+    "config.yaml",
+    "metrics.jsonl",
+    "samples.png",
+    "README.md",
+    "curves.png",
+}
 
 
 # --- the run folder ---------------------------------------------------------------------------------------------------

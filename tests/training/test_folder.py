@@ -14,7 +14,7 @@ from aae_cli.training.folder import RunFolder
 def test_the_run_folder_is_as_promised(semi):
     names = {path.name for path in semi.folder.iterdir()}
     assert names == {
-        "model.safetensors", "state.safetensors", "config.yaml", "metrics.jsonl", "samples.png", "README.md"
+        "model.safetensors", "state.safetensors", "config.yaml", "metrics.jsonl", "samples.png", "README.md", "curves.png"
     }  # fmt: skip
     lines = [json.loads(line) for line in (semi.folder / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["final"] is True

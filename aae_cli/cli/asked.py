@@ -1,0 +1,166 @@
+"""What ``aae sample`` is asked for: which checkpoint can do it, and the samples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError, UsageError
+from ..text import clean
+from .rows import choose_checkpoint
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from ..data.types import Schema
+    from ..model.abilities import Abilities
+    from ..model.autoencoder import Autoencoder
+    from ..model.sampling import Samples
+    from ..output.reporter import Reporter
+
+PRESETS = "aae train --preset supervised, semi-supervised, mixture-labels or clustering"
+STEPS = 10
+"""Decoded rows of a walk, and quantiles of a traversal, where no number is given."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that say what to sample; each is empty or None where it is not given.
+
+    Attributes:
+        n: number of samples, rows of a grid, or steps of a walk.
+        decode: file of codes. between: two rows. traverse: name of a dimension.
+    """
+
+    n: int | None
+    labels: list[str]
+    clusters: list[int]
+    where: list[str]
+    style_grid: bool
+    style_from: str | None
+    decode: str | None
+    between: tuple[str, str] | None
+    traverse: str | None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for options that exclude each other."""
+        if self.labels and self.clusters:
+            raise UsageError("--label and --cluster exclude each other", "give one of them")
+        if self.where and (self.style_grid or self.style_from is not None):
+            raise UsageError("--where and the style options exclude each other", "give one of them")
+        ways: dict[str, object] = {"--decode": self.decode, "--between": self.between, "--traverse": self.traverse}
+        ways |= {"--where": self.where, "--style-grid": self.style_grid, "--style-from": self.style_from}
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1 and given != ["--style-grid", "--style-from"]:
+            raise UsageError(f"{given[0]} and {given[1]} exclude each other", "give one of them")
+        if (self.decode or self.between) and (self.labels or self.clusters):
+            raise UsageError(f"{given[0]} and --label or --cluster exclude each other", "a code has its own category")
+        if self.traverse is not None and not re.fullmatch(r"z\d{1,6}", self.traverse):
+            raise UsageError(f"--traverse {self.traverse}: not a dimension of z", "name it z0, z1, …")
+
+    @property
+    def read(self) -> Iterator[str]:
+        """The sources that are read, which must not be written over."""
+        yield from filter(None, (self.style_from, self.decode, *(self.between or ())))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the samples' labels tell something that was asked for."""
+        return bool(self.labels or self.clusters or self.style_grid or self.style_from or self.traverse)
+
+    def choose(self, checkpoint: str | None, report: Reporter) -> Path:
+        """The checkpoint that is named, else the newest run that can sample what is asked for."""
+        from ..model.conditions import knows_columns
+
+        can, path, what = self._can(None if checkpoint else self._row()), None, self.task
+        if self.where:
+            what += f" rows where {' and '.join(clean(each) for each in self.where)}"
+            path = choose_checkpoint(
+                checkpoint,
+                lambda able: can(able) and knows_columns(self.where, able.header.schema, able.label_column),
+                what,
+                report,
+                None,
+            )  # a table without these columns is refused later, with the ones that it has
+        if path is None:
+            hint = PRESETS + (" --data TABLE" if self.where else "")
+            path = choose_checkpoint(
+                checkpoint,
+                lambda able: can(able) and (not self.where or able.header.schema.kind == "table"),
+                what,
+                report,
+                hint,
+            )
+        assert path is not None
+        return path
+
+    def _row(self) -> Schema | None:
+        """Form of the row that is given, with which a run must agree."""
+        from ..data.read import read_row
+
+        row = self.style_from or (self.between[0] if self.between else None)
+        return None if row is None else read_row(row).schema
+
+    def _can(self, row: Schema | None) -> Callable[[Abilities], bool]:
+        """Whether a checkpoint can sample what is asked for, and knows rows of this form."""
+        dims = None if self.decode is None else read_codes(self.decode)[0].shape[1]
+
+        def can(abilities: Abilities) -> bool:
+            right = (row is None or abilities.header.schema.size == row.size) and dims in (None, abilities.dims)
+            style = self.style_grid or self.traverse is not None
+            return right and abilities.samples(self.labels, self.clusters, style, self.style_from is not None)
+
+        return can
+
+    @property
+    def task(self) -> str:
+        """What is asked of a checkpoint, as a verb with its object."""
+        if self.decode or self.between:
+            return f"decode {self.decode or 'codes of these rows'}"
+        named = f" the label {self.labels[0]}" if self.labels else ""
+        named = named or (f" the cluster {self.clusters[0]}" if self.clusters else "")
+        return f"sample{named}" + (
+            " with its style apart" if self.style_grid or self.style_from or self.traverse else ""
+        )
+
+    def samples(self, model: Autoencoder, generator: torch.Generator, report: Reporter) -> Samples:
+        """Draw or decode what is asked for."""
+        from ..data.read import read_row
+        from ..model import walks
+
+        if self.decode is not None:
+            return walks.decoded(model, *read_codes(self.decode))
+        if self.between is not None:
+            first, last = (read_row(row, like=model.schema).x for row in self.between)
+            return walks.between(model, first, last, self.n or STEPS)
+        if self.traverse is not None:
+            return walks.traversed(model, int(self.traverse[1:]), self.n or STEPS, self.labels, self.clusters)
+        if self.style_from is not None:
+            return model.style_grid(10, self.labels, self.clusters, read_row(self.style_from, like=model.schema).x)
+        if self.style_grid:
+            return model.style_grid(self.n or 10, self.labels, self.clusters, generator=generator)
+        if self.where:
+            found = model.sample_where(self.n or 100, self.where, self.labels, self.clusters, generator)
+            report.say(found.summary)
+            return found.samples
+        return model.sample(self.n or 100, self.labels, self.clusters, generator)
+
+
+def read_codes(source: str) -> tuple[np.ndarray, list[str]]:
+    """Codes of a table such as ``aae embed`` writes, (N, m) float32, and their ids.
+
+    Raises:
+        DataError: a file without columns z0, z1, … or x and y.
+    """
+    from ..data.read import read
+
+    rows = read(source, kind="table")
+    names = list(rows.schema.columns or [f"z{i}" for i in range(rows.schema.size)])
+    wanted = [name for name in names if re.fullmatch(r"z\d+", name)] or [name for name in names if name in ("x", "y")]
+    if not wanted or rows.schema.mixed is not None:
+        raise DataError(f"{rows.name} has no codes", "give numbers in columns z0, z1, …, as `aae embed` writes")
+    return rows.x[:, [names.index(name) for name in wanted]], list(rows.ids or ())

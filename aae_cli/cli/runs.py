@@ -1,0 +1,108 @@
+"""``aae runs``: what lies under ./runs, and its removal."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from ..text import clean, counted, did_you_mean
+from .frame import frame, reporter
+from .options import Debug, Json, Quiet, Verbose
+
+if TYPE_CHECKING:
+    from ..model.checkpoint import Header
+
+EXAMPLES = """\
+aae runs
+aae runs rm clustering-2 quick"""
+FOLDER = Path("runs")
+
+
+def command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[rm RUN…]", help="rm, and the runs to delete; nothing lists all runs."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """List the runs under ./runs, the newest first: preset, data, when, its first metric and size; or delete some."""
+    with frame(debug):
+        if words:
+            remove(words, reporter(quiet, verbose).say)
+            return
+        from ..output.reporter import plain_table
+
+        found = listed()
+        if as_json:
+            print(json.dumps(found))
+            return
+        header = ("run", "preset", "data", "when", "measured", "MB")
+        lines = [[clean(str(run[name]), 60) for name in header] for run in found]
+        print("\n".join(plain_table(header, lines)) if lines else "no runs here; train one with `aae train`")
+
+
+def listed() -> list[dict[str, Any]]:
+    """Each run under ./runs, the newest first."""
+    from ..model.checkpoint import MODEL, read_header
+    from ..training.folder import is_run
+
+    found = []
+    for folder in FOLDER.glob("*/"):
+        if not is_run(folder):
+            continue
+        file = next(
+            (path for path in (folder / MODEL, *sorted(folder.glob(f"seed-*/{MODEL}"))) if path.is_file()), None
+        )
+        header = None
+        try:
+            header = None if file is None else read_header(file)
+        except Exception:
+            header = None
+        changed = (file or folder).stat().st_mtime
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        found.append(
+            (changed, {"run": folder.name, **told(header), "when": stamp(changed), "MB": round(size / 1e6, 1)})
+        )
+    return [run for _, run in sorted(found, key=lambda each: -each[0])]
+
+
+def told(header: Header | None) -> dict[str, str]:
+    """Preset, data and first metric of a run, as far as they are known."""
+    if header is None:
+        return {"preset": "–", "data": "–", "measured": "nothing saved"}
+    training = header.training or {}
+    metric = next(iter(training.get("metrics", {}).items()), None)
+    measured = "not finished" if not header.finished else "–" if metric is None else f"{metric[0]} {metric[1]:.4g}"
+    return {"preset": header.title, "data": str(training.get("data", header.config.data.source)), "measured": measured}
+
+
+def stamp(seconds: float) -> str:
+    """A time as a date and a time of day."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def remove(words: list[str], say: Any) -> None:
+    """Delete the files of runs. Raises UsageError for another word, or a folder that is no run, before any is deleted."""
+    from ..training.folder import is_run, remove_run
+
+    action, *names = words
+    if action != "rm" or not names:
+        raise UsageError(
+            f"aae runs {action}: not known", "list runs with `aae runs`, delete some with `aae runs rm RUN`"
+        )
+    folders = [FOLDER / name if (FOLDER / name).is_dir() else Path(name) for name in names]
+    for name, folder in zip(names, folders, strict=True):
+        if not is_run(folder):
+            known = [path.name for path in FOLDER.glob("*/")]
+            raise UsageError(f"{clean(name)} is no run", did_you_mean(name, known) or "`aae runs` lists them")
+    for folder in folders:
+        left = remove_run(folder)
+        say(f"deleted {folder}" + (f", but for {counted(left, 'other file')}" if left else ""))

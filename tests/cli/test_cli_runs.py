@@ -1,0 +1,64 @@
+"""``aae runs`` lists and deletes; ``aae info`` compares runs and writes a page."""
+
+import json
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def two(quick, iris, tmp_path):
+    shutil.copytree(quick, tmp_path / "runs" / "digits")
+    shutil.copytree(iris, tmp_path / "runs" / "iris")
+    (tmp_path / "runs" / "other").mkdir()
+    (tmp_path / "runs" / "other" / "notes.txt").write_text("mine")
+    return tmp_path
+
+
+def test_runs_are_listed_with_what_they_are(run, two):
+    done = run(["runs"], two).ok()
+    lines = done.out.splitlines()
+    assert re.split(r"\s{2,}", lines[0]) == ["run", "preset", "data", "when", "measured", "MB"]
+    assert len(lines) == 3 and any(line.startswith("digits") and "quick" in line for line in lines)
+    found = json.loads(run(["runs", "--json"], two).ok().out)
+    assert {each["run"] for each in found} == {"digits", "iris"} and all(each["MB"] > 0 for each in found)
+    (two / "runs" / "iris" / "model.safetensors").write_bytes(b"damaged")
+    assert len(json.loads(run(["runs", "--json"], two).ok().out)) == 2
+    assert "no runs here" in run(["runs"], two / "runs" / "other").ok().out
+
+
+def test_runs_are_deleted_but_nothing_else_is(run, two):
+    run(["runs", "rm", "digits", "nothing"], two).refused(2, "nothing is no run")
+    run(["runs", "rm", "other"], two).refused(2, "other is no run")
+    run(["runs", "remove", "digits"], two).refused(2, "remove")
+    (two / "runs" / "digits" / "notes.txt").write_text("mine")
+    done = run(["runs", "rm", "digits", "iris"], two).ok()
+    assert "1 other file" in done.err and not (two / "runs" / "iris").exists()
+    assert [path.name for path in (two / "runs" / "digits").iterdir()] == ["notes.txt"]
+    assert (two / "runs" / "other" / "notes.txt").read_text() == "mine"
+
+
+def test_info_compares_runs(run, two):
+    done = run(["info", "runs/digits", "runs/iris"], two).ok()
+    lines = {re.split(r"\s{2,}", line)[0]: re.split(r"\s{2,}", line)[1:] for line in done.out.splitlines()[1:]}
+    assert lines["preset"][0] == "quick"
+    assert len(set(lines["code.y.classes"])) == 2
+    assert len(json.loads(run(["info", "runs/digits", "-c", "runs/iris", "--json"], two).ok().out)) == 2
+    assert run(["info", "runs/iris"], two).ok().out == run(["info", "-c", "runs/iris"], two).ok().out
+    run(["info", "runs/digits", "runs/none"], two).refused(1, "runs/none")
+
+
+def test_info_writes_a_page_that_needs_nothing_else(run, two):
+    run(["info", "runs/digits", "--html", "report.html"], two).ok()
+    text = (two / "report.html").read_text(encoding="utf-8")
+    assert text.count("data:image/png;base64,") == 2
+    assert "Decided automatically" in text and "<script" not in text
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    run(["info", "runs/digits", "runs/iris", "--html", "report.html"], two).refused(2, "one run")
+
+
+def test_every_run_has_its_curves(quick):
+    assert Image.open(quick / "curves.png").width > 800
+    assert "curves.png" in (quick / "README.md").read_text()

@@ -1,0 +1,53 @@
+"""A folder of files in, a folder of results out, shared among processes."""
+
+import os
+
+import numpy as np
+import polars as pl
+
+from aae_cli import read
+
+
+def write_shards(folder, digits_npz):
+    folder.mkdir()
+    x = read(str(digits_npz)).x.reshape(-1, 8, 8)
+    for i, some in enumerate(np.array_split(x, 5)):
+        np.savez(folder / f"part-{i}.npz", x=some)
+    (folder / "notes.txt").write_text("not rows")
+    return x
+
+
+def test_each_file_gives_a_file_and_done_ones_are_skipped(run, ten_d, digits_npz, tmp_path):
+    x = write_shards(tmp_path / "shards", digits_npz)
+    words = ["embed", "shards", "-c", ten_d, "-o", "out/", "--format", "parquet"]
+    first = run(words, tmp_path).ok()
+    names = [f"part-{i}.parquet" for i in range(5)]
+    assert sorted(os.listdir(tmp_path / "out")) == names and "5 files" in first.err
+    whole = pl.concat([pl.read_parquet(tmp_path / "out" / name) for name in names])
+    run(["embed", digits_npz, "-c", ten_d, "-o", "whole.parquet"], tmp_path).ok()
+    expected = pl.read_parquet(tmp_path / "whole.parquet")
+    assert len(whole) == len(x) and np.allclose(whole["x"], expected["x"], atol=1e-4)
+    (tmp_path / "out" / names[2]).unlink()
+    before = {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in names if name != names[2]}
+    again = run(words, tmp_path).ok()
+    assert "4 were there before" in again.err
+    assert before == {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in before}
+
+
+def test_processes_share_whole_files(run, quick, tmp_path):
+    (tmp_path / "shards").mkdir()
+    for i, some in enumerate(np.array_split(read("mnist-mini:test").x.reshape(-1, 28, 28)[:60], 3)):
+        np.savez(tmp_path / "shards" / f"{i}.npz", x=some)
+    for rank, files in (("0", ["0.csv", "2.csv"]), ("1", ["0.csv", "1.csv", "2.csv"])):
+        environment = {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank}
+        run(["cluster", "shards", "-c", quick, "-o", "out/"], tmp_path, **environment).ok()
+        assert sorted(os.listdir(tmp_path / "out")) == files
+
+
+def test_what_a_folder_of_results_needs(run, quick, tmp_path):
+    (tmp_path / "shards").mkdir()
+    run(["embed", "shards", "-c", quick, "-o", "out/"], tmp_path).refused(1, "no files of rows")
+    run(["embed", "shards", "-o", "out/"], tmp_path).refused(2, "-c")
+    run(["embed", "mnist-mini:test", "-c", quick, "-o", "out/"], tmp_path).refused(2, "folder of files")
+    run(["cluster", "shards", "-c", quick, "-o", "out/", "--plot", "a.png"], tmp_path).refused(2, "--plot")
+    assert not (tmp_path / "out").exists()
