@@ -218,7 +218,7 @@ class Augment(Section):
     features taken from other rows.
     """
 
-    rows: bool = False
+    rows: bool | Literal["auto"] = False
     shift: Fraction = 0.08
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -12,6 +12,7 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1e1e1e; max-width: 1100px; margin: 24px auto; padding: 0 16px; }
 h1 { font-size: 22px; } h2 { font-size: 17px; margin-top: 32px; border-bottom: 1px solid #ddd; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: #666; font-weight: normal; }
+th:first-child, td:first-child { min-width: 230px; }
 th, td { padding: 2px 12px 2px 0; vertical-align: top; overflow-wrap: anywhere; } img { max-width: 100%; }
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

@@ -153,7 +153,7 @@ class Stages:
             view=view,
             want_view=objective.needs_view,
             augment_labelled=bool(semi and semi.augment),
-            augment_rows=config.augment.rows,
+            augment_rows=bool(config.augment.rows),
             first_epoch=self.timeline.epochs_before(number),
             world=self.world,
             index=index,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..config.base import widths
 from ..config.phases import NeighbourEmbedding, Optimizer, Phases, Pretraining, Reconstruction, Style
-from ..config.sections import Adversaries, Code, Config, YCode, ZCode
+from ..config.sections import Adversaries, Augment, Code, Config, YCode, ZCode
 
 Kind = Literal["code", "fine", "main", "style"]
 
@@ -185,8 +185,12 @@ def _style(config: Config, style: Style) -> Config:
         reconstruction=Reconstruction(weight=float(style.weight), optimizer=style.optimizer),
         regularisation=config.phases.regularisation,
     )
+    flip = bool(config.augment.flip)
     changes = {
         "adversaries": config.adversaries.model_copy(update={"y": None}),
+        "augment": Augment(
+            rows=flip, flip=flip, shift=0, rotation=0, scale=0, shear=0
+        ),  # what is drawn is not distorted
         "phases": phases,
         "train": config.train.model_copy(update={"batch_size": style.batch_size}),
     }

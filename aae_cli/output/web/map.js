@@ -75,7 +75,7 @@ function draw(chosen) {
   const traces = tracesOf(columns[chosen]);
   if (DATA.heads.length) traces.push(headsTrace());
   const layout = {
-    margin: { l: 40, r: 10, t: 10, b: 30 }, dragmode: at("map").layout?.dragmode ?? "pan", hovermode: "closest",
+    margin: { l: 40, r: 10, t: 34, b: 30 }, dragmode: at("map").layout?.dragmode ?? "pan", hovermode: "closest",
     xaxis: { zeroline: false }, yaxis: { zeroline: false, scaleanchor: "x" }, legend: { itemsizing: "constant" }, uirevision: "kept",
   };
   const tools = ["select2d", "lasso2d"];
