@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 MEANINGS = {
@@ -25,12 +26,33 @@ def loss_name(key: str) -> tuple[str, str]:
     return name, words[0] if len(words) > 1 else ""
 
 
-def losses_line(record: Mapping[str, Any]) -> str:
-    """Format the losses of a metrics record."""
-    order = list(MEANINGS)
-    found = [(*loss_name(key), value) for key, value in record.items() if key.startswith("loss.") and value is not None]
-    found.sort(key=lambda each: order.index(each[0]) if each[0] in order else len(order))
-    return "  ".join(f"{name}{f'({part})' if part else ''} {value:.3g}" for name, part, value in found)
+def losses_line(record: Mapping[str, Any], history: Mapping[str, Sequence[float]] = MappingProxyType({})) -> str:
+    """Format the losses of a metrics record.
+
+    Args:
+        history: key of a loss → its earlier values, which are drawn as a sparkline.
+    """
+    order, found = list(MEANINGS), []
+    for key, value in record.items():
+        if key.startswith("loss.") and value is not None:
+            name, part = loss_name(key)
+            drawn = f" {sparkline(history[key])}" if key in history else ""
+            place = order.index(name) if name in order else len(order)
+            found.append((place, f"{name}{f'({part})' if part else ''} {value:.3g}{drawn}"))
+    found.sort(key=lambda each: each[0])
+    return "  ".join(text for _, text in found)
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int = 8) -> str:
+    """Values as a line of at most ``width`` bars, each the mean of as many values, from the lowest to the highest."""
+    count = min(width, len(values))
+    parts = [values[len(values) * i // count : len(values) * (i + 1) // count] for i in range(count)]
+    means = [sum(part) / len(part) for part in parts]
+    low, span = min(means, default=0.0), max(means, default=0.0) - min(means, default=0.0)
+    return "".join(BARS[round((mean - low) / span * (len(BARS) - 1))] if span else BARS[0] for mean in means)
 
 
 def legend(names: Collection[str]) -> str:

@@ -151,6 +151,7 @@ class TerminalReporter(PlainReporter):
         super().__init__()
         self.console = Console(stderr=True, highlight=False)
         self._progress: Any = None
+        self._history: dict[str, list[float]] = {}
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
@@ -175,7 +176,10 @@ class TerminalReporter(PlainReporter):
     def log(self, record: Mapping[str, Any], steps: int) -> None:
         if self.console.width >= 80:
             self._explain(record)
-        line = f"{losses_line(record)}  {record['samples_per_s']:.0f} rows/s"
+        for key, value in record.items():
+            if key.startswith("loss.") and value is not None:
+                self._history.setdefault(key, []).append(float(value))
+        line = f"{losses_line(record, self._history)}  {record['samples_per_s']:.0f} rows/s"
         left = self._left(record, steps)
         self._progress.update(self._task, completed=record["step"], losses=line, left=left)
 

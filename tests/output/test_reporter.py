@@ -3,7 +3,7 @@
 import pytest
 
 from aae_cli.output import reporter
-from aae_cli.output.losses import MEANINGS, legend, losses_line
+from aae_cli.output.losses import MEANINGS, legend, losses_line, sparkline
 from aae_cli.output.reporter import PlainReporter, duration
 
 
@@ -50,6 +50,13 @@ def test_losses_have_plain_names():
     line = losses_line({"step": 1, **{f"loss.{key}": 1.0 for key in keys}, "loss.heads": None})
     assert line == "labels 1  consistency 1  discriminator(y) 1"  # what matters most is first
     assert legend(set()) == legend({"another"}) == ""
+
+
+def test_losses_are_drawn_as_sparklines():
+    assert sparkline([3, 2, 1, 0]) == "█▆▃▁" and sparkline([5.0] * 3) == "▁▁▁" and sparkline([]) == ""
+    assert sparkline([*range(80)]) == "▁▂▃▄▅▆▇█", "each bar is a mean"
+    line = losses_line({"loss.reconstruction": 2.0, "loss.consistency": 1.0}, {"loss.reconstruction": [8.0, 2.0]})
+    assert line == "reconstruction 2 █▁  consistency 1"
 
 
 @pytest.mark.parametrize(
