@@ -29,6 +29,7 @@ from .model.load import load
 from .model.unusual import score
 from .output.reporter import Reporter, choose_reporter
 from .training.api import train
+from .training.splits import options_of
 
 Method = Callable[..., Any]
 
@@ -129,6 +130,8 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             KeyboardInterrupt: training was interrupted; no model is kept.
         """
         config = self._config()
+        for learned in ("classes_", "labels_", "_loaded"):
+            self.__dict__.pop(learned, None)
         rows = self._rows(X, reset=True)
         if config.uses_labels:
             rows = self._labelled(rows, y)
@@ -149,7 +152,6 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 seconds=self.seconds,
             )
             self.model_ = (run.folder / MODEL).read_bytes()
-        self.__dict__.pop("_loaded", None)
         model = self._model()
         self._n_features_out = model.dims
         if model.abilities.clusters and not model.abilities.learned_with_labels:
@@ -196,12 +198,12 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _rows(self, X: Any, reset: bool = False) -> Data:
         """Rows as they are read from files, checked as scikit-learn checks them. ``reset``: learn their form."""
-        like = None if reset else self._model().schema
+        like, options = None if reset else self._model().schema, options_of(self._config().data)
         if reset:
             self._library, self._form = library_of(X), None
         if library_of(X) is not None:
             validate_data(self, X, reset=reset, skip_check_array=True)
-            return features_of(X, like)
+            return features_of(X, options, like)
         X = validate_data(
             self,
             X,
@@ -215,8 +217,8 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             self._form = X.shape[1:]
         holes = X.dtype.kind == "O" or (X.dtype.kind == "f" and np.isnan(X).any())
         if X.ndim == 2 and (holes or (like is not None and like.mixed is not None)):
-            return features_of(frame_of(X), like)
-        return from_memory(X, like=like)
+            return features_of(frame_of(X), options, like)
+        return from_memory(X, options, like)
 
     def _model(self) -> Autoencoder:
         """The trained model, loaded once from its bytes."""
@@ -280,7 +282,7 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def score(self, X: Any, y: Any = None) -> float:
         """Accuracy where y is given and classes were learned, else the mean of ``score_samples``."""
-        if y is None or not hasattr(self, "classes_"):
+        if y is None or not (hasattr(self, "classes_") and _has_categories(self)):
             return float(self.score_samples(X).mean())
         return float(accuracy_score(y, self.predict(X)))
 

@@ -110,6 +110,16 @@ def test_frames_with_categories_and_holes(library):
         estimator.transform(shuffled)
 
 
+def test_settings_say_how_columns_are_read():
+    settings = ["data.categorical=[id]", "data.ignore=[size]"]
+    estimator = AdversarialAutoencoder("table", **SHORT, settings=settings).fit(pd.DataFrame(mixed_cells()))
+    columns = {column.name: column.kind for column in estimator._model().schema.mixed}
+    assert columns == {"label": "category", "id": "category"}
+    bright = np.full((50, 64), 255.0) - load_digits().data[:50]
+    kind = ["data.kind=table"]
+    assert AdversarialAutoencoder("gaussian", **SHORT, settings=kind).fit(bright)._model().schema.kind == "table"
+
+
 def test_arrays_with_holes_are_tables():
     x = IRIS.data.copy()
     x[::5, 0] = np.nan
@@ -130,6 +140,12 @@ def test_images_keep_their_form(form):
     if len(form) == 3:  # channels last in, channels last out: the channels of a grey picture are alike
         model = estimator._model()
         assert np.allclose(back.transpose(0, 3, 1, 2).reshape(200, -1), model.reconstruct(x.transpose(0, 3, 1, 2)))
+
+
+def test_another_fit_forgets_the_classes_of_the_first():
+    estimator = AdversarialAutoencoder("semi-supervised", **SHORT).fit(IRIS.data, IRIS.target)
+    estimator.set_params(preset="clustering", n_clusters=2).fit(IRIS.data)
+    assert not hasattr(estimator, "classes_") and set(estimator.predict(IRIS.data)) <= {0, 1}
 
 
 def test_decoding_inverts_the_representation():

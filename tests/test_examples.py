@@ -10,7 +10,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from aae_cli import read
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -130,6 +134,35 @@ def test_clusters_runs(forked, tmp_path):
     words = [ROOT / "examples" / "clusters.py", "--epochs", "2", "-o", tmp_path / "run"]
     assert forked(SCRIPT, *words, cwd=tmp_path).stdout.strip()
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+SHORTENED = """
+import sys
+source = open(sys.argv[1], encoding="utf-8").read()
+assert source.count("random_state=0)") >= 4
+exec(compile(source.replace("random_state=0)", "random_state=0, epochs=2)"), sys.argv[1], "exec"), {"__name__": "__main__"})
+"""
+
+
+def test_the_estimator_is_shown_cell_by_cell(forked, tmp_path):
+    done = forked(SHORTENED, ROOT / "examples" / "estimator.py", cwd=tmp_path)
+    assert "clusters: ARI" in done.stdout and "best number of dimensions" in done.stdout
+    assert not list(tmp_path.iterdir()), "no run folder is written"
+
+
+def test_a_folder_of_images_is_written(forked, tmp_path):
+    words = ["photos", "--data", "mnist-mini:test", "--rows", "30"]
+    forked(SCRIPT, ROOT / "examples" / "photo_folder.py", *words, cwd=tmp_path)
+    test = read("mnist-mini:test")
+    paths = sorted((tmp_path / "photos").glob("*/*.png"))
+    assert len(paths) == 30 and {path.parent.name for path in paths} == set(map(str, test.labels[:30]))
+    first = np.asarray(Image.open(tmp_path / "photos" / str(test.labels[0]) / "00000.png"))
+    assert (first == test.x[0].reshape(28, 28)).all()
+
+
+def test_dask_embeds_block_by_block(tmp_path):
+    pytest.importorskip("dask.array", reason="needs dask")
+    assert script("dask_codes.py", cwd=tmp_path).stdout.strip() == "(1797, 2)"
 
 
 def test_reproduce_runs_each_row_once_and_figures_draw_from_it(forked, tmp_path):

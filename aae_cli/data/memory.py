@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -93,9 +94,10 @@ def frame_of(values: np.ndarray) -> Any:
     return pl.DataFrame(columns)
 
 
-def features_of(frame: Any, like: Schema | None = None) -> Data:
+def features_of(frame: Any, options: ReadOptions, like: Schema | None = None) -> Data:
     """Rows of a frame, all of whose columns are features, whatever their names. Errors as for :func:`from_memory`."""
-    return from_memory(frame, ReadOptions(columns=tuple(map(str, frame.columns))), like)
+    names = tuple(str(name) for name in frame.columns if str(name) not in options.ignore)
+    return from_memory(frame, replace(options, columns=names), like)
 
 
 def framed(x: np.ndarray, schema: Schema, library: str) -> Any:
