@@ -969,6 +969,55 @@ MUTANTS = [
         "True",
         "tests/training/test_folder.py::test_the_log_is_rewound_to_the_step_that_is_resumed",
     ),
+    # --- other programs -----------------------------------------------------------------------------------------------
+    Mutant(
+        "aae_cli/output/browser.py",
+        r'.replace("<", "\\u003c")',
+        "",
+        "tests/output/test_browser.py::test_nothing_from_a_file_is_markup",
+    ),
+    Mutant(
+        "aae_cli/model/walks.py",
+        "start + share * (end - start)",
+        "start + share * end",
+        "tests/cli/test_cli_codes.py::test_a_walk_starts_at_one_row_and_ends_at_the_other",
+    ),
+    Mutant(
+        "aae_cli/model/walks.py",
+        "u[:, dim] = ticks",
+        "u[:, 0] = ticks",
+        "tests/cli/test_cli_codes.py::test_one_dimension_is_varied_for_each_category",
+    ),
+    Mutant(
+        "aae_cli/cli/shards.py",
+        "files[rank::size]",
+        "files[rank:]",
+        "tests/cli/test_cli_shards.py::test_processes_share_whole_files",
+    ),
+    Mutant(
+        "aae_cli/cli/shards.py",
+        "if result.exists():",
+        "if False:",
+        "tests/cli/test_cli_shards.py::test_each_file_gives_a_file_and_done_ones_are_skipped",
+    ),
+    Mutant(
+        "aae_cli/model/export.py",
+        "table[known, torch.from_numpy(named)[known]] = 1",
+        "table[known, 0] = 1",
+        "tests/model/test_export.py::test_pt2_gives_the_same",
+    ),
+    Mutant(
+        "aae_cli/estimator.py",
+        "(is_missing(item) or item == -1)",
+        "is_missing(item)",
+        "tests/test_estimator.py::test_labels_may_be_missing_and_keep_their_type",
+    ),
+    Mutant(
+        "aae_cli/estimator.py",
+        "np.moveaxis(x.reshape(-1, *schema.shape), 1, -1)",
+        "x.reshape(-1, *self._form)",
+        "tests/test_estimator.py::test_images_keep_their_form",
+    ),
 ]
 
 

@@ -39,6 +39,8 @@ def test_one_dimension_is_varied_for_each_category(run, quick, tmp_path):
     done = run([*words, "--cluster", "2"], tmp_path).ok()
     rows = values(done, [name for name in done.header if name != "label"])
     assert len(rows) == 4 and np.abs(np.diff(rows, axis=0)).sum(1).min() > 0
+    along_z0 = run([*words[:4], "z0", *words[5:], "--cluster", "2"], tmp_path).ok()
+    assert along_z0.out != done.out
     every = run(words, tmp_path).ok()
     classes = load(quick, "cpu").columns
     assert len(every.rows) == 4 * classes
