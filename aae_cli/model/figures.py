@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from .sampling import Samples
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
+
+Rows = TypeVar("Rows", Members, RowSample)
 
 MOST_CLUSTERS = 100
 """Number of clusters that a sheet shows at most."""
@@ -40,37 +43,30 @@ def cluster_plot(plot: str, model: Autoencoder, seed: int) -> ClusterPlot:
     """A page where the file is called .html; else a sheet of members for images, a map for tables."""
     if is_page(plot):
         return ClusterPage(model, seed)
-    return (MemberSheet if model.schema.kind == "image" else ClusterMap)(model, seed)
+    if model.schema.kind == "image":
+        return ClusterPicture(model, Members(model.model.classes, seed), _member_sheet)
+    return ClusterPicture(model, RowSample(model.model.classes, seed), _cluster_map)
 
 
-class MemberSheet:
-    """Figure of section 6: heads beside typical and random members, one row for each cluster."""
+@dataclass(frozen=True)
+class ClusterPicture(Generic[Rows]):
+    """A picture of some rows of each cluster, collected in bounded memory.
 
-    def __init__(self, model: Autoencoder, seed: int) -> None:
-        self.model, self._members = model, Members(model.model.classes, seed)
+    Attributes:
+        figure: draws the collected rows; its last argument is their name.
+    """
 
-    def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
-        """As in :class:`ClusterPlot`."""
-        self._members.add(rows, cluster, confidence)
-
-    def draw(self, name: str) -> bytes:
-        """As in :class:`ClusterPlot`."""
-        return _member_sheet(self.model, self._members, name)
-
-
-class ClusterMap:
-    """Map of some rows of a table, coloured by cluster."""
-
-    def __init__(self, model: Autoencoder, seed: int) -> None:
-        self.model, self._sample = model, RowSample(model.model.classes, seed)
+    model: Autoencoder
+    rows: Rows
+    figure: Callable[[Autoencoder, Rows, str], bytes]
 
     def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
         """As in :class:`ClusterPlot`."""
-        self._sample.add(rows, cluster, confidence)
+        self.rows.add(rows, cluster, confidence)
 
     def draw(self, name: str) -> bytes:
         """As in :class:`ClusterPlot`."""
-        return _cluster_map(self.model, self._sample, name)
+        return self.figure(self.model, self.rows, name)
 
 
 class ClusterPage:
