@@ -11,7 +11,7 @@ import typer
 
 from ..data.columns import LEFT_OUT, Column
 from ..data.kinds import PLURALS
-from ..errors import UsageError
+from ..errors import AaeError, UsageError
 from ..files import write_whole
 from ..output.card import value_text
 from ..output.reporter import plain_table
@@ -109,8 +109,11 @@ def value_of(run: Mapping[str, Any], metric: str) -> str:
 def page(path: Path, header: Header, facts: dict[str, Any]) -> bytes:
     """The page of ``--html``: what the run is, its pictures, how it was decided and measured."""
     from ..model.evaluation import MEANINGS
+    from ..model.figures import run_pictures
+    from ..model.load import load
     from ..output.browser import Told
     from ..output.report import report_page
+    from ..training.splits import held_out_rows
 
     (title, first), *rest = tables(header, facts)
     told = [Told("Model", (), first), *(Told(name[:1].upper() + name[1:], (), rows) for name, rows in rest[:-1])]
@@ -124,7 +127,12 @@ def page(path: Path, header: Header, facts: dict[str, Any]) -> bytes:
     folder = path if path.is_dir() else path.parent
     pictures = [("Samples", "samples.png"), ("Losses", "curves.png")]
     found = [(name, (folder / file).read_bytes()) for name, file in pictures if (folder / file).is_file()]
-    return report_page(title, told, found)
+    model = load(path, "cpu")
+    try:
+        held_out = held_out_rows(header).held_out
+    except AaeError:  # rows that are no longer there are not shown
+        held_out = None
+    return report_page(title, told, [*found, *run_pictures(model, held_out[0] if held_out else None)])
 
 
 def describe(header: Header, path: str) -> dict[str, Any]:

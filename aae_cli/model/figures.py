@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -24,6 +24,9 @@ Rows = TypeVar("Rows", Members, RowSample)
 
 MOST_CLUSTERS = 100
 """Number of clusters that a sheet shows at most."""
+
+HEADS_ACROSS = 15
+"""Number of cluster heads in a row of a picture."""
 
 COMPARED_ROWS = 1000
 """Number of real rows, and of sampled ones, whose columns are compared."""
@@ -175,3 +178,28 @@ def sample_sheet(model: Autoencoder, rows: Data, seed: int = 0) -> bytes:
     integer = [column.type == "integer" for column in mixed] or model.schema.integer
     levels = {i: column.levels for i, column in enumerate(mixed) if column.levels}
     return histograms(real, sampled, names, integer, title, levels)
+
+
+def run_pictures(model: Autoencoder, rows: Data | None) -> Iterator[tuple[str, bytes]]:
+    """Titles and pictures of a model for the page on its run: cluster heads of images, and codes beside the prior.
+
+    Args:
+        rows: held-out rows; None if they cannot be read, and then without their codes.
+    """
+    import torch
+
+    classes = model.model.classes
+    if classes and model.schema.kind == "image":
+        z = torch.zeros(min(classes, MOST_CLUSTERS), model.model.dims) if model.model.dims else None
+        heads = model.decode(torch.eye(classes)[:MOST_CLUSTERS], z)
+        own = model.cluster_labels
+        names = [str(k) if own is None or own[k] < 0 else f"{k}: {model.classes[own[k]]}" for k in range(len(heads))]
+        across = tuple(names) if len(names) <= HEADS_ACROSS else ()
+        headings = Headings("decoded from each category, with z = 0", across)
+        yield "Cluster heads", image_sheet(list(heads), model.schema, min(HEADS_ACROSS, classes), headings)
+    if rows is not None and model.model.dims == 2 and model.prior_z is not None:
+        some = rows.evenly_spaced(COMPARED_ROWS)
+        drawn = model.prior_z.sample(torch.full((1, COMPARED_ROWS), -1))[0].cpu().numpy()
+        names = ["draws of the prior"] * len(drawn) + (some.label_names or ["codes"] * len(some))
+        points = np.concatenate([drawn, model.z(some.x)])
+        yield "Codes of held-out rows beside draws of the prior", scatter(points, names, model.header.title)

@@ -53,7 +53,7 @@ def test_info_compares_runs(run, two):
 def test_info_writes_a_page_that_needs_nothing_else(run, two):
     run(["info", "runs/digits", "--html", "report.html"], two).ok()
     text = (two / "report.html").read_text(encoding="utf-8")
-    assert text.count("data:image/png;base64,") == 2
+    assert text.count("data:image/png;base64,") == 3 and "Cluster heads" in text
     assert "Decided automatically" in text and "<script" not in text
     assert not re.search(r'(src|href)="(?!data:)', text)
     run(["info", "runs/digits", "runs/iris", "--html", "report.html"], two).refused(2, "one run")
@@ -62,3 +62,10 @@ def test_info_writes_a_page_that_needs_nothing_else(run, two):
 def test_every_run_has_its_curves(quick):
     assert Image.open(quick / "curves.png").width > 800
     assert "curves.png" in (quick / "README.md").read_text()
+
+
+def test_a_page_shows_codes_beside_the_prior_where_rows_can_be_read(run, tmp_path, digits_npz):
+    short = ["--epochs", "1", "--set", "encoder.hidden=[20]", "--set", "decoder.hidden=[20]", "-o", "run"]
+    run(["train", "--preset", "gaussian", "--data", digits_npz, *short], tmp_path).ok()
+    run(["info", "run", "--html", "report.html"], tmp_path).ok()
+    assert "beside draws of the prior" in (tmp_path / "report.html").read_text(encoding="utf-8")
