@@ -198,7 +198,8 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _rows(self, X: Any, reset: bool = False) -> Data:
         """Rows as they are read from files, checked as scikit-learn checks them. ``reset``: learn their form."""
-        like, options = None if reset else self._model().schema, options_of(self._config().data)
+        like = None if reset else self._model().schema
+        options = options_of((self._config() if reset else self._model().config).data)
         if reset:
             self._library, self._form = library_of(X), None
         if library_of(X) is not None:

@@ -1001,10 +1001,10 @@ MUTANTS = [
         "tests/cli/test_cli_shards.py::test_each_file_gives_a_file_and_done_ones_are_skipped",
     ),
     Mutant(
-        "aae_cli/model/export.py",
-        "table[known, torch.from_numpy(named)[known]] = 1",
-        "table[known, 0] = 1",
-        "tests/model/test_export.py::test_pt2_gives_the_same",
+        "aae_cli/model/abilities.py",
+        "table[np.flatnonzero(named), names[named]] = 1",
+        "table[np.flatnonzero(named), 0] = 1",
+        "tests/model/test_old_checkpoints.py",
     ),
     Mutant(
         "aae_cli/estimator.py",

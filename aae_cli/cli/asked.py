@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,12 @@ class Asked:
         assert path is not None
         return path
 
+    @cached_property
+    def _codes(self) -> tuple[np.ndarray, list[str]]:
+        """The codes to decode, read once."""
+        assert self.decode is not None
+        return read_codes(self.decode)
+
     def _row(self) -> Schema | None:
         """Form of the row that is given, with which a run must agree."""
         from ..data.read import read_row
@@ -107,7 +114,7 @@ class Asked:
 
     def _can(self, row: Schema | None) -> Callable[[Abilities], bool]:
         """Whether a checkpoint can sample what is asked for, and knows rows of this form."""
-        dims = None if self.decode is None else read_codes(self.decode)[0].shape[1]
+        dims = None if self.decode is None else self._codes[0].shape[1]
 
         def can(abilities: Abilities) -> bool:
             right = (row is None or abilities.header.schema.size == row.size) and dims in (None, abilities.dims)
@@ -133,7 +140,7 @@ class Asked:
         from ..model import walks
 
         if self.decode is not None:
-            return walks.decoded(model, *read_codes(self.decode))
+            return walks.decoded(model, *self._codes)
         if self.between is not None:
             first, last = (read_row(row, like=model.schema).x for row in self.between)
             return walks.between(model, first, last, self.n or STEPS)

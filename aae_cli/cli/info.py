@@ -81,23 +81,17 @@ def command(
 def compared(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A table with a column for each run, and a row for each fact and each measurement in which any two may differ."""
     from ..config.draft import shown
+    from ..config.resolve import leaves
 
     names = ("preset", "data", "rows", "labels", "steps", "seconds", "held_out")
     rows = [[name, *(str({**run["training"], **run}.get(name, "–")) for run in runs)] for name in names]
-    keys = {key: None for run in runs for key in leaves(run["config"]) if not key.startswith("about.")}
-    settings = [(key, [shown(leaves(run["config"]).get(key, "–")) for run in runs]) for key in keys]
+    configs = [dict(leaves(run["config"])) for run in runs]
+    keys = {key: None for config in configs for key in config if not key.startswith("about.")}
+    settings = [(key, [shown(config.get(key, "–")) for config in configs]) for key in keys]
     rows += [[key, *values] for key, values in settings if len(set(values)) > 1 and key != "data.source"]
     metrics = {name: None for run in runs for name in run["metrics"]}
     rows += [[name, *(value_of(run, name) for run in runs)] for name in metrics]
     return ["", *(run["checkpoint"] for run in runs)], [[clean(cell, 60) for cell in row] for row in rows]
-
-
-def leaves(values: Any, path: str = "") -> dict[str, Any]:
-    """Dotted key → value of a nested mapping."""
-    if not isinstance(values, dict):
-        return {path: values}
-    parts = (leaves(item, f"{path}.{key}" if path else key) for key, item in values.items())
-    return {key: value for part in parts for key, value in part.items()}
 
 
 def value_of(run: Mapping[str, Any], metric: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UsageError
+from ..errors import AaeError, UsageError
 from ..text import clean, counted, did_you_mean
 from .frame import frame, reporter
 from .options import Debug, Json, Quiet, Verbose
@@ -62,10 +63,8 @@ def listed() -> list[dict[str, Any]]:
             (path for path in (folder / MODEL, *sorted(folder.glob(f"seed-*/{MODEL}"))) if path.is_file()), None
         )
         header = None
-        try:
+        with suppress(AaeError):  # a damaged run is listed all the same
             header = None if file is None else read_header(file)
-        except Exception:
-            header = None
         changed = (file or folder).stat().st_mtime
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found.append(

@@ -74,16 +74,16 @@ def resolve_given(
             given.add(key)
     if "train.epochs" in given and "train.min_steps" not in given:
         put(values, ["train", "min_steps"], 0, "train.epochs")  # epochs that a person asked for are not raised
-    return validate(values, origin), frozenset(given if shipped else {*given, *_leaves(values)})
+    return validate(values, origin), frozenset(given if shipped else {*given, *dict(leaves(values))})
 
 
-def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """Dotted keys of a nested mapping."""
+def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a nested mapping, with their values."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{path}{key}.")
+            yield from leaves(value, f"{path}{key}.")
         else:
-            yield f"{path}{key}"
+            yield f"{path}{key}", value
 
 
 def validate(values: Mapping[str, Any], origin: str) -> Config:

@@ -109,6 +109,14 @@ class Clusters(Content):
         return sorted((k for k, own in enumerate(self.names) if own == label), key=lambda k: -sizes[k])
 
 
+def class_table(names: np.ndarray, classes: int) -> np.ndarray:
+    """(K, C) float32, 1 where a category stands for a class. ``names``: (K,) class of each category, −1 for none."""
+    table = np.zeros((len(names), classes), dtype=np.float32)
+    named = names >= 0
+    table[np.flatnonzero(named), names[named]] = 1
+    return table
+
+
 def content_of(header: Header) -> Content:
     """Determine the categories that a model can sample."""
     config, sizes = header.config, (header.training or {}).get("cluster_sizes") or ()
@@ -241,6 +249,11 @@ class Abilities:
         if any(name not in classes or not content.categories_of(classes.index(name)) for name in labels):
             return False
         return not style_grid or self.style
+
+    def class_name(self, category: int) -> str | None:
+        """Name of the class of a category; None if it has none."""
+        classes, own = self.header.schema.classes or (), self.content.class_of(np.array([category]))
+        return classes[own[0]] if own is not None and 0 <= own[0] < len(classes) else None
 
     def class_index(self, label: int | str) -> int:
         """The place of a class, given by its name or by its place. Raises UsageError for a class that is not there."""

@@ -16,7 +16,7 @@ from ..errors import CheckpointError, DataError
 from ..nn.aae import AAE
 from ..nn.priors import Gaussian, Prior
 from ..text import row_name
-from .abilities import Abilities
+from .abilities import Abilities, class_table
 from .build import build_priors
 from .checkpoint import Header
 from .projection import project
@@ -182,11 +182,7 @@ class Autoencoder:
                 f"a {self.header.title} model cannot classify: it has no categories y with class names",
                 "train --preset semi-supervised, dim-reduction-labels or clustering (on data with labels)",
             )
-        y = self.y(x)
-        table = np.zeros((len(labels), len(self.classes)), dtype=np.float32)
-        named = labels >= 0
-        table[np.flatnonzero(named), labels[named]] = 1
-        return y @ table
+        return self.y(x) @ class_table(labels, len(self.classes))
 
     # --- decoding -----------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from ..files import whole_file, write_whole
 from ..nn.aae import AAE
 from ..text import clean
 from ..version import __version__
+from .abilities import class_table
 from .autoencoder import Autoencoder
 
 
@@ -42,7 +43,7 @@ class ExportedEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         codes = self.model.encode(self.model.scaling(x).unsqueeze(0))
-        found = [self.model.represent(codes.y, codes.z)[0]] if not self.model.labels else [codes.part("z")[0]]
+        found = [self.model.represent(codes.y, codes.z)[0]]
         if codes.y is not None:
             found.append(codes.y[0])
             if self.table is not None:
@@ -76,9 +77,7 @@ def parts_of(model: Autoencoder) -> tuple[Part, Part]:
     networks, schema = model.model.cpu().eval(), model.schema
     named, table = model.cluster_labels, None
     if named is not None and networks.classes:
-        table = torch.zeros(len(named), len(model.classes))
-        known = torch.from_numpy(named >= 0)
-        table[known, torch.from_numpy(named)[known]] = 1
+        table = torch.from_numpy(class_table(named, len(model.classes)))
     outputs = ["representation", *(["y"] if networks.classes else []), *(["classes"] if table is not None else [])]
     encoder = Part(ExportedEncoder(networks, table), {"x": torch.zeros(2, schema.size)}, outputs)
     label = {"label": torch.zeros(2, networks.labels)} if networks.labels else {}

@@ -82,7 +82,7 @@ class ClusterPage:
 
     def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
         """As in :class:`ClusterPlot`."""
-        self._page.add(rows)
+        self._page.add(rows, (cluster, confidence))
         self._described.add(rows, cluster, confidence)
         self._points.append(_spread_out(self.model, rows.x)[0])
 
@@ -192,8 +192,8 @@ def run_pictures(model: Autoencoder, rows: Data | None) -> Iterator[tuple[str, b
     if classes and model.schema.kind == "image":
         z = torch.zeros(min(classes, MOST_CLUSTERS), model.model.dims) if model.model.dims else None
         heads = model.decode(torch.eye(classes)[:MOST_CLUSTERS], z)
-        own = model.cluster_labels
-        names = [str(k) if own is None or own[k] < 0 else f"{k}: {model.classes[own[k]]}" for k in range(len(heads))]
+        of_class = map(model.abilities.class_name, range(len(heads)))
+        names = [str(k) if name is None else f"{k}: {name}" for k, name in enumerate(of_class)]
         across = tuple(names) if len(names) <= HEADS_ACROSS else ()
         headings = Headings("decoded from each category, with z = 0", across)
         yield "Cluster heads", image_sheet(list(heads), model.schema, min(HEADS_ACROSS, classes), headings)

@@ -91,12 +91,12 @@ class PageMap:
         self._clusters: list[np.ndarray] = []
         self._x: list[np.ndarray] = []
 
-    def add(self, rows: Data) -> None:
-        """As in :class:`Map`."""
+    def add(self, rows: Data, found: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        """As in :class:`Map`. ``found``: clusters (N,) and confidences (N,) of the rows, if they are known already."""
         self._ids += rows.ids or map(str, range(rows.first, rows.first + len(rows)))
         self._labels += rows.label_names or [""] * len(rows)
         if self.model.model.classes:
-            self._clusters.append(np.stack(self.model.cluster(rows.x)))
+            self._clusters.append(np.stack(found or self.model.cluster(rows.x)))
         if self.model.schema.kind == "image":
             for x in rows.x:
                 self._images.add(pixels(np.asarray(x), self.model.schema))

@@ -82,7 +82,7 @@ class Sampler:
             category = torch.full((n,), -1)
         component, u = self._styles(n, generator)
         columns = len(groups) if len(groups) > 1 else max(1, min(20, round(n**0.5)))
-        named = [self._class_name(group[0]) or "" for group in groups[len(clusters) :]]
+        named = [self.abilities.class_name(group[0]) or "" for group in groups[len(clusters) :]]
         names = (*(self._name(k) for k in clusters), *named)
         one = named[0] if named else self._in_a_title(clusters[0]) if clusters else ""
         title = "samples in turn" if len(names) > 1 else f"samples of {one}" if names else "random samples"
@@ -157,7 +157,7 @@ class Sampler:
     def _grid_headings(self, columns: Sequence[int], styles: Sequence[str]) -> Headings:
         """Headings of a grid with a style in each row and a category in each column."""
         names = tuple(self._name(k) for k in columns)
-        known = self._clusters and any(self._class_name(k) is not None for k in columns)
+        known = self._clusters and any(self.abilities.class_name(k) is not None for k in columns)
         what = "clusters (number: class)" if known else "clusters" if self._clusters else "classes"
         return Headings(f"styles in rows, {what} in columns", names, tuple((style,) for style in styles))
 
@@ -166,18 +166,13 @@ class Sampler:
         """Whether the categories are clusters that were found without labels."""
         return isinstance(self.abilities.content, Clusters) and not self.abilities.learned_with_labels
 
-    def _class_name(self, category: int) -> str | None:
-        """Name of the class of a category; None if it has none."""
-        classes, own = self.abilities.header.schema.classes or (), self.abilities.content.class_of(np.array([category]))
-        return classes[own[0]] if own is not None and 0 <= own[0] < len(classes) else None
-
     def _name(self, category: int) -> str:
         """Name of a category in a heading: its class, or the number of a cluster and its class."""
-        known = self._class_name(category)
+        known = self.abilities.class_name(category)
         return str(category) if known is None else f"{category}: {known}" if self._clusters else known
 
     def _in_a_title(self, category: int) -> str:
-        known = self._class_name(category)
+        known = self.abilities.class_name(category)
         cluster = f"cluster {category}" + (f" ({known})" if known else "")
         return cluster if self._clusters else self._name(category)
 

@@ -82,12 +82,6 @@ def traversed(
     headings = Headings(
         f"quantiles of z{dim} in columns" + (", categories in rows" if content.count else ""),
         tuple(f"{100 * tick:.3g} %" for tick in ticks.tolist()),
-        tuple((_name(model, row),) for row in rows) if content.count else (),
+        tuple((model.abilities.class_name(row) or str(row),) for row in rows) if content.count else (),
     )
     return Samples(model.decode(y, prior.at(u, component), label), own, steps, headings, category.numpy())
-
-
-def _name(model: Autoencoder, category: int) -> str:
-    """A category by its class, or by its number."""
-    own = model.content.class_of(np.array([category]))
-    return model.classes[own[0]] if own is not None and 0 <= own[0] < len(model.classes) else str(category)
