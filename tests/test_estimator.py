@@ -197,6 +197,43 @@ def test_interruption_is_one_of_python(monkeypatch):
         AdversarialAutoencoder(**SHORT).fit(IRIS.data)
 
 
+def test_a_notebook_shows_progress_in_place_and_interrupts_a_fit():
+    manager = pytest.importorskip("jupyter_client.manager", reason="needs ipykernel")
+    pytest.importorskip("ipykernel", reason="needs ipykernel")
+    fit = (
+        "from sklearn.datasets import load_iris\n"
+        "from aae_cli import AdversarialAutoencoder\n"
+        "AdversarialAutoencoder(random_state=0, epochs=100_000, verbose=1).fit(load_iris().data)\n"
+    )
+    kernel, client = manager.start_new_kernel(kernel_name="python3")
+    try:
+        sent, shown, errors, notes = client.execute(fit), [], [], ""
+        while True:
+            message = client.get_iopub_msg(timeout=120)
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            if kind == "display_data":
+                shown.append(content["transient"]["display_id"])
+            elif kind == "update_display_data":
+                assert content["transient"]["display_id"] == shown[0]
+                assert "left" in content["data"]["text/plain"] and "reconstruction" in content["data"]["text/plain"]
+                shown.append("updated")
+                if len(shown) == 3:
+                    kernel.interrupt_kernel()
+            elif kind == "stream":
+                notes += content["text"]
+            elif kind == "error":
+                errors.append(content["ename"])
+            elif kind == "status" and content["execution_state"] == "idle":
+                break
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+    assert errors == ["KeyboardInterrupt"]
+    assert "150 rows" in notes and "step " not in notes
+
+
 def test_settings_that_cannot_be_used_are_value_errors():
     for wrong in ({"preset": "no-such"}, {"settings": ["train.epoch=3"]}, {"preset": "clustering", "n_clusters": 1}):
         with pytest.raises(ValueError):

@@ -109,10 +109,13 @@ class PlainReporter(Reporter):
         if now - self._last >= self.every or record["step"] == steps:
             self._last = now
             self._explain(record)
-            self.say(
+            self._progressed(
                 f"step {record['step']} of {steps}  {self._left(record, steps)}  epoch {record['epoch']:g}  "
                 f"{record['samples_per_s']:.0f} rows/s  {losses_line(record)}"
             )
+
+    def _progressed(self, line: str) -> None:
+        self.say(line)
 
     def _left(self, record: Mapping[str, Any], steps: int) -> str:
         """Time left, at the mean speed since the start."""
@@ -140,6 +143,23 @@ class PlainReporter(Reporter):
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for line in (title, *(f"  {line}" for line in (plain_table(header, rows) if rows else ()))):
             to_stderr(line)
+
+
+class NotebookReporter(PlainReporter):
+    """Report in plain lines below a cell of a notebook, where a progress line replaces the one before it."""
+
+    def __init__(self) -> None:
+        super().__init__(every=0.5)
+        self._display: Any = None
+
+    def start(self, title: str, steps: int, done: int, cost: Callable[[int], float] = float) -> None:
+        from IPython.display import display
+
+        super().start(title, steps, done, cost)
+        self._display = display({"text/plain": title}, raw=True, display_id=True)
+
+    def _progressed(self, line: str) -> None:
+        self._display.update({"text/plain": line}, raw=True)
 
 
 class TerminalReporter(PlainReporter):
@@ -222,14 +242,22 @@ class TerminalReporter(PlainReporter):
 
 
 def choose_reporter(quiet: bool = False, verbose: bool = False) -> Reporter:
-    """Choose a reporter: warnings only if quiet, a progress bar on a terminal, plain lines elsewhere or if verbose."""
+    """Choose a reporter: warnings only if quiet, progress in place on a terminal and in a notebook, else plain lines."""
     if quiet:
         return Quiet()
+    if _in_notebook() and not verbose:
+        return NotebookReporter()
     try:
         terminal = sys.stderr.isatty()
     except (AttributeError, ValueError):
         return Reporter()
     return TerminalReporter() if terminal and not verbose else PlainReporter(verbose=verbose)
+
+
+def _in_notebook() -> bool:
+    """Whether this is the kernel of a notebook. If so, IPython is loaded already."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 class Quiet(PlainReporter):

@@ -163,11 +163,18 @@ class Engine:
                     self.callbacks.save(self)
                     saved = time.perf_counter()
                 if number and not last:
-                    raise Interrupted(
-                        f"stopped by {signal.Signals(number).name} at {self.callbacks.at(self.step)}; its state is saved",
-                        "continue with --resume",
-                        number,
-                    )
+                    raise self._interrupted(number)
+            # A signal during the last step, or while that was logged and saved: later stages and measurements remain.
+            (number,) = self.world.agree([stop[0] if stop else 0])
+            if number:
+                raise self._interrupted(number)
+
+    def _interrupted(self, number: int) -> Interrupted:
+        return Interrupted(
+            f"stopped by {signal.Signals(number).name} at {self.callbacks.at(self.step)}; its state is saved",
+            "continue with --resume",
+            number,
+        )
 
     def advance(self) -> None:
         """Do the device work of the next step, without counting it."""

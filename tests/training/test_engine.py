@@ -76,7 +76,7 @@ def test_records_have_the_contracts_keys():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("at", [1, 7, 19])
+@pytest.mark.parametrize("at", [1, 7, 19, 20])
 def test_a_resumed_training_ends_with_the_same_bits(optimizer, at):
     whole = engine(objective=Objective(optimizer), ema=0.9)
     torch.manual_seed(3)
@@ -109,6 +109,14 @@ def test_a_resumed_training_ends_with_the_same_bits(optimizer, at):
     for name in ("mean",):
         assert torch.equal(whole.model.state_dict()[name], second.model.state_dict()[name])
         assert torch.equal(whole.weights[name], second.weights[name])
+
+
+def test_a_signal_while_the_last_step_is_saved_is_not_lost():
+    last = engine()
+    last.callbacks = Callbacks(save=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        last.run()
+    assert last.step == 20
 
 
 def test_a_resumed_training_restores_the_discriminators_and_counts_on():

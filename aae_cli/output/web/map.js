@@ -2,7 +2,7 @@
 // The page's data are JSON in an element that is never parsed as markup; all text reaches the page by textContent.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
-const MOST_NAMES = 40;
+const MOST_NAMES = 40, MOST_LETTERS = 32; // in the legend
 const UNNAMED = "#d0d0d0";
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
@@ -18,6 +18,7 @@ const columns = DATA.columns.map((column) => ({
 }));
 let selected = [];
 
+const short = (text) => (text.length > MOST_LETTERS ? `${Array.from(text).slice(0, MOST_LETTERS - 1).join("")}…` : text);
 // Plotly reads a little markup in names: with & and < replaced, none is left.
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
@@ -58,7 +59,7 @@ function tracesOf(column) {
   const order = [...groups.keys()].sort((a, b) => (a < 0) - (b < 0) || a - b);
   return order.map((level) => {
     const name = level < 0 ? "none" : level === MOST_NAMES ? "others" : column.levels[level];
-    return trace(groups.get(level), plain(name), { color: level < 0 ? UNNAMED : colourOf(level, total) });
+    return trace(groups.get(level), plain(short(name)), { color: level < 0 ? UNNAMED : colourOf(level, total) });
   });
 }
 
