@@ -11,9 +11,9 @@ import numpy as np
 from ..data.types import Data
 from ..output.browser import Told
 from ..output.pictures import histograms, scatter
-from ..output.sheets import Headings, image_sheet
-from .description import Description
-from .maps import PageMap, is_page
+from ..output.sheets import Headings, image_sheet, pixels
+from .description import LEGEND, Description
+from .maps import PageMap, cluster_layout, decoded_heads, is_page
 from .members import SHOWN, Members, RowSample
 from .sampling import Samples
 
@@ -73,26 +73,45 @@ class ClusterPicture(Generic[Rows]):
 
 
 class ClusterPage:
-    """Page with a map of all rows, coloured by cluster, beside the description of each cluster."""
+    """Page with a map of all rows, coloured by cluster, beside what each cluster is."""
 
     def __init__(self, model: Autoencoder, seed: int) -> None:
         self.model, self._page = model, PageMap(model, first="cluster")
         self._described = Description(model.model.classes, model.schema, seed)
+        self._members = Members(model.model.classes, seed) if model.schema.kind == "image" else None
+        self._layout = cluster_layout(model)
         self._points: list[np.ndarray] = []
 
     def add(self, rows: Data, cluster: np.ndarray, confidence: np.ndarray) -> None:
         """As in :class:`ClusterPlot`."""
         self._page.add(rows, (cluster, confidence))
         self._described.add(rows, cluster, confidence)
-        self._points.append(_spread_out(self.model, rows.x)[0])
+        if self._members is not None:
+            self._members.add(rows, cluster, confidence)
+        self._points.append(self._layout.of_rows(rows.x))
 
     def draw(self, name: str) -> bytes:
         """As in :class:`ClusterPlot`."""
+        points, heads = self._layout.plane(np.concatenate(self._points))
         told = self._described
-        tables = [Told(told.title(cluster), *told.table(cluster)) for cluster in told.found]
-        points = _plane(self.model, np.concatenate(self._points))
         title = f"{self.model.header.title}: {len(points):,} rows of {name} in {len(told.found)} clusters"
-        return self._page.draw(points, title, tables)
+        tables = [self._told(cluster) for cluster in told.found]
+        return self._page.draw(points, title, tables, f"{self._layout.how} {self._beside}", heads)
+
+    @property
+    def _beside(self) -> str:
+        """What stands beside the map."""
+        if self._members is None:
+            return f"Columns in which a cluster differs most – {LEGEND}."
+        return "Images of a cluster: decoded from it, then its most typical members."
+
+    def _told(self, cluster: int) -> Told:
+        """What a cluster is: of a table, the columns that differ; of images, its head and its most typical members."""
+        title = self._described.title(cluster)
+        if self._members is None:
+            return Told(title, *self._described.table(cluster))
+        shown = [decoded_heads(self.model, [cluster])[0], *self._members.of(cluster)[0]]
+        return Told(title, images=[pixels(image, self.model.schema) for image in shown])
 
 
 def _member_sheet(model: Autoencoder, members: Members, name: str) -> bytes:
@@ -101,12 +120,9 @@ def _member_sheet(model: Autoencoder, members: Members, name: str) -> bytes:
     First comes its head, decoded from z = 0 and y = one-hot; then its most typical members, those with the highest
     confidence q(y|x), and members drawn at random. Beside it stand its size and its most frequent class.
     """
-    import torch
-
     found = np.flatnonzero(members.sizes)
     used = np.sort(found[np.argsort(-members.sizes[found], kind="stable")][:MOST_CLUSTERS])
-    y = torch.eye(model.model.classes)[torch.from_numpy(used)]
-    heads = model.decode(y, torch.zeros(len(used), model.model.dims) if model.model.dims else None)
+    heads = decoded_heads(model, used.tolist())
     images: list[Any] = []
     for head, cluster in zip(heads, used.tolist(), strict=True):
         images.append(head)
@@ -123,34 +139,13 @@ def _member_sheet(model: Autoencoder, members: Members, name: str) -> bytes:
 
 
 def _cluster_map(model: Autoencoder, sample: RowSample, name: str) -> bytes:
-    """Map of a table's rows, coloured by cluster, with sizes and most frequent classes in the legend.
-
-    It shows the representation where that is made for a map (two dimensions, or cluster heads), and otherwise principal
-    components of the standardised columns: those of [y, z] show the style z rather than the clusters.
-    """
-    x, drawn = sample.x, sample.cluster
-    points, what = _spread_out(model, x)
-    points = _plane(model, points)
+    """Map of a table's rows, coloured by cluster, with sizes and most frequent classes in the legend."""
+    x, drawn, layout = sample.x, sample.cluster, cluster_layout(model)
+    points, _ = layout.plane(layout.of_rows(x))
     legend = {str(k): f"{k}: {', '.join(sample.summary(k))}" for k in np.flatnonzero(sample.sizes).tolist()}
     shown = f"{len(x):,} of " if len(x) < sample.sizes.sum() else ""
-    title = f"{model.header.title}: clusters of {shown}{sample.sizes.sum():,} rows of {name}, {what}"
+    title = f"{model.header.title}: clusters of {shown}{sample.sizes.sum():,} rows of {name}, {layout.what}"
     return scatter(points, [str(cluster) for cluster in drawn], title, legend=legend)
-
-
-def _spread_out(model: Autoencoder, x: np.ndarray) -> tuple[np.ndarray, str]:
-    """Points of rows that show their clusters, (N, m), and what they are."""
-    import torch
-
-    if model.model.heads is not None or model.dims <= 2 or model.schema.kind == "image":
-        return model.embed(x), "representation"
-    scaling = model.model.scaling
-    points = scaling(torch.from_numpy(np.asarray(x[:])).to(model.device))[:, : scaling.outputs]
-    return points.cpu().numpy(), "principal components of the columns"
-
-
-def _plane(model: Autoencoder, points: np.ndarray) -> np.ndarray:
-    """Points (N, m) in at most two dimensions."""
-    return model.project(points, min(2, points.shape[1], max(1, len(points))))
 
 
 def samples_picture(model: Autoencoder, samples: Samples) -> bytes:
@@ -190,8 +185,7 @@ def run_pictures(model: Autoencoder, rows: Data | None) -> Iterator[tuple[str, b
 
     classes = model.model.classes
     if classes and model.schema.kind == "image":
-        z = torch.zeros(min(classes, MOST_CLUSTERS), model.model.dims) if model.model.dims else None
-        heads = model.decode(torch.eye(classes)[:MOST_CLUSTERS], z)
+        heads = decoded_heads(model, range(min(classes, MOST_CLUSTERS)))
         of_class = map(model.abilities.class_name, range(len(heads)))
         names = [str(k) if name is None else f"{k}: {name}" for k, name in enumerate(of_class)]
         across = tuple(names) if len(names) <= HEADS_ACROSS else ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,6 +14,7 @@ from ..output.browser import Field, Thumbnails, Told, map_page
 from ..output.pictures import scatter
 from ..output.sheets import pixels
 from .members import RandomRows
+from .projection import about_heads
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
@@ -51,6 +54,65 @@ def heads_of(model: Autoencoder, dims: int) -> np.ndarray | None:
     if model.model.heads is None or dims != model.dims:
         return None
     return np.asarray(model.model.W_C[0].detach().cpu().numpy())
+
+
+def decoded_heads(model: Autoencoder, clusters: Sequence[int]) -> np.ndarray:
+    """Rows decoded from z = 0 and the one-hot y of each cluster (section 6): (len(clusters), D)."""
+    import torch
+
+    z = torch.zeros(len(clusters), model.model.dims) if model.model.dims else None
+    return model.decode(torch.eye(model.model.classes)[list(clusters)], z)
+
+
+@dataclass(frozen=True)
+class ClusterLayout:
+    """Places of rows on a map that shows their clusters.
+
+    Attributes:
+        of_rows: gives for rows (N, D) the points (N, m) that are kept of them, piece by piece.
+        plane: places the points of all rows in at most two dimensions, and the cluster heads (K, 2), where there are any.
+        what: what the places are, for a title.
+        how: a sentence on them.
+    """
+
+    of_rows: Callable[[np.ndarray], np.ndarray]
+    plane: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+    what: str
+    how: str = ""
+
+
+def cluster_layout(model: Autoencoder) -> ClusterLayout:
+    """The representation where that is made for a map; for images, places about heads; for tables, principal components.
+
+    Principal components of a representation [y, z] would show the style z rather than the clusters. Those of a table's
+    standardised columns show how far the clusters are clusters of the rows.
+    """
+
+    def components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        placed = model.project(points, min(2, points.shape[1], max(1, len(points))))
+        return placed, heads_of(model, placed.shape[1])
+
+    if model.model.heads is not None or model.dims <= 2:
+        return ClusterLayout(model.embed, components, "representation", "Rows lie where their representation is.")
+    if model.schema.kind == "image":
+        how = "Rows lie about the heads of their clusters, doubtful ones between several; alike clusters are near."
+        return ClusterLayout(model.embed, partial(_about_heads, model), "rows about their cluster heads", how)
+    what = "principal components of the columns"
+    return ClusterLayout(partial(_standardised, model), components, what, f"The axes are {what}.")
+
+
+def _about_heads(model: Autoencoder, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    classes = model.model.classes
+    return about_heads(points[:, :classes], points[:, classes:], decoded_heads(model, range(classes)))
+
+
+def _standardised(model: Autoencoder, x: np.ndarray) -> np.ndarray:
+    """Columns of a table, scaled for the networks, without those that mark missing cells: (N, D) → (N, outputs)."""
+    import torch
+
+    scaling = model.model.scaling
+    points = scaling(torch.from_numpy(np.asarray(x[:])).to(model.device))[:, : scaling.outputs]
+    return np.asarray(points.cpu().numpy())
 
 
 class PictureMap:
@@ -103,12 +165,25 @@ class PageMap:
         else:
             self._x.append(np.asarray(rows.x[:]))
 
-    def draw(self, points: np.ndarray, title: str, tables: Sequence[Told] = ()) -> bytes:
-        """As in :class:`Map`. ``tables``: what to show beside the map."""
-        heads = heads_of(self.model, points.shape[1])
+    def draw(
+        self,
+        points: np.ndarray,
+        title: str,
+        tables: Sequence[Told] = (),
+        note: str = "",
+        heads: np.ndarray | None = None,
+    ) -> bytes:
+        """As in :class:`Map`.
+
+        Args:
+            tables: what to show beside the map.
+            note: one line on it.
+            heads: (K, 2) places of the cluster heads, where they are not those of the representation.
+        """
+        heads = heads_of(self.model, points.shape[1]) if heads is None else heads
         fields = self._fields()
         fields.sort(key=lambda field: field.name != self.first)
-        return map_page(title, points, self._ids, fields, self._images, heads, tables)
+        return map_page(title, points, self._ids, fields, self._images, heads, tables, note)
 
     def _fields(self) -> list[Field]:
         """Label, cluster and confidence, where there are any, then the columns of a table."""

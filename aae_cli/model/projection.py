@@ -1,4 +1,4 @@
-"""Projection of a representation to fewer dimensions."""
+"""Projection of a representation to fewer dimensions, and places of rows about their cluster heads."""
 
 from __future__ import annotations
 
@@ -34,3 +34,38 @@ def project(representation: np.ndarray, dims: int, heads: np.ndarray | None) -> 
     from sklearn.decomposition import PCA
 
     return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)
+
+
+STYLE = 0.2
+"""Standard deviation of the style about a cluster head, in median distances from a head to the nearest other one."""
+
+
+def about_heads(y: np.ndarray, z: np.ndarray, decoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Place rows about their cluster heads, so that clusters, doubtful rows and styles show.
+
+    Heads are placed by metric multidimensional scaling of what is decoded from them: alike ones are near. A row lies at
+    the mean of the heads, weighted by q(y|x), moved by the first two principal components of its style z.
+
+    Args:
+        y: (N, K) q(y|x).
+        z: (N, n) styles.
+        decoded: (K, D) row decoded from each category.
+
+    Returns:
+        places of the rows, (N, 2), and of the heads, (K, 2), where half of the heads have another within distance 1.
+    """
+    from scipy.spatial.distance import cdist
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import smacof
+
+    apart, heads = cdist(decoded, decoded), np.zeros((len(decoded), 2))
+    if apart.any():
+        start = PCA(2, random_state=0).fit_transform(decoded)
+        heads = smacof(apart, n_components=2, init=start, n_init=1, normalized_stress=False)[0]
+    between = cdist(heads, heads) + np.diag(np.full(len(heads), np.inf))
+    heads = heads / (np.median(between.min(1)) or 1)
+    styles, moved = min(2, *z.shape), np.zeros((len(y), 2))
+    if styles and z.std(0).any():
+        components = PCA(styles, random_state=0).fit_transform(z)
+        moved[:, :styles] = STYLE * components / np.maximum(components.std(0), 1e-9)
+    return (y @ heads + moved).astype(np.float32), heads.astype(np.float32)

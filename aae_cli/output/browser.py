@@ -55,11 +55,22 @@ class Field:
 
 @dataclass(frozen=True)
 class Told:
-    """A table beside the map."""
+    """A table or images beside the map.
+
+    Attributes:
+        images: (H, W, 3) uint8 each, of one size, drawn side by side, at most :data:`LARGEST` pixels high and wide.
+    """
 
     title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    images: Sequence[np.ndarray] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Text as it is, and the images as one data URL."""
+        images = [_within(image, LARGEST) for image in self.images]
+        picture = _data_url(np.concatenate(images, 1)) if images else None
+        return {"title": self.title, "header": list(self.header), "rows": [*map(list, self.rows)], "picture": picture}
 
 
 class Thumbnails:
@@ -75,14 +86,7 @@ class Thumbnails:
 
     def add(self, image: np.ndarray) -> None:
         """Add an image (H, W, 3) uint8."""
-        from PIL import Image
-
-        height, width = image.shape[:2]
-        scale = self.side / max(height, width)
-        if scale < 1:
-            smaller = max(1, round(width * scale)), max(1, round(height * scale))
-            image = np.asarray(Image.fromarray(image).resize(smaller, Image.Resampling.BOX))
-        self._images.append(image)
+        self._images.append(_within(image, self.side))
 
     def to_json(self) -> dict[str, Any] | None:
         """Sheets of EACH thumbnails as data URLs, and how to find one on them; None without images."""
@@ -94,16 +98,33 @@ class Thumbnails:
         return {"width": width, "height": height, "across": ACROSS, "each": EACH, "sheets": sheets}
 
 
-def _sheet(images: Sequence[np.ndarray]) -> str:
-    """Images of one size on a sheet: grey ones as PNG, coloured ones as JPEG, which is a fifth as large."""
+def _within(image: np.ndarray, side: int) -> np.ndarray:
+    """An image (H, W, 3) uint8, reduced if its larger side exceeds ``side``."""
     from PIL import Image
 
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image
+    smaller = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(image).resize(smaller, Image.Resampling.BOX))
+
+
+def _sheet(images: Sequence[np.ndarray]) -> str:
+    """Images of one size on a sheet."""
     height, width = images[0].shape[:2]
     down = -(-len(images) // ACROSS)
     page = np.zeros((down * height, ACROSS * width, 3), np.uint8)
     for place, image in enumerate(images):
         top, left = place // ACROSS * height, place % ACROSS * width
         page[top : top + height, left : left + width] = image
+    return _data_url(page)
+
+
+def _data_url(page: np.ndarray) -> str:
+    """Pixels (H, W, 3) as a data URL: grey ones as PNG, coloured ones as JPEG, which is a fifth as large."""
+    from PIL import Image
+
     grey = bool((page[..., :1] == page).all())
     buffer, kind = io.BytesIO(), "png" if grey else "jpeg"
     picture = Image.fromarray(page[..., 0] if grey else page)
@@ -119,6 +140,7 @@ def map_page(
     images: Thumbnails | None = None,
     heads: np.ndarray | None = None,
     tables: Sequence[Told] = (),
+    note: str = "",
 ) -> bytes:
     """Make the page of a map.
 
@@ -128,7 +150,8 @@ def map_page(
         fields: what is known of each row; the first one colours the map at first.
         images: thumbnails of the rows.
         heads: (K, 2) cluster heads.
-        tables: tables beside the map.
+        tables: tables and images beside the map.
+        note: one line over them on what they and the places of rows are.
     """
     second = points[:, 1] if points.shape[1] > 1 else np.random.default_rng(0).uniform(-0.3, 0.3, len(points))
     content = {
@@ -140,9 +163,8 @@ def map_page(
         "colour": 0,
         "images": None if images is None else images.to_json(),
         "heads": [] if heads is None else np.round(heads[:, :2].astype(float), 5).tolist(),
-        "tables": [
-            {"title": each.title, "header": list(each.header), "rows": [*map(list, each.rows)]} for each in tables
-        ],
+        "note": note,
+        "tables": [each.to_json() for each in tables],
     }
     return _page(clean(title, 200), content).encode()
 
@@ -163,7 +185,7 @@ def _page(title: str, content: dict[str, Any]) -> str:
 <div id="map"></div>
 <aside><div id="selection" class="hint"></div><canvas id="image"></canvas><dl id="row"></dl>
 <p class="hint">Point at a row to see it. Drag to move, scroll to zoom; the box and the lasso above the map select rows.
-A click in the legend hides a group.</p><div id="tables"></div></aside>
+A click in the legend hides a group.</p><p class="hint" id="note"></p><div id="tables"></div></aside>
 <script type="application/json" id="data">{data}</script>
 <script>{get_plotlyjs()}</script>
 <script>{script}</script></body></html>

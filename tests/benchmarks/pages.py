@@ -13,23 +13,33 @@ import time
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from aae_cli import read
 from aae_cli.data.types import Data
 from aae_cli.output.browser import Field, Thumbnails, map_page
 from aae_cli.output.sheets import pixels
 
-FRAMES = """
-async () => {
-  const map = document.getElementById("map"), started = performance.now(), count = 20;
-  for (let i = 0; i < count; i++) {
-    await Plotly.relayout(map, { "xaxis.range": [-4 + i / 20, 4 + i / 20] });
-    await new Promise(requestAnimationFrame);
-  }
-  return (performance.now() - started) / count;
+RECORD = """
+() => {
+  window.frames_ = [];
+  const frame = (now) => { window.frames_.push(now); requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
 }
 """
+
+
+def frame(tab: Page, pressed: bool) -> float:
+    """Mean milliseconds of a frame while the pointer crosses the map, with its button pressed or not."""
+    tab.mouse.move(200, 400)
+    if pressed:
+        tab.mouse.down()
+    tab.evaluate("window.frames_.length = 0")
+    for i in range(60):
+        tab.mouse.move(200 + 5 * i, 400 + i)
+    times = tab.evaluate("window.frames_")
+    tab.mouse.up()
+    return float(np.diff(times).mean())
 
 
 def page(points: int, digits: Data | None) -> bytes:
@@ -59,9 +69,10 @@ def main() -> None:
             tab.wait_for_selector("body[data-ready=yes]", timeout=60_000)
             shown = time.perf_counter() - started
             what = "with images" if images is not None else "without images"
-            frame = tab.evaluate(FRAMES)
+            tab.evaluate(RECORD)
             print(
-                f"{points:,} points {what}: {len(content) / 1e6:.1f} MB, shown in {shown:.1f} s, {frame:.0f} ms a frame"
+                f"{points:,} points {what}: {len(content) / 1e6:.1f} MB, shown in {shown:.1f} s, "
+                f"{frame(tab, pressed=False):.0f} ms a frame while pointed at, {frame(tab, pressed=True):.0f} ms while moved"
             )
         browser.close()
 

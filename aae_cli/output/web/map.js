@@ -65,9 +65,9 @@ function tracesOf(column) {
 
 function headsTrace() {
   return {
-    type: "scatter", mode: "markers+text", name: "cluster heads", hoverinfo: "none", customdata: [],
+    type: "scattergl", mode: "markers+text", name: "cluster heads", hoverinfo: "none", customdata: [],
     x: DATA.heads.map((head) => head[0]), y: DATA.heads.map((head) => head[1]),
-    text: DATA.heads.map((_, place) => String(place)), textposition: "top center",
+    text: DATA.heads.map((_, place) => String(place)), textposition: "top right", textfont: { size: 15, color: "black" },
     marker: { symbol: "x", size: 9, color: "black" },
   };
 }
@@ -162,7 +162,8 @@ function tables() {
   for (const told of DATA.tables) {
     const whole = document.createElement("table"), caption = whole.createCaption();
     caption.textContent = told.title;
-    [told.header, ...told.rows].forEach((line, place) => {
+    if (told.picture) whole.insertRow().insertCell().append(Object.assign(new Image(), { src: told.picture, className: "strip" }));
+    else [told.header, ...told.rows].forEach((line, place) => {
       const row = whole.insertRow();
       for (const text of line) row.append(Object.assign(document.createElement(place ? "td" : "th"), { textContent: text }));
     });
@@ -170,6 +171,7 @@ function tables() {
   }
 }
 
+at("note").textContent = DATA.note;
 at("title").textContent = document.title = DATA.title;
 columns.forEach((column, value) => at("colour").append(Object.assign(document.createElement("option"), { value, textContent: column.name })));
 at("colour").value = DATA.colour;
