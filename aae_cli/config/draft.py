@@ -156,6 +156,8 @@ def shown(value: Any) -> str:
     """A value as one would type it after ``--set KEY=``."""
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {shown(each)}' for key, each in value.items())}}}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -176,24 +176,40 @@ def sample_sheet(model: Autoencoder, rows: Data, seed: int = 0) -> bytes:
 
 
 def run_pictures(model: Autoencoder, rows: Data | None) -> Iterator[tuple[str, bytes]]:
-    """Titles and pictures of a model for the page on its run: cluster heads of images, and codes beside the prior.
+    """Titles and pictures of a model for the page on its run: cluster heads of images, maps of clusters and of codes.
 
     Args:
-        rows: held-out rows; None if they cannot be read, and then without their codes.
+        rows: held-out rows; None if they cannot be read, and then without maps.
     """
+    if model.model.classes and model.schema.kind == "image":
+        yield "Cluster heads", _head_sheet(model)
+    some = None if rows is None else rows.evenly_spaced(COMPARED_ROWS)
+    if some is not None and model.model.classes:
+        layout = cluster_layout(model)
+        points, heads = layout.plane(layout.of_rows(some.x))
+        names = some.label_names or [str(cluster) for cluster in model.cluster(some.x)[0]]
+        yield f"Held-out rows: {layout.what}", scatter(points, names, model.header.title, heads)
+    if some is not None and model.model.dims >= 2 and model.prior_z is not None:
+        yield "Codes of held-out rows beside draws of the prior", _codes_and_prior(model, some)
+
+
+def _head_sheet(model: Autoencoder) -> bytes:
+    """Images that are decoded from each category, at most :data:`MOST_CLUSTERS`."""
+    heads = decoded_heads(model, range(min(model.model.classes, MOST_CLUSTERS)))
+    of_class = map(model.abilities.class_name, range(len(heads)))
+    names = [str(k) if name is None else f"{k}: {name}" for k, name in enumerate(of_class)]
+    across = tuple(names) if len(names) <= HEADS_ACROSS else ()
+    headings = Headings("decoded from each category, with z = 0", across)
+    return image_sheet(list(heads), model.schema, min(HEADS_ACROSS, len(heads)), headings)
+
+
+def _codes_and_prior(model: Autoencoder, rows: Data) -> bytes:
+    """Map of the first two dimensions of the codes of rows, and of as many draws of p(z) as there are in a comparison."""
     import torch
 
-    classes = model.model.classes
-    if classes and model.schema.kind == "image":
-        heads = decoded_heads(model, range(min(classes, MOST_CLUSTERS)))
-        of_class = map(model.abilities.class_name, range(len(heads)))
-        names = [str(k) if name is None else f"{k}: {name}" for k, name in enumerate(of_class)]
-        across = tuple(names) if len(names) <= HEADS_ACROSS else ()
-        headings = Headings("decoded from each category, with z = 0", across)
-        yield "Cluster heads", image_sheet(list(heads), model.schema, min(HEADS_ACROSS, classes), headings)
-    if rows is not None and model.model.dims == 2 and model.prior_z is not None:
-        some = rows.evenly_spaced(COMPARED_ROWS)
-        drawn = model.prior_z.sample(torch.full((1, COMPARED_ROWS), -1))[0].cpu().numpy()
-        names = ["draws of the prior"] * len(drawn) + (some.label_names or ["codes"] * len(some))
-        points = np.concatenate([drawn, model.z(some.x)])
-        yield "Codes of held-out rows beside draws of the prior", scatter(points, names, model.header.title)
+    assert model.prior_z is not None
+    drawn = model.prior_z.sample(torch.full((1, COMPARED_ROWS), -1))[0, :, :2].cpu().numpy()
+    names, legend = [""] * len(drawn) + (rows.label_names or ["codes"] * len(rows)), {"": "draws of the prior"}
+    which = "" if model.model.dims == 2 else f": z0 and z1, the first two of {model.model.dims} dimensions"
+    points = np.concatenate([drawn, model.z(rows.x)[:, :2]])
+    return scatter(points, names, model.header.title + which, legend=legend)

@@ -64,11 +64,11 @@ def scatter_figure(
     )
     panels = figure.subplots(1, len(pairs), squeeze=False)[0]
     groups = _groups(names, len(points))
-    size = float(np.clip(4000 / max(len(points), 1), 1, 24))
+    size = float(np.clip(10_000 / max(len(points), 1), 1, 24))
     for axes, (i, j) in zip(panels, pairs, strict=True):
-        for place, (_, own, colour) in enumerate(groups):
+        for place, (name, own, colour) in enumerate(groups):
             second = points[own, j] if i != j else _jitter(len(own)) - place
-            axes.scatter(points[own, i], second, s=size, color=colour, linewidths=0)
+            axes.scatter(points[own, i], second, s=size, color=colour, linewidths=0, zorder=1 if name else 0.9)
         if heads is not None:
             axes.scatter(heads[:, i], heads[:, j], marker="x", color="black", s=40)
         if i == j:
@@ -80,7 +80,7 @@ def scatter_figure(
             axes.set_xlabel(f"z{i}")
             axes.set_ylabel(f"z{j}")
     if names is not None and 0 < len(groups) <= MOST_NAMES:
-        texts = [_plain((legend or {}).get(name, name)) if name else "unlabelled" for name, _, _ in groups]
+        texts = [_plain((legend or {}).get(name, name or "unlabelled")) for name, _, _ in groups]
         _legend(figure, texts, [colour for _, _, colour in groups])
     figure.suptitle(_plain(title, 100), fontsize=11)
     if thumbnails and points.shape[1] > 1:
@@ -114,13 +114,13 @@ def _groups(names: Sequence[str] | None, points: int) -> list[tuple[str, np.ndar
     import matplotlib
 
     distinct = sorted(set(names), key=lambda name: (name == "", len(name) if name.isdigit() else 0, name))
-    colours = matplotlib.colormaps["tab10" if len(distinct) <= 10 else "gist_rainbow"]
-    array = np.array(names)
+    named, array = sum(name != "" for name in distinct), np.array(names)
+    colours = matplotlib.colormaps["tab10" if named <= 10 else "gist_rainbow"]
     return [
         (
             name,
             np.flatnonzero(array == name),
-            colours(index if len(distinct) <= 10 else index / len(distinct)) if name else "lightgrey",
+            colours(index if named <= 10 else index / named) if name else "lightgrey",
         )
         for index, name in enumerate(distinct)
     ]

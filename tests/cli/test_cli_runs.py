@@ -53,7 +53,8 @@ def test_info_compares_runs(run, two):
 def test_info_writes_a_page_that_needs_nothing_else(run, two):
     run(["info", "runs/digits", "--html", "report.html"], two).ok()
     text = (two / "report.html").read_text(encoding="utf-8")
-    assert text.count("data:image/png;base64,") == 3 and "Cluster heads" in text
+    assert text.count("data:image/png;base64,") == 5 and "Cluster heads" in text
+    assert "rows about their cluster heads" in text and "beside draws of the prior" in text
     assert "Decided automatically" in text and "<script" not in text
     assert not re.search(r'(src|href)="(?!data:)', text)
     run(["info", "runs/digits", "runs/iris", "--html", "report.html"], two).refused(2, "one run")
