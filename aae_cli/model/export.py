@@ -7,6 +7,7 @@ the model has them; the decoder takes representations and gives rows in these un
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,6 +181,11 @@ FORMATS: dict[str, Callable[[Part, Path, dict[str, str]], None]] = {".onnx": _on
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the warnings of the exporters, which nobody can act on."""
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.simplefilter("ignore")
-        yield
+    logged = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logged)

@@ -1,5 +1,7 @@
 """``aae export`` from the shell."""
 
+import pytest
+
 
 def test_export_prints_what_it_writes(run, quick, tmp_path):
     done = run(["export", "-c", quick, "-o", "m.pt2"], tmp_path).ok()
@@ -7,3 +9,10 @@ def test_export_prints_what_it_writes(run, quick, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"m.pt2", "m.decoder.pt2"}
     run(["export", "-c", quick, "-o", "m.h5"], tmp_path).refused(2, ".onnx or .pt2")
     run(["export", "-c", quick, "-o", "no/m.pt2"], tmp_path).refused(1, "no/m.pt2")
+
+
+def test_exporting_a_table_to_onnx_prints_no_words_of_the_exporter(run, tmp_path):
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    run(["train", "--preset", "table", "--data", "penguins", "--epochs", "1", "-o", "run"], tmp_path).ok()
+    done = run(["export", "-c", "run", "-o", "m.onnx"], tmp_path).ok()
+    assert done.err == "" and done.out.split() == ["m.onnx", "m.decoder.onnx", "m.columns.json"]
