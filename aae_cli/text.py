@@ -17,6 +17,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def encodable(text: str) -> str:
+    """Escape what UTF-8 cannot encode, such as some bytes of a file's name."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def quoted(text: object) -> str:
     """Return text in quotes, made safe by ``clean``."""
     return f"'{clean(text)}'"

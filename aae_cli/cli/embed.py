@@ -164,7 +164,7 @@ def command(
 
         target.write(tables(), report)
         if drawn is not None and placed:
-            points, shown = plane(model, np.concatenate(placed))
+            points, shown = drawn.plane(np.concatenate(placed))
             target.draw(lambda: drawn.draw(points, f"{model.header.title}: {Path(data).name}"), report)
             if shown:
                 report.say(f"{plot} shows {shown}")
@@ -202,6 +202,8 @@ def represented(
         return
     import numpy as np
 
+    from ..model.projection import nearest
+
     every = np.concatenate([points for _, points in kept])
     starts = np.cumsum([len(points) for _, points in kept])[:-1]
     placed = np.split(every if dims is None else model.project(every, dims), starts)
@@ -209,26 +211,3 @@ def represented(
     near = np.split(nearest(every, min(neighbours or 0, len(every) - 1)), starts)
     for (known, _), points, own in zip(kept, placed, near, strict=True):
         yield known | {f"neighbour{i + 1}": ids[column].tolist() for i, column in enumerate(own.T)}, points
-
-
-def nearest(points: np.ndarray, count: int) -> np.ndarray:
-    """Numbers of the nearest other rows of each, the nearest first: (N, m) → (N, count)."""
-    import numpy as np
-    from sklearn.neighbors import NearestNeighbors
-
-    if count < 1:
-        return np.zeros((len(points), 0), np.int64)
-    return np.asarray(NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False))
-
-
-def plane(model: Autoencoder, points: np.ndarray) -> tuple[np.ndarray, str]:
-    """Points to draw, of at most three dimensions, and where that is not all of them, what they are."""
-    dims = points.shape[1]
-    if dims <= 3:
-        return points, ""
-    if dims < model.dims:  # principal components already
-        return points[:, :2], f"z0 and z1, the first two of {dims} principal components (--dims 3 draws three)"
-    if len(points) < 2:
-        return points[:, :2], f"z0 and z1 of {dims} dimensions"
-    how = "cluster heads on a circle" if model.model.heads is not None else "principal components"
-    return model.project(points, 2), f"a projection of the {dims} dimensions to two: {how} (--dims 3 draws three)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,16 +42,19 @@ def command(
             return
         from ..output.reporter import plain_table
 
-        found = listed()
+        found = runs_here()
         if as_json:
             print(json.dumps(found))
             return
         header = ("run", "preset", "data", "when", "measured", "MB")
         lines = [[clean(str(run[name]), 60) for name in header] for run in found]
-        print("\n".join(plain_table(header, lines)) if lines else "no runs here; train one with `aae train`")
+        if lines:
+            print("\n".join(plain_table(header, lines)))
+        else:
+            reporter(quiet, verbose).say("no runs under ./runs; train one with `aae train`")
 
 
-def listed() -> list[dict[str, Any]]:
+def runs_here() -> list[dict[str, Any]]:
     """Each run under ./runs, the newest first."""
     from ..model.checkpoint import MODEL, read_header
     from ..training.folder import is_run
@@ -68,12 +72,12 @@ def listed() -> list[dict[str, Any]]:
         changed = (file or folder).stat().st_mtime
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found.append(
-            (changed, {"run": folder.name, **told(header), "when": stamp(changed), "MB": round(size / 1e6, 1)})
+            (changed, {"run": folder.name, **summary(header), "when": stamp(changed), "MB": round(size / 1e6, 1)})
         )
     return [run for _, run in sorted(found, key=lambda each: -each[0])]
 
 
-def told(header: Header | None) -> dict[str, str]:
+def summary(header: Header | None) -> dict[str, str]:
     """Preset, data and first metric of a run, as far as they are known."""
     if header is None:
         return {"preset": "–", "data": "–", "measured": "nothing saved"}
@@ -88,11 +92,11 @@ def stamp(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
-def remove(words: list[str], say: Any) -> None:
+def remove(words: list[str], say: Callable[[str], None]) -> None:
     """Delete the files of runs. Raises UsageError for another word, or a folder that is no run, before any is deleted."""
     from ..training.folder import is_run, remove_run
 
-    action, *names = words
+    action, *names = dict.fromkeys(words)
     if action != "rm" or not names:
         raise UsageError(
             f"aae runs {action}: not known", "list runs with `aae runs`, delete some with `aae runs rm RUN`"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from ..errors import UsageError
 from ..text import counted
-from .asked import Asked
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
 from .rows import refuse_overwriting
+from .sample_request import SampleRequest
 
 if TYPE_CHECKING:
     from ..model.autoencoder import Autoencoder
@@ -111,12 +111,14 @@ def command(
     with frame(debug):
         from ..output.writers import check_output, output_format
 
-        asked = Asked(n, label or [], cluster or [], where or [], style_grid, style_from, decode, between, traverse)
+        request = SampleRequest(
+            n, label or [], cluster or [], where or [], style_grid, style_from, decode, between, traverse
+        )
         output_format(output, format, allowed=FORMATS, default="png")
         check_output(output)
         report = reporter(quiet, verbose)
-        path = asked.choose(checkpoint, report)
-        for read in (str(path), *asked.read):
+        path = request.choose(checkpoint, report)
+        for read in (str(path), *request.read):
             refuse_overwriting(output, read)
         import torch
 
@@ -125,7 +127,7 @@ def command(
         model = load(path, device.value)
         if cluster and max(cluster) >= model.model.classes:
             raise UsageError(f"--cluster {max(cluster)}: the model has {model.model.classes} clusters, counted from 0")
-        samples = asked.samples(model, torch.Generator().manual_seed(seed), report)
+        samples = request.samples(model, torch.Generator().manual_seed(seed), report)
         image = model.schema.kind == "image"
         kind = output_format(output, format, allowed=FORMATS, default="png" if image else "csv")
         if kind == "png" and not image:
@@ -133,7 +135,7 @@ def command(
         target = output or str(_free(Path(f"samples.{kind}")))
         from ..output.writers import write
 
-        write(content(model, samples, kind, labelled=asked.labelled or not image), target, kind)
+        write(content(model, samples, kind, labelled=request.labelled or not image), target, kind)
         if output is None:
             print(target)
         elif output != "-":

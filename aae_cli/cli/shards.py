@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,11 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
         command: a command with the options ``data``, ``output`` and ``format``.
 
     Raises:
-        DataError: a folder without files of rows. UsageError: options for a single file.
+        DataError: a folder without files of rows, or with two whose results would have one name.
+        UsageError: options for a single file, or a folder of results that is the folder of rows.
     """
+    from ..data.formats import SHARDS
+    from ..distributed import started_by_torchrun
     from ..files import make_folder
 
     folder, target = Path(options["data"]), Path(options["output"])
@@ -42,14 +46,20 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
         raise UsageError(f"-o {target}: a folder of results needs a trained model", "name its run with -c")
     if options.get("plot") is not None:
         raise UsageError("--plot shows the rows of one file", "leave it out, or give -o a file")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(ROWS))
+    if target.resolve() == folder.resolve():
+        raise UsageError(f"-o {target}: results would lie among the rows", "give another folder")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(SHARDS))
     if not files:
         raise DataError(f"{clean(folder)} has no files of rows", "shards are .csv, .tsv, .parquet, .npz or .npy files")
+    results = {file: target / f"{_stem(file)}.{options['format'] or 'csv'}" for file in files}
+    for result, count in Counter(results.values()).items():
+        if count > 1:
+            raise DataError(f"{clean(folder)}: {count} files would give {clean(result)}", "rename all but one of them")
     make_folder(target)
-    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rank, size = started_by_torchrun()
     own, done = files[rank::size], 0
     for file in own:
-        result = target / f"{file.name.removesuffix('.gz').rpartition('.')[0]}.{options['format'] or 'csv'}"
+        result = results[file]
         if result.exists():
             done += 1
             continue
@@ -58,5 +68,6 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
     report.say(f"{process}{counted(len(own), 'file')} in {clean(target)}, of which {done} were there before")
 
 
-ROWS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy")
-"""Names of the files that are taken for shards."""
+def _stem(file: Path) -> str:
+    """The name of a file without its suffix, and without that of its compression."""
+    return file.name[:-3].rpartition(".")[0] if file.name.lower().endswith(".gz") else file.stem

@@ -168,4 +168,5 @@ def command(
 
         (run,) = train_config(config, options)
         if started_by_torchrun()[0] == 0:  # of several processes, one prints
+            options.reporter.say(f"saved in {run.folder}")
             print(json.dumps({"checkpoint": str(run.folder), "metrics": run.metrics}) if as_json else run.folder)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ..errors import DataError
-from ..text import clean
+from ..text import clean, encodable
 from .streams import Where, as_size, free_memory, guarded, read_up_to, refuse_claim, size_of
 
 SUFFIXES = ("png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff")
@@ -62,7 +62,10 @@ def is_image(name: str) -> bool:
 
 def in_folder(folder: Path, name: str) -> Album:
     """All images in a folder and its subfolders, except hidden ones. Raises DataError if there are none."""
-    found = [Picture(path.as_posix(), clean(folder / path, 200), (folder / path).absolute) for path in _walk(folder)]
+    found = [
+        Picture(encodable(path.as_posix()), clean(folder / path, 200), (folder / path).absolute)
+        for path in _walk(folder)
+    ]
     return Album.of(name if found else f"the folder {name}", found)
 
 
@@ -162,7 +165,7 @@ def _album(name: str, members: list[tuple[str, Callable[[str], Where]]]) -> Albu
     for path, (_, content) in zip(paths, members, strict=True):
         shown = f"{name}: {clean(path, 200)}"
         own = PurePosixPath(*path.parts[1:]) if common else path
-        found.append(Picture(own.as_posix(), shown, partial(_guarded, content, shown)))
+        found.append(Picture(encodable(own.as_posix()), shown, partial(_guarded, content, shown)))
     return Album.of(name, found)
 
 

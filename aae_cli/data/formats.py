@@ -32,6 +32,8 @@ TELLING = (
 )
 ALBUMS = ("images", "zip", "tar")
 """Formats of many image files."""
+SHARDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy")
+"""Suffixes of the files that are read one by one from a folder of files of rows."""
 _PICKLES = {"pkl", "pickle", "pt", "pth", "joblib", "p"}
 IMAGES = {"png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "image"}
 

@@ -147,9 +147,14 @@ class Abilities:
     @property
     def dims(self) -> int:
         """Dimensions of the representation, the decoder's input without a label: z, [y, z] or y·W_C + z."""
-        y, z = self.header.config.code.y, self.header.config.code.z
-        dims = int(z.dims) if z else 0
+        y, dims = self.header.config.code.y, self.style_dims
         return dims + int(y.classes) if y is not None and self.header.config.decoder.input == "concat" else dims
+
+    @property
+    def style_dims(self) -> int:
+        """Dimensions of z, 0 without it."""
+        z = self.header.config.code.z
+        return int(z.dims) if z else 0
 
     @property
     def clusters(self) -> bool:

@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ class Part:
 
 
 def parts_of(model: Autoencoder) -> tuple[Part, Part]:
-    """The encoder and the decoder of a model, on the CPU."""
-    networks, schema = model.model.cpu().eval(), model.schema
+    """Copies of the encoder and the decoder of a model, on the CPU."""
+    networks, schema = deepcopy(model.model).cpu().eval(), model.schema
     named, table = model.cluster_labels, None
     if named is not None and networks.classes:
         table = torch.from_numpy(class_table(named, len(model.classes)))
@@ -128,21 +129,25 @@ def metadata(model: Autoencoder) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()}
 
 
+UNITS = {"date": "days since 1970-01-01", "datetime": "days since 1970-01-01", "time": "days since midnight"}
+"""Units of the numbers that dates and times become, by the type of their column."""
+
+
 def columns_of(model: Autoencoder) -> list[dict[str, Any]]:
     """How each cell of a table becomes a number of the encoder's input, column by column."""
     schema = model.schema
     if schema.mixed is None:
         names = schema.columns or tuple(f"x{i}" for i in range(schema.size))
         return [{"name": name, "kind": "number"} for name in names]
-    return [_told(column) for column in schema.mixed]
+    return [_column(column) for column in schema.mixed]
 
 
-def _told(column: Column) -> dict[str, Any]:
+def _column(column: Column) -> dict[str, Any]:
     missing = {"missing": "NaN"}
     if column.kind == "category":
         other = {"others": len(column.levels) - 1} if column.other else {}
         return {"name": column.name, "kind": "category", "levels": list(column.levels), **other, **missing}
-    unit = {"unit": "days since 1970-01-01"} if column.kind == "date" else {}
+    unit = {"unit": UNITS[column.type]} if column.kind == "date" else {}
     return {"name": column.name, "kind": column.kind, **unit, **missing}
 
 

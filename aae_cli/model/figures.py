@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from ..data.types import Data
-from ..output.browser import Told
+from ..output.browser import ImagePanel, TablePanel
 from ..output.pictures import histograms, scatter
 from ..output.sheets import Headings, image_sheet, pixels
 from .description import LEGEND, Description
@@ -93,10 +93,10 @@ class ClusterPage:
     def draw(self, name: str) -> bytes:
         """As in :class:`ClusterPlot`."""
         points, heads = self._layout.plane(np.concatenate(self._points))
-        told = self._described
-        title = f"{self.model.header.title}: {len(points):,} rows of {name} in {len(told.found)} clusters"
-        tables = [self._told(cluster) for cluster in told.found]
-        return self._page.draw(points, title, tables, f"{self._layout.how} {self._beside}", heads)
+        clusters = self._described.found
+        title = f"{self.model.header.title}: {len(points):,} rows of {name} in {len(clusters)} clusters"
+        panels = [self._panel(cluster) for cluster in clusters]
+        return self._page.draw(points, title, panels, f"{self._layout.how} {self._beside}", heads)
 
     @property
     def _beside(self) -> str:
@@ -105,13 +105,13 @@ class ClusterPage:
             return f"Columns in which a cluster differs most – {LEGEND}."
         return "Images of a cluster: decoded from it, then its most typical members."
 
-    def _told(self, cluster: int) -> Told:
+    def _panel(self, cluster: int) -> TablePanel | ImagePanel:
         """What a cluster is: of a table, the columns that differ; of images, its head and its most typical members."""
         title = self._described.title(cluster)
         if self._members is None:
-            return Told(title, *self._described.table(cluster))
+            return TablePanel(title, *self._described.table(cluster))
         shown = [decoded_heads(self.model, [cluster])[0], *self._members.of(cluster)[0]]
-        return Told(title, images=[pixels(image, self.model.schema) for image in shown])
+        return ImagePanel(title, [pixels(image, self.model.schema) for image in shown])
 
 
 def _member_sheet(model: Autoencoder, members: Members, name: str) -> bytes:
@@ -208,8 +208,11 @@ def _codes_and_prior(model: Autoencoder, rows: Data) -> bytes:
     import torch
 
     assert model.prior_z is not None
-    drawn = model.prior_z.sample(torch.full((1, COMPARED_ROWS), -1))[0, :, :2].cpu().numpy()
-    names, legend = [""] * len(drawn) + (rows.label_names or ["codes"] * len(rows)), {"": "draws of the prior"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = model.prior_z.sample(torch.full((1, COMPARED_ROWS), -1))[0, :, :2].cpu().numpy()
+    codes = [name or "unlabelled" for name in rows.label_names or ["codes"] * len(rows)]
+    names, legend = [""] * len(drawn) + codes, {"": "draws of the prior"}
     which = "" if model.model.dims == 2 else f": z0 and z1, the first two of {model.model.dims} dimensions"
     points = np.concatenate([drawn, model.z(rows.x)[:, :2]])
     return scatter(points, names, model.header.title + which, legend=legend)

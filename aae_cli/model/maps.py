@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..data.types import Data, Schema
-from ..output.browser import Field, Thumbnails, Told, map_page
+from ..output.browser import Field, ImagePanel, TablePanel, Thumbnails, map_page
 from ..output.pictures import scatter
 from ..output.sheets import pixels
 from .members import RandomRows
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 DRAWN_IMAGES = 2000
 """Number of images from which those are chosen that a picture has room for."""
 
-EXPECTED_ROWS = 10_000
-"""Number of rows for which thumbnails of a page are made so small that the page has less than 15 MB."""
-
 MOST_COLUMNS = 40
 """Number of a table's columns that a page shows at most."""
 
 
 class Map(Protocol):
     """A map that is made while rows come piece by piece."""
+
+    def plane(self, points: np.ndarray) -> tuple[np.ndarray, str]:
+        """Those of all points (N, m) that the map can show, and where that is not all of them, what they are."""
 
     def add(self, rows: Data) -> None:
         """Remember what the map shows of these rows."""
@@ -47,6 +47,19 @@ def map_for(plot: str, model: Autoencoder, seed: int) -> Map:
 def is_page(plot: str) -> bool:
     """Whether a plot is a page for the browser, by its name."""
     return plot.lower().endswith(".html")
+
+
+def shown_of(model: Autoencoder, points: np.ndarray, most: int) -> tuple[np.ndarray, str]:
+    """Points (N, m) in at most so many dimensions, and where that is fewer than m, what they are."""
+    dims, hint = points.shape[1], "" if most < 3 else " (--dims 3 draws three)"
+    if dims <= most:
+        return points, ""
+    if dims < model.dims:  # principal components already
+        return points[:, :2], f"z0 and z1, the first two of {dims} principal components{hint}"
+    if len(points) < 2:
+        return points[:, :2], f"z0 and z1 of {dims} dimensions"
+    how = "cluster heads on a circle" if model.model.heads is not None else "principal components"
+    return model.project(points, 2), f"a projection of the {dims} dimensions to two: {how}{hint}"
 
 
 def heads_of(model: Autoencoder, dims: int) -> np.ndarray | None:
@@ -132,6 +145,10 @@ class PictureMap:
             names = [str(cluster) for cluster in self.model.cluster(rows.x)[0]]
         self._names += names or []
 
+    def plane(self, points: np.ndarray) -> tuple[np.ndarray, str]:
+        """As in :class:`Map`; of three dimensions, the picture shows three pairs."""
+        return shown_of(self.model, points, 3)
+
     def draw(self, points: np.ndarray, title: str) -> bytes:
         """As in :class:`Map`."""
         images = {number: pixels(x, self.model.schema) for number, x in self._images}
@@ -147,7 +164,7 @@ class PageMap:
 
     def __init__(self, model: Autoencoder, first: str = "label") -> None:
         self.model, self.first = model, first
-        self._images = Thumbnails(EXPECTED_ROWS)
+        self._images = Thumbnails()
         self._ids: list[str] = []
         self._labels: list[str] = []
         self._clusters: list[np.ndarray] = []
@@ -165,25 +182,29 @@ class PageMap:
         else:
             self._x.append(np.asarray(rows.x[:]))
 
+    def plane(self, points: np.ndarray) -> tuple[np.ndarray, str]:
+        """As in :class:`Map`."""
+        return shown_of(self.model, points, 2)
+
     def draw(
         self,
         points: np.ndarray,
         title: str,
-        tables: Sequence[Told] = (),
+        panels: Sequence[TablePanel | ImagePanel] = (),
         note: str = "",
         heads: np.ndarray | None = None,
     ) -> bytes:
         """As in :class:`Map`.
 
         Args:
-            tables: what to show beside the map.
+            panels: tables and images beside the map.
             note: one line on it.
             heads: (K, 2) places of the cluster heads, where they are not those of the representation.
         """
         heads = heads_of(self.model, points.shape[1]) if heads is None else heads
         fields = self._fields()
         fields.sort(key=lambda field: field.name != self.first)
-        return map_page(title, points, self._ids, fields, self._images, heads, tables, note)
+        return map_page(title, points, self._ids, fields, self._images, heads, panels, note)
 
     def _fields(self) -> list[Field]:
         """Label, cluster and confidence, where there are any, then the columns of a table."""

@@ -36,6 +36,15 @@ def project(representation: np.ndarray, dims: int, heads: np.ndarray | None) -> 
     return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)
 
 
+def nearest(points: np.ndarray, count: int) -> np.ndarray:
+    """Numbers of the nearest other rows of each, the nearest first: (N, m) → (N, count)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    if count < 1:
+        return np.zeros((len(points), 0), np.int64)
+    return np.asarray(NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False))
+
+
 STYLE = 0.2
 """Standard deviation of the style about a cluster head, in median distances from a head to the nearest other one."""
 

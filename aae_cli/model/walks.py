@@ -39,6 +39,9 @@ def between(model: Autoencoder, first: np.ndarray, last: np.ndarray, steps: int)
     Args:
         first, last: (1, D) rows in the units of their file.
         steps: number of decoded rows, at least 2.
+
+    Raises:
+        UsageError: fewer steps.
     """
     if steps < 2:
         raise UsageError(f"-n {steps}: a walk has two ends", "give at least 2")
@@ -63,13 +66,18 @@ def traversed(
         labels, clusters: categories, the rows of a picture; by default all.
 
     Raises:
-        UsageError: z has no such dimension. CheckpointError: the model has no z, or no cluster for a label.
+        UsageError: z has no such dimension, or its prior is no product of one-dimensional ones; an unknown label.
+        CheckpointError: the model has no z, or no cluster for a label.
     """
     prior, content = model.prior_z, model.content
     if prior is None:
         raise CheckpointError(f"a {model.header.title} model has no style z", "train --preset clustering")
     if not 0 <= dim < prior.dims:
         raise UsageError(f"--traverse z{dim}: the model has z0 to z{prior.dims - 1}")
+    if prior.components > 1:
+        raise UsageError(
+            f"--traverse z{dim}: in the prior of this model, dimensions depend on each other", "use --style-grid"
+        )
     chosen = [*clusters, *(model.abilities.categories_of(label)[0] for label in labels)]
     rows = chosen or list(range(content.count)) or [-1]
     ticks = (torch.arange(steps) + 0.5) / steps

@@ -19,11 +19,8 @@ import numpy as np
 
 from ..text import clean
 
-PIXELS = 32_000_000
-"""Pixels of all thumbnails together: 10,000 images have at most 56×56."""
-
-LARGEST = 64
-"""Largest side of a thumbnail."""
+LARGEST = 56
+"""Largest side of a thumbnail in pixels: the page of 10,000 grey images of this size has some 15 MB."""
 
 EACH, ACROSS = 1024, 32
 """Images on a sheet of thumbnails, and in each of its rows."""
@@ -54,39 +51,44 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Told:
-    """A table or images beside the map.
+class TablePanel:
+    """A table with a title; text from files may stand anywhere in it."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Its cells as text."""
+        return {"title": self.title, "header": list(self.header), "rows": [*map(list, self.rows)]}
+
+
+@dataclass(frozen=True)
+class ImagePanel:
+    """Images side by side, with a title.
 
     Attributes:
-        images: (H, W, 3) uint8 each, of one size, drawn side by side, at most :data:`LARGEST` pixels high and wide.
+        images: (H, W, 3) uint8 each, of one size; they are drawn at most :data:`LARGEST` pixels high and wide.
     """
 
     title: str
-    header: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
-    images: Sequence[np.ndarray] = ()
+    images: Sequence[np.ndarray]
 
     def to_json(self) -> dict[str, Any]:
-        """Text as it is, and the images as one data URL."""
-        images = [_within(image, LARGEST) for image in self.images]
-        picture = _data_url(np.concatenate(images, 1)) if images else None
-        return {"title": self.title, "header": list(self.header), "rows": [*map(list, self.rows)], "picture": picture}
+        """The images as one data URL."""
+        strip = np.concatenate([_within(image, LARGEST) for image in self.images], 1)
+        return {"title": self.title, "picture": _data_url(strip)}
 
 
 class Thumbnails:
-    """Small pictures of all images of a map, as they come piece by piece.
+    """Small pictures of all images of a map, as they come piece by piece."""
 
-    Args:
-        rows: number of images that are expected; with more, thumbnails are not made smaller.
-    """
-
-    def __init__(self, rows: int) -> None:
-        self.side = int(np.clip((PIXELS / max(rows, 1)) ** 0.5, 8, LARGEST))
+    def __init__(self) -> None:
         self._images: list[np.ndarray] = []
 
     def add(self, image: np.ndarray) -> None:
         """Add an image (H, W, 3) uint8."""
-        self._images.append(_within(image, self.side))
+        self._images.append(_within(image, LARGEST))
 
     def to_json(self) -> dict[str, Any] | None:
         """Sheets of EACH thumbnails as data URLs, and how to find one on them; None without images."""
@@ -139,7 +141,7 @@ def map_page(
     fields: Sequence[Field],
     images: Thumbnails | None = None,
     heads: np.ndarray | None = None,
-    tables: Sequence[Told] = (),
+    panels: Sequence[TablePanel | ImagePanel] = (),
     note: str = "",
 ) -> bytes:
     """Make the page of a map.
@@ -150,8 +152,8 @@ def map_page(
         fields: what is known of each row; the first one colours the map at first.
         images: thumbnails of the rows.
         heads: (K, 2) cluster heads.
-        tables: tables and images beside the map.
-        note: one line over them on what they and the places of rows are.
+        panels: tables and images beside the map.
+        note: a line over them on what they and the places of rows are.
     """
     second = points[:, 1] if points.shape[1] > 1 else np.random.default_rng(0).uniform(-0.3, 0.3, len(points))
     content = {
@@ -160,11 +162,10 @@ def map_page(
         "y": _encoded(second, np.float32),
         "ids": list(ids),
         "columns": [field.to_json() for field in fields],
-        "colour": 0,
         "images": None if images is None else images.to_json(),
         "heads": [] if heads is None else np.round(heads[:, :2].astype(float), 5).tolist(),
         "note": note,
-        "tables": [each.to_json() for each in tables],
+        "panels": [panel.to_json() for panel in panels],
     }
     return _page(clean(title, 200), content).encode()
 
@@ -174,7 +175,7 @@ def _page(title: str, content: dict[str, Any]) -> str:
 
     web = files("aae_cli") / "output" / "web"
     style, script = ((web / name).read_text("utf-8") for name in ("page.css", "map.js"))
-    data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    data = json.dumps(content).replace("<", "\\u003c")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">
 <link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style></head>
@@ -185,7 +186,7 @@ def _page(title: str, content: dict[str, Any]) -> str:
 <div id="map"></div>
 <aside><div id="selection" class="hint"></div><canvas id="image"></canvas><dl id="row"></dl>
 <p class="hint">Point at a row to see it. Drag to move, scroll to zoom; the box and the lasso above the map select rows.
-A click in the legend hides a group.</p><p class="hint" id="note"></p><div id="tables"></div></aside>
+A click in the legend hides a group.</p><p class="hint" id="note"></p><div id="panels"></div></aside>
 <script type="application/json" id="data">{data}</script>
 <script>{get_plotlyjs()}</script>
 <script>{script}</script></body></html>

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from .browser import Told
+from .browser import TablePanel
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1e1e1e; max-width: 1100px; margin: 24px auto; padding: 0 16px; }
@@ -19,7 +19,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What the page may load: nothing but itself, and no script."""
 
 
-def report_page(title: str, tables: Sequence[Told], pictures: Sequence[tuple[str, bytes]]) -> bytes:
+def report_page(title: str, tables: Sequence[TablePanel], pictures: Sequence[tuple[str, bytes]]) -> bytes:
     """Make the page.
 
     Args:
@@ -36,10 +36,10 @@ def report_page(title: str, tables: Sequence[Told], pictures: Sequence[tuple[str
 """.encode()
 
 
-def _table(told: Told) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in told.header)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in told.rows)
-    return f"<h2>{escape(told.title)}</h2>\n<table>{f'<tr>{head}</tr>' if head else ''}{lines}</table>\n"
+def _table(panel: TablePanel) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in panel.header)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in panel.rows)
+    return f"<h2>{escape(panel.title)}</h2>\n<table>{f'<tr>{head}</tr>' if head else ''}{lines}</table>\n"
 
 
 def _picture(name: str, png: bytes) -> str:

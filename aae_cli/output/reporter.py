@@ -185,7 +185,7 @@ class TerminalReporter(PlainReporter):
 
         super().start(title, steps, done, cost)
         left = TextColumn("{task.fields[left]}")
-        columns = [TextColumn("{task.description}"), BarColumn(12), MofNCompleteColumn(" of "), left]
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(12), MofNCompleteColumn(" of "), left]
         if self.console.width >= 80:
             rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
             columns.append(TextColumn("{task.fields[losses]}", markup=False, table_column=rest))
@@ -212,12 +212,13 @@ class TerminalReporter(PlainReporter):
         self, title: str, metrics: Mapping[str, float], intervals: Intervals, meanings: Mapping[str, str]
     ) -> None:
         from rich.table import Table
+        from rich.text import Text
 
         if self.console.width < 72:
             super().metrics(title, metrics, intervals, meanings)
             return
         table = Table(
-            title=title, title_justify="left", caption=INTERVAL if intervals else None, caption_justify="left"
+            title=Text(title), title_justify="left", caption=INTERVAL if intervals else None, caption_justify="left"
         )
         table.add_column("metric")
         table.add_column("value", justify="right")

@@ -114,10 +114,12 @@ def remove_run(folder: Path) -> int:
                 for name in RUN_FILES:
                     (part / name).unlink(missing_ok=True)
         left = sum(path.is_file() for path in folder.rglob("*"))
-        if not left:
+        if folder.is_symlink():
+            folder.unlink()
+        elif not left:
             shutil.rmtree(folder)
     except OSError as error:
-        raise AaeError(f"cannot delete {folder}: {error.strerror}") from None
+        raise AaeError(f"cannot delete {folder}: {error.strerror or error}") from None
     return left
 
 

@@ -75,7 +75,7 @@ def run(selection: Selection, folder: RunFolder, world: World, resume: bool) -> 
         if not world.main:
             return [Run(folder.path, {}, seed=seed) for seed in plan.labelled]
         runs = writer.finish_all(stage, stages)
-        reporter.say(f"trained in {time.perf_counter() - started:.0f} s; saved in {folder.path}")
+        reporter.say(f"trained in {time.perf_counter() - started:.0f} s")
         return runs
 
 

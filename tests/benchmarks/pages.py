@@ -49,7 +49,7 @@ def page(points: int, digits: Data | None) -> bytes:
     at = random.normal(size=(points, 2)) * 0.4 + np.stack([np.cos(group), np.sin(group)], 1) * 3
     images = None
     if digits is not None:
-        images = Thumbnails(points)
+        images = Thumbnails()
         for row in random.integers(len(digits), size=points):
             images.add(pixels(digits.x[row], digits.schema))
     fields = [Field("group", [str(name) for name in group]), Field("confidence", random.uniform(size=points))]

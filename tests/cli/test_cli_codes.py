@@ -1,6 +1,7 @@
 """Codes in and out: nearest rows, decoded codes, walks between rows, and one dimension varied."""
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -20,6 +21,18 @@ def test_codes_that_were_written_are_decoded(run, ten_d, digits_npz, tmp_path):
     run(["sample", "-c", ten_d, "--decode", "2d.csv"], tmp_path).refused(1, "10 dimensions")
     (tmp_path / "no.csv").write_text("a,b\n1,2\n3,4\n")
     run(["sample", "-c", ten_d, "--decode", "no.csv"], tmp_path).refused(1, "no codes", "z0")
+
+
+def test_columns_of_codes_may_stand_in_any_order_beside_others(run, ten_d, digits_npz, tmp_path):
+    run(["embed", digits_npz, "-c", ten_d, "--dims", "all", "-o", "codes.csv"], tmp_path).ok()
+    frame = pl.read_csv(tmp_path / "codes.csv")
+    names = [name for name in frame.columns if name.startswith("z")]
+    shuffled = frame.select(*reversed(names), pl.lit("cat/1.png").alias("neighbour1"))
+    shuffled.write_csv(tmp_path / "shuffled.csv")
+    words = ["sample", "-c", ten_d, "-o", "-", "--format", "csv", "--decode"]
+    assert run([*words, "shuffled.csv"], tmp_path).ok().out == run([*words, "codes.csv"], tmp_path).ok().out
+    piped = run([*words, "-"], tmp_path, stdin=(tmp_path / "shuffled.csv").read_bytes()).ok()
+    assert piped.out == run([*words, "codes.csv"], tmp_path).ok().out
 
 
 def test_a_walk_starts_at_one_row_and_ends_at_the_other(run, quick, tmp_path):

@@ -140,8 +140,8 @@ def test_a_page_shows_all_that_is_known_of_each_row(run, quick, iris, iris_csv, 
     data = data_of(tmp_path / "c.html")
     names = [column["name"] for column in data["columns"]]
     assert names[0] == "cluster" and names[1:3] == ["label", "confidence"] and {"sepal length (cm)"} < set(names)
-    assert data["images"] is None and len(data["tables"]) == len(data["columns"][0]["levels"])
-    assert "rows" in data["tables"][0]["title"]
+    assert data["images"] is None and len(data["panels"]) == len(data["columns"][0]["levels"])
+    assert "rows" in data["panels"][0]["title"]
 
 
 def test_a_page_on_clusters_of_images_shows_each_cluster_apart(run, quick, tmp_path):
@@ -152,6 +152,6 @@ def test_a_page_on_clusters_of_images_shows_each_cluster_apart(run, quick, tmp_p
     sure = (frame["confidence"] > 0.99).to_numpy()
     away = np.linalg.norm(np.stack([x, y], 1)[sure][:, None] - heads, axis=-1)
     assert sure.sum() > 30 and (away.argmin(1) == frame["cluster"].to_numpy()[sure]).mean() > 0.8
-    first = Image.open(io.BytesIO(base64.b64decode(data["tables"][0]["picture"].split(",")[1])))
+    first = Image.open(io.BytesIO(base64.b64decode(data["panels"][0]["picture"].split(",")[1])))
     assert first.size[1] == 28 and 2 * 28 <= first.size[0] <= 9 * 28  # its head and up to eight members
     assert "heads of their clusters" in data["note"]

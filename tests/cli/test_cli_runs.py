@@ -26,7 +26,8 @@ def test_runs_are_listed_with_what_they_are(run, two):
     assert {each["run"] for each in found} == {"digits", "iris"} and all(each["MB"] > 0 for each in found)
     (two / "runs" / "iris" / "model.safetensors").write_bytes(b"damaged")
     assert len(json.loads(run(["runs", "--json"], two).ok().out)) == 2
-    assert "no runs here" in run(["runs"], two / "runs" / "other").ok().out
+    empty = run(["runs"], two / "runs" / "other").ok()
+    assert empty.out == "" and "no runs under ./runs" in empty.err
 
 
 def test_runs_are_deleted_but_nothing_else_is(run, two):
@@ -38,6 +39,12 @@ def test_runs_are_deleted_but_nothing_else_is(run, two):
     assert "1 other file" in done.err and not (two / "runs" / "iris").exists()
     assert [path.name for path in (two / "runs" / "digits").iterdir()] == ["notes.txt"]
     assert (two / "runs" / "other" / "notes.txt").read_text() == "mine"
+
+
+def test_a_link_to_a_run_is_deleted_with_the_files_of_the_run(run, two):
+    (two / "runs" / "link").symlink_to("digits")
+    run(["runs", "rm", "link", "link"], two).ok()
+    assert not (two / "runs" / "link").is_symlink() and not (two / "runs" / "digits" / "model.safetensors").exists()
 
 
 def test_info_compares_runs(run, two):

@@ -50,4 +50,8 @@ def test_what_a_folder_of_results_needs(run, quick, tmp_path):
     run(["embed", "shards", "-o", "out/"], tmp_path).refused(2, "-c")
     run(["embed", "mnist-mini:test", "-c", quick, "-o", "out/"], tmp_path).refused(2, "folder of files")
     run(["cluster", "shards", "-c", quick, "-o", "out/", "--plot", "a.png"], tmp_path).refused(2, "--plot")
+    run(["cluster", "shards", "-c", quick, "-o", "shards/"], tmp_path).refused(2, "another folder")
+    for name in ("a.csv", "a.tsv.gz"):
+        (tmp_path / "shards" / name).write_bytes(b"x,y\n1,2\n")
+    run(["cluster", "shards", "-c", quick, "-o", "out/"], tmp_path).refused(1, "out/a.csv", "rename")
     assert not (tmp_path / "out").exists()

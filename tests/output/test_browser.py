@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aae_cli.output.browser import Field, Thumbnails, Told, map_page
+from aae_cli.output.browser import Field, TablePanel, Thumbnails, map_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = [
@@ -26,8 +26,8 @@ def page(**more) -> bytes:
         Field("label", ["cat", "cat", HOSTILE[1], "<b>dog</b>", ""]),
         Field(HOSTILE[1], np.array([0.5, 1.5, np.nan, 3.0, 4.0])),
     ]
-    told = [Told(HOSTILE[0], ("column", "here"), [(HOSTILE[1], "3")])]
-    return map_page(f"map of {HOSTILE[0]}", POINTS, IDS, fields, tables=told, **more)
+    panels = [TablePanel(HOSTILE[0], ("column", "here"), [(HOSTILE[1], "3")])]
+    return map_page(f"map of {HOSTILE[0]}", POINTS, IDS, fields, panels=panels, **more)
 
 
 def test_nothing_from_a_file_is_markup():
@@ -41,8 +41,12 @@ def test_nothing_from_a_file_is_markup():
     )
 
 
+def test_text_that_is_no_utf_8_becomes_a_page():
+    assert b"\\udcff" in map_page("map", POINTS, ["\udcff", *IDS[1:]], [])
+
+
 def test_large_maps_are_small_pages():
-    thumbnails = Thumbnails(10_000)
+    thumbnails = Thumbnails()
     random = np.random.default_rng(0)
     digit = np.zeros((28, 28), np.uint8)
     for _ in range(10_000):
@@ -116,7 +120,7 @@ def test_hostile_text_is_shown_as_it_is(opened):
 
 
 def test_pointing_shows_the_thumbnail_of_the_row(opened):
-    thumbnails = Thumbnails(5)
+    thumbnails = Thumbnails()
     for value in (10, 60, 110, 160, 210):
         thumbnails.add(np.full((8, 8, 3), value, np.uint8))
     tab = opened(page(images=thumbnails))
@@ -172,6 +176,23 @@ def test_colour_follows_the_chosen_column(opened):
     tab.select_option("#colour", "1")
     tab.wait_for_function("document.getElementById('map').data.length === 1")
     assert tab.evaluate("[...document.getElementById('map').data[0].marker.color].map(Number.isNaN)")[2] is True
+
+
+def test_a_group_that_is_hidden_hides_no_group_of_another_column(opened):
+    numbers = ["1", "2", "1", "2", "3"]
+    tab = opened(map_page("map", POINTS, IDS, [Field("label", ["a", "b", "c", "d", "e"]), Field("cluster", numbers)]))
+    tab.click(".legendtoggle >> nth=0")
+    tab.wait_for_function("document.getElementById('map')._fullData[0].visible === 'legendonly'")
+    tab.select_option("#colour", "1")
+    tab.wait_for_function("document.getElementById('map').data.length === 3")
+    assert tab.evaluate("document.getElementById('map')._fullData.map(each => each.visible)") == [True] * 3
+
+
+def test_whole_numbers_keep_their_digits(opened):
+    tab = opened(map_page("map", POINTS, IDS, [Field("year", np.array([1234567.0, 2.5, np.nan, 0, 1]))]))
+    tab.mouse.move(*position(tab, 0))
+    tab.wait_for_selector("#row dt")
+    assert shown(tab)["year"] == "1234567"
 
 
 def test_search_finds_an_id_and_says_where_there_is_none(opened):

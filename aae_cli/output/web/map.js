@@ -29,7 +29,7 @@ function colourOf(place, total) {
 function cell(column, row) {
   const value = column.values[row];
   if (column.levels) return value < 0 ? "" : column.levels[value];
-  return Number.isNaN(value) ? "" : String(Number(value.toPrecision(6)));
+  return Number.isNaN(value) ? "" : String(Number.isInteger(value) ? value : Number(value.toPrecision(7)));
 }
 
 function trace(rows, name, marker) {
@@ -77,7 +77,7 @@ function draw(chosen) {
   if (DATA.heads.length) traces.push(headsTrace());
   const layout = {
     margin: { l: 40, r: 10, t: 34, b: 30 }, dragmode: at("map").layout?.dragmode ?? "pan", hovermode: "closest",
-    xaxis: { zeroline: false }, yaxis: { zeroline: false, scaleanchor: "x" }, legend: { itemsizing: "constant" }, uirevision: "kept",
+    xaxis: { zeroline: false }, yaxis: { zeroline: false, scaleanchor: "x" }, legend: { itemsizing: "constant", uirevision: chosen }, uirevision: "kept",
   };
   const tools = ["select2d", "lasso2d"];
   const config = { scrollZoom: true, responsive: true, displaylogo: false, modeBarButtonsToAdd: tools, displayModeBar: true };
@@ -158,30 +158,29 @@ function search(text) {
   return Plotly.relayout("map", { shapes: [{ ...ring, line: { color: "black", width: 2 } }] });
 }
 
-function tables() {
-  for (const told of DATA.tables) {
+function panels() {
+  for (const panel of DATA.panels) {
     const whole = document.createElement("table"), caption = whole.createCaption();
-    caption.textContent = told.title;
-    if (told.picture) whole.insertRow().insertCell().append(Object.assign(new Image(), { src: told.picture, className: "strip" }));
-    else [told.header, ...told.rows].forEach((line, place) => {
+    caption.textContent = panel.title;
+    if (panel.picture) whole.insertRow().insertCell().append(Object.assign(new Image(), { src: panel.picture, className: "strip" }));
+    else [panel.header, ...panel.rows].forEach((line, place) => {
       const row = whole.insertRow();
       for (const text of line) row.append(Object.assign(document.createElement(place ? "td" : "th"), { textContent: text }));
     });
-    at("tables").append(whole);
+    at("panels").append(whole);
   }
 }
 
 at("note").textContent = DATA.note;
 at("title").textContent = document.title = DATA.title;
 columns.forEach((column, value) => at("colour").append(Object.assign(document.createElement("option"), { value, textContent: column.name })));
-at("colour").value = DATA.colour;
 at("colour").addEventListener("change", (event) => draw(Number(event.target.value)));
 at("search").addEventListener("input", (event) => search(event.target.value));
 at("copy").addEventListener("click", copy);
 at("download").addEventListener("click", download);
 at("image").hidden = true;
-tables();
-draw(DATA.colour).then((map) => {
+panels();
+draw(0).then((map) => {
   const rowsOf = (event) => event.points.map((point) => point.customdata).filter((row) => row !== undefined);
   map.on("plotly_hover", (event) => rowsOf(event).slice(0, 1).forEach(show));
   map.on("plotly_selected", (event) => select(event ? rowsOf(event) : []));

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..text import clean
 from .rows import choose_checkpoint
 
@@ -29,7 +29,7 @@ STEPS = 10
 
 
 @dataclass(frozen=True)
-class Asked:
+class SampleRequest:
     """The options that say what to sample; each is empty or None where it is not given.
 
     Attributes:
@@ -102,6 +102,8 @@ class Asked:
     @cached_property
     def _codes(self) -> tuple[np.ndarray, list[str]]:
         """The codes to decode, read once."""
+        from ..data.read import read_codes
+
         assert self.decode is not None
         return read_codes(self.decode)
 
@@ -115,9 +117,11 @@ class Asked:
     def _can(self, row: Schema | None) -> Callable[[Abilities], bool]:
         """Whether a checkpoint can sample what is asked for, and knows rows of this form."""
         dims = None if self.decode is None else self._codes[0].shape[1]
+        varied = -1 if self.traverse is None else int(self.traverse[1:])
 
         def can(abilities: Abilities) -> bool:
             right = (row is None or abilities.header.schema.size == row.size) and dims in (None, abilities.dims)
+            right = right and varied < abilities.style_dims
             style = self.style_grid or self.traverse is not None
             return right and abilities.samples(self.labels, self.clusters, style, self.style_from is not None)
 
@@ -130,9 +134,8 @@ class Asked:
             return f"decode {self.decode or 'codes of these rows'}"
         named = f" the label {self.labels[0]}" if self.labels else ""
         named = named or (f" the cluster {self.clusters[0]}" if self.clusters else "")
-        return f"sample{named}" + (
-            " with its style apart" if self.style_grid or self.style_from or self.traverse else ""
-        )
+        apart = " with its style apart" if self.style_grid or self.style_from else ""
+        return f"sample{named}{apart}" + (f" along {self.traverse} of its style" if self.traverse else "")
 
     def samples(self, model: Autoencoder, generator: torch.Generator, report: Reporter) -> Samples:
         """Draw or decode what is asked for."""
@@ -155,19 +158,3 @@ class Asked:
             report.say(found.summary)
             return found.samples
         return model.sample(self.n or 100, self.labels, self.clusters, generator)
-
-
-def read_codes(source: str) -> tuple[np.ndarray, list[str]]:
-    """Codes of a table such as ``aae embed`` writes, (N, m) float32, and their ids.
-
-    Raises:
-        DataError: a file without columns z0, z1, … or x and y.
-    """
-    from ..data.read import read
-
-    rows = read(source, kind="table")
-    names = list(rows.schema.columns or [f"z{i}" for i in range(rows.schema.size)])
-    wanted = [name for name in names if re.fullmatch(r"z\d+", name)] or [name for name in names if name in ("x", "y")]
-    if not wanted or rows.schema.mixed is not None:
-        raise DataError(f"{rows.name} has no codes", "give numbers in columns z0, z1, …, as `aae embed` writes")
-    return rows.x[:, [names.index(name) for name in wanted]], list(rows.ids or ())
