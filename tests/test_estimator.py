@@ -2,6 +2,7 @@
 
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -9,10 +10,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.base import clone
+import torch
+from sklearn.base import clone, is_classifier, is_clusterer
 from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -34,6 +37,7 @@ OF_CLUSTERS = (
     "check_fit2d_1sample",
     "check_fit2d_1feature",
 )
+EXPECTED_OF_CLASSES = EXPECTED | {"check_classifiers_classes": "takes −1 for a class, which means unlabelled here"}
 EXPECTED_OF_CLUSTERS = EXPECTED | dict.fromkeys(OF_CLUSTERS, ONE_CLUSTER)
 
 
@@ -41,8 +45,12 @@ EXPECTED_OF_CLUSTERS = EXPECTED | dict.fromkeys(OF_CLUSTERS, ONE_CLUSTER)
     [
         AdversarialAutoencoder(epochs=1, random_state=0),
         AdversarialAutoencoder("clustering", n_clusters=2, epochs=1, random_state=0),
+        AdversarialAutoencoder("semi-supervised", epochs=1, random_state=0),
     ],
-    expected_failed_checks=lambda estimator: EXPECTED if estimator.n_clusters is None else EXPECTED_OF_CLUSTERS,
+    expected_failed_checks=lambda estimator: {
+        "clustering": EXPECTED_OF_CLUSTERS,
+        "semi-supervised": EXPECTED_OF_CLASSES,
+    }.get(estimator.preset, EXPECTED),
 )
 def test_contract_of_scikit_learn(estimator, check):
     check(estimator)
@@ -234,9 +242,96 @@ def test_a_notebook_shows_progress_in_place_and_interrupts_a_fit():
     assert "150 rows" in notes and "step " not in notes
 
 
+def test_presets_say_whether_they_classify_or_cluster():
+    assert is_classifier(AdversarialAutoencoder("semi-supervised")) and is_clusterer(
+        AdversarialAutoencoder("clustering")
+    )
+    assert not is_classifier(AdversarialAutoencoder()) and not is_clusterer(AdversarialAutoencoder())
+    folds = cross_val_score(AdversarialAutoencoder("semi-supervised", **SHORT), IRIS.data, IRIS.target, cv=3)
+    assert len(folds) == 3, "sorted labels need stratified folds"
+    found = AdversarialAutoencoder("clustering", n_clusters=3, **SHORT)
+    assert (found.fit_predict(IRIS.data) == found.labels_).all()
+
+
+def test_unlabelled_rows_do_not_count_in_a_score():
+    estimator = AdversarialAutoencoder("semi-supervised", random_state=0, settings=FEW_STEPS)
+    estimator.fit(IRIS.data, IRIS.target)
+    hidden = [None if i % 3 else int(y) for i, y in enumerate(IRIS.target)]
+    assert estimator.score(IRIS.data, hidden) == estimator.score(IRIS.data[::3], IRIS.target[::3]) > 0.8
+    estimator.fit(IRIS.data, ["a" if y else -1 for y in IRIS.target[:75]] + ["b"] * 75)
+    assert estimator.classes_.tolist() == ["a", "b"], "−1 beside text is no class"
+    for wrong, words in (([*range(149), 0.5], "continuous"), ([0, "b"] * 75, "text and numbers"), ([-1, 1] * 75, "−1")):
+        with pytest.raises(ValueError, match=words):
+            estimator.fit(IRIS.data, wrong)
+
+
+def test_a_fit_that_fails_leaves_no_model():
+    estimator = AdversarialAutoencoder("semi-supervised", **SHORT).fit(IRIS.data, IRIS.target)
+    with pytest.raises(ValueError, match="y"):
+        estimator.fit(IRIS.data)
+    with pytest.raises(NotFittedError):
+        estimator.predict(IRIS.data)
+
+
+def test_rows_come_back_as_they_were_given():
+    frame = pd.DataFrame(mixed_cells()).assign(
+        when=pd.date_range("2020-01-01", periods=120),
+        grade=pd.Categorical(["a", "b", "a"] * 40),
+        good=[True, False] * 60,
+    )
+    frame = frame.set_axis(range(500, 620))
+    estimator = AdversarialAutoencoder("table", **SHORT).fit(frame)
+    back = estimator.inverse_transform(estimator.set_output(transform="pandas").transform(frame))
+    assert list(back.columns) == list(frame.columns) and (back.index == frame.index).all()
+    given = frame.drop(columns="label").dtypes
+    assert (back.drop(columns="label").dtypes == given).all()
+    table = np.array([[1.0, 20.0, np.nan, np.nan], [2.0, 10.0, 5.0, np.nan], [3.0, 10.0, 5.0, np.nan]] * 40)
+    with pytest.warns(UserWarning, match="x3"):
+        estimator = AdversarialAutoencoder("table", **SHORT).fit(table)
+    drawn = estimator.sample(60)
+    assert drawn.shape == (60, 4) and set(drawn[:, 1]) == {10.0, 20.0} and np.isnan(drawn[:, 3]).all()
+    words = [["red" if i % 2 else "blue", i % 5] for i in range(100)]
+    drawn = AdversarialAutoencoder("table", **SHORT).fit(words).sample(9)
+    assert drawn.dtype == object and set(drawn[:, 0]) <= {"red", "blue"} and isinstance(drawn[0, 1], int | float)
+
+
+def test_cells_that_are_not_understood_are_warned_of():
+    frame = pd.DataFrame({**mixed_cells(), "good": [True, False] * 60})
+    estimator = AdversarialAutoencoder("table", **SHORT).fit(frame)
+    expected = estimator.transform(frame)
+    assert (estimator.transform(frame.assign(good=frame["good"].astype(int))) == expected).all()
+    with pytest.warns(UserWarning, match="label"):
+        estimator.transform(frame.assign(label="purple"))
+
+
+def test_threads_do_not_disturb_each_other():
+    def codes(_):
+        return AdversarialAutoencoder(**SHORT).fit(IRIS.data).transform(IRIS.data)
+
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = codes(0)
+    assert torch.rand(1) == expected, "random numbers of the caller are left alone"
+    with ThreadPoolExecutor(3) as pool:
+        assert all((each == first).all() for each in pool.map(codes, range(3)))
+
+
+def test_a_folder_that_holds_no_run_is_not_written_to(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(ValueError, match="holds no run"):
+        AdversarialAutoencoder(**SHORT, folder=tmp_path).fit(IRIS.data)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    for _ in range(2):  # an earlier run is replaced
+        AdversarialAutoencoder(**SHORT, folder=tmp_path / "run").fit(IRIS.data)
+
+
 def test_settings_that_cannot_be_used_are_value_errors():
     for wrong in ({"preset": "no-such"}, {"settings": ["train.epoch=3"]}, {"preset": "clustering", "n_clusters": 1}):
         with pytest.raises(ValueError):
             AdversarialAutoencoder(**wrong).fit(IRIS.data)
+    with pytest.raises(ValueError, match="200 of 150"):
+        AdversarialAutoencoder("clustering", n_clusters=200, epochs=1).fit(IRIS.data)
+    assert AdversarialAutoencoder(settings="code.z.dims=3", **SHORT).fit_transform(IRIS.data).shape == (150, 3)
     assert not hasattr(AdversarialAutoencoder(), "predict"), "a map has no clusters"
     assert hasattr(AdversarialAutoencoder("clustering"), "predict")

@@ -141,9 +141,12 @@ class Column:
         if self.type in ("integer", "decimal"):
             numbers = cells.cast(pl.Float64, strict=False)
             return numbers.replace_strict({float(level): i for level, i in levels.items()}, default=None)
+        if self.type == "boolean" and cells.dtype.is_numeric():
+            of_number = {float(level == "true"): i for level, i in levels.items()}
+            return cells.cast(pl.Float64).replace_strict(of_number, default=None)
         text = cells.cast(pl.String)
         if self.type == "boolean":
-            text = text.str.to_lowercase()
+            text = text.str.to_lowercase().replace({"0": "false", "1": "true"})
         return text.replace_strict(levels, default=None, return_dtype=pl.Float64)
 
     @property

@@ -96,8 +96,8 @@ def read_frame(
             found = _numbers(frame, table, used, options, like, name)
     labels, of_labels = (None, ()) if used.label is None else _labels(frame[used.label], options, like)
     read = {used.label, *(found.columns if found.mixed is None else used.features)}  # describe() tells of the rest
-    left_out = [item for item in frame.columns if item not in read]
-    told = (f"{LEFT_OUT}{listed(left_out)}",) if left_out and options.columns is None else ()
+    left_out = [item for item in frame.columns if item not in read and item in (options.columns or frame.columns)]
+    told = (f"{LEFT_OUT}{listed(left_out)}",) if left_out else ()
     return Raw(
         found.values,
         name,

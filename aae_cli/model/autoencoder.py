@@ -200,7 +200,7 @@ class Autoencoder:
             raise DataError(
                 f"points of shape {points.shape} are no codes of this model", f"it has {self.dims} dimensions"
             )
-        code = torch.from_numpy(np.ascontiguousarray(points, np.float32)).to(self.device)
+        code = torch.from_numpy(np.array(points, np.float32)).to(self.device)
         label = code.new_zeros(len(code), self.model.labels)
         with torch.inference_mode():
             return self._in_units(self.model.decode_input(torch.cat([label, code], 1)[None])[0])

@@ -61,6 +61,7 @@ class Options:
     force: bool = False
     format: str | None = None
     deadline: float | None = None
+    pictures: bool = True
     reporter: Reporter = field(default_factory=Reporter)
 
 
@@ -78,6 +79,7 @@ def train(
     reporter: Reporter | None = None,
     format: str | None = None,
     seconds: float | None = None,
+    pictures: bool = True,
 ) -> Run:
     """Train and save a model.
 
@@ -96,6 +98,7 @@ def train(
         reporter: receiver of notes and progress; None for silence.
         format: format of stdin, if ``data`` is ``-``.
         seconds: train for as many epochs as fit into this time; None for those of the preset.
+        pictures: draw samples and curves in the run folder.
 
     Returns:
         the finished run.
@@ -121,6 +124,7 @@ def train(
             reporter=reporter or Reporter(),
             format=format,
             deadline=deadline,
+            pictures=pictures,
         ),
     )
     return run
@@ -206,6 +210,8 @@ def prepare(config: Config, options: Options) -> Prepared:
     reporter = options.reporter
     if options.data is not None:
         splits, notes = split(options.data, config.data.validation, config.train.seed), options.data.notes
+        for note in notes:
+            reporter.say(note)
     else:
         config, splits, notes = read_splits(config, reporter, options.format)
     plan = plan_training(config, splits, options.device, options.seeds, options.given)
@@ -247,7 +253,7 @@ def train_config(config: Config, options: Options) -> list[Run]:
         path, resume = choose_folder(options.title, options.output, options.resume, options.force)
     if options.resume and not resume:
         options.reporter.say(f"nothing was saved in {path} yet: starting anew")
-    folder = RunFolder(path)
+    folder = RunFolder(path, options.pictures)
     try:
         return _train_on_device(config, options, folder, resume)
     except (RuntimeError, TypeError) as error:
@@ -255,7 +261,7 @@ def train_config(config: Config, options: Options) -> list[Run]:
         if options.device != "auto" or choose_device("auto")[0].type != "mps" or folder.last or resume:
             raise
         options.reporter.warn(f"the first step failed on this Apple GPU ({clean(error, 160)}): training on the CPU")
-        return _train_on_device(config, replace(options, device="cpu"), RunFolder(path), resume)
+        return _train_on_device(config, replace(options, device="cpu"), RunFolder(path, options.pictures), resume)
 
 
 def _train_on_device(config: Config, options: Options, folder: RunFolder, resume: bool) -> list[Run]:

@@ -124,10 +124,14 @@ def remove_run(folder: Path) -> int:
 
 
 class RunFolder:
-    """The files of one run. Files are replaced atomically, except for the log, to which lines are appended."""
+    """The files of one run. Files are replaced atomically, except for the log, to which lines are appended.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        pictures: draw samples and curves, which takes about a second.
+    """
+
+    def __init__(self, path: Path, pictures: bool = True) -> None:
+        self.path, self.pictures = path, pictures
         self.last: dict[str, Any] = {}  # the last record of the log
 
     @contextmanager
@@ -148,7 +152,7 @@ class RunFolder:
 
     def subfolder(self, name: str) -> RunFolder:
         """Create a subfolder, for one of several seeds."""
-        part = RunFolder(self.path / name)
+        part = RunFolder(self.path / name, self.pictures)
         make_folder(part.path)
         return part
 
@@ -233,9 +237,10 @@ class RunFolder:
         Args:
             rows: rows of the training; the picture compares a table's samples with them.
         """
-        write_whole(self.path / SAMPLES, sample_sheet(model, rows, seed))
+        if self.pictures:
+            write_whole(self.path / SAMPLES, sample_sheet(model, rows, seed))
         if card is not None:
             write_whole(self.path / CARD, card)
-            if records := read_log(self.path):
+            if self.pictures and (records := read_log(self.path)):
                 write_whole(self.path / CURVES, curves(records))
         save_tensors(self.path / MODEL, dict(model.model.state_dict()), "aae", model.header.to_json())
