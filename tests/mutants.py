@@ -775,9 +775,7 @@ MUTANTS = [
         "values",
         f"{IN_COLUMNS}nearest_holds_the_range_the_precision_and_few_values",
     ),
-    Mutant(
-        COLUMNS, "text = text.str.to_lowercase()", "pass", f"{IN_COLUMNS}text_is_read_as_the_training_file_wrote_it"
-    ),
+    Mutant(COLUMNS, "text.str.to_lowercase()", "text.str", f"{IN_COLUMNS}text_is_read_as_the_training_file_wrote_it"),
     Mutant(COLUMNS, "column._refuse_levels()", "pass", f"{IN_COLUMNS}damaged_headers_are_refused"),
     Mutant(KINDS, "if each[1] >= least] or most", "if True] or most", f"{IN_KINDS}rare_levels_are_pooled_by_frequency"),
     Mutant(KINDS, "if each[0] != OTHER]", "if True]", f"{IN_KINDS}a_real_level_called_other_is_pooled"),
@@ -996,7 +994,7 @@ MUTANTS = [
     ),
     Mutant(
         "aae_cli/cli/shards.py",
-        "if result.exists():",
+        "if results[file].is_file():",
         "if False:",
         "tests/cli/test_cli_shards.py::test_each_file_gives_a_file_and_done_ones_are_skipped",
     ),
@@ -1007,16 +1005,46 @@ MUTANTS = [
         "tests/model/test_old_checkpoints.py",
     ),
     Mutant(
-        "aae_cli/estimator.py",
-        "(is_missing(item) or item == -1)",
-        "is_missing(item)",
+        "aae_cli/data/memory.py",
+        "(type(cell) is not str and cell == -1)",
+        "False",
         "tests/test_estimator.py::test_labels_may_be_missing_and_keep_their_type",
     ),
     Mutant(
-        "aae_cli/estimator.py",
+        "aae_cli/data/memory.py",
         "np.moveaxis(x.reshape(-1, *schema.shape), 1, -1)",
-        "x.reshape(-1, *self._form)",
+        "x.reshape(-1, *self.shape)",
         "tests/test_estimator.py::test_images_keep_their_form",
+    ),
+    Mutant(
+        "aae_cli/estimator.py",
+        'for learned in ("classes_", "labels_", "model_", ',
+        'for learned in ("classes_", "labels_", ',
+        "tests/test_estimator.py::test_a_fit_that_fails_leaves_no_model",
+    ),
+    Mutant(
+        "aae_cli/estimator.py",
+        "self.predict(X)[known]",
+        "self.predict(X)[: len(labels)]",
+        "tests/test_estimator.py::test_unlabelled_rows_do_not_count_in_a_score",
+    ),
+    Mutant(
+        "aae_cli/training/engine.py",
+        "            if number:\n                raise self._interrupted(number)\n\n",
+        "\n",
+        "tests/training/test_engine.py::test_a_signal_while_the_last_step_is_saved_is_not_lost",
+    ),
+    Mutant(
+        "aae_cli/model/projection.py",
+        "return (y @ heads + moved)",
+        "return (heads[y.argmax(1)] + moved)",
+        "tests/model/test_projection.py::test_rows_lie_about_their_heads_and_doubtful_ones_between",
+    ),
+    Mutant(
+        "aae_cli/data/codes.py",
+        "key=lambda name: int(name[1:])",
+        "key=lambda name: -int(name[1:])",
+        "tests/cli/test_cli_codes.py::test_columns_of_codes_may_stand_in_any_order_beside_others",
     ),
 ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from .cells import ids_and_labels
 from .frame import frame, reporter
 from .options import (
@@ -113,9 +115,14 @@ def command(
     options = dict(locals())
     with frame(debug):
         if into_folder(data, output):
+            refuse_parts(data, checkpoint, dims, neighbours)
             over_files(command, options, reporter(quiet, verbose))
             return
         target = Target.of(data, output, format, input_format, plot)
+        if neighbours is not None and target.format == "npy":
+            raise UsageError(
+                "--neighbours gives ids, for which a .npy file has no place", "write .csv, .parquet or .npz"
+            )
         report = reporter(quiet, verbose)
         rows = Rows.of(
             data,
@@ -170,6 +177,22 @@ def command(
                 report.say(f"{plot} shows {shown}")
 
 
+def refuse_parts(data: str, checkpoint: str | None, dims: str | None, neighbours: int | None) -> None:
+    """Refuse what depends on all rows where each file of a folder is embedded by itself. Raises UsageError."""
+    if neighbours is not None:
+        raise UsageError("--neighbours searches all rows, but each file is embedded by itself", "give -o a file")
+    wanted, path = parsed_dims(dims), checkpoint or os.environ.get("AAE_CHECKPOINT")
+    if wanted is None or path is None or not Path(data).is_dir():
+        return
+    from ..model.abilities import Abilities
+    from ..model.checkpoint import read_header
+
+    able = Abilities(read_header(path))
+    if wanted < able.dims and not (wanted == 2 and able.header.config.decoder.input == "heads"):
+        why = f"{wanted} principal components of {able.dims} dimensions would differ from file to file"
+        raise UsageError(why, "give --dims all, or a model of as many dimensions")
+
+
 def parsed_dims(text: str | None) -> int | None:
     """``--dims``: 2 where it is not given; None for all. Raises UsageError."""
     if text is None or text == "all":
@@ -208,6 +231,8 @@ def represented(
     starts = np.cumsum([len(points) for _, points in kept])[:-1]
     placed = np.split(every if dims is None else model.project(every, dims), starts)
     ids = np.concatenate([np.asarray(known["id"]) for known, _ in kept])
-    near = np.split(nearest(every, min(neighbours or 0, len(every) - 1)), starts)
+    if (neighbours or 0) >= len(every):
+        raise DataError(f"--neighbours {neighbours}: each row has {len(every) - 1} others", "give at most as many")
+    near = np.split(nearest(every, neighbours or 0), starts)
     for (known, _), points, own in zip(kept, placed, near, strict=True):
         yield known | {f"neighbour{i + 1}": ids[column].tolist() for i, column in enumerate(own.T)}, points

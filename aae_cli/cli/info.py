@@ -11,6 +11,7 @@ import typer
 from ..errors import AaeError, UsageError
 from ..files import write_whole
 from ..output.reporter import plain_table
+from ..output.writers import check_output
 from ..text import clean
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Json, Quiet, Verbose, option
@@ -49,9 +50,13 @@ def command(
         from ..model.summary import compared, describe, tables
 
         report, named = reporter(quiet, verbose), [*(runs or []), *([checkpoint] if checkpoint else [])]
+        if html is not None:
+            if len(named) > 1 or as_json:
+                raise UsageError("--html shows one run, as a page", "name a single one, without --json")
+            if Path(html).suffix.lower() != ".html":
+                raise UsageError(f"--html {html}: not the name of a page", "name it .html")
+            check_output(html, "--html")
         if len(named) > 1:
-            if html is not None:
-                raise UsageError("--html shows one run", "name a single one")
             found = [describe(read_header(name), name) for name in named]
             print(json.dumps(found) if as_json else "\n".join(plain_table(*compared(found))))
             return

@@ -225,7 +225,9 @@ class Target:
         check_output(output)
         if plot is not None and Path(plot).suffix.lower() not in (".png", ".html", ""):
             raise UsageError(f"--plot {plot}: a plot is a picture or a page", "name it .png or .html")
-        check_output(plot)
+        if plot == "-" or (plot and output not in (None, "-") and Path(plot).resolve() == Path(str(output)).resolve()):
+            raise UsageError(f"--plot {plot}: a plot is a file of its own", "give it another name")
+        check_output(plot, "--plot")
         return cls(output, kind, plot)
 
     def spare(self, checkpoint: Path) -> None:

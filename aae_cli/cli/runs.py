@@ -66,21 +66,24 @@ def runs_here() -> list[dict[str, Any]]:
         file = next(
             (path for path in (folder / MODEL, *sorted(folder.glob(f"seed-*/{MODEL}"))) if path.is_file()), None
         )
-        header = None
+        header, state = None, "nothing saved" if file is None else "damaged"
         with suppress(AaeError):  # a damaged run is listed all the same
             header = None if file is None else read_header(file)
         changed = (file or folder).stat().st_mtime
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found.append(
-            (changed, {"run": folder.name, **summary(header), "when": stamp(changed), "MB": round(size / 1e6, 1)})
+            (
+                changed,
+                {"run": folder.name, **summary(header, state), "when": stamp(changed), "MB": round(size / 1e6, 1)},
+            )
         )
     return [run for _, run in sorted(found, key=lambda each: -each[0])]
 
 
-def summary(header: Header | None) -> dict[str, str]:
-    """Preset, data and first metric of a run, as far as they are known."""
+def summary(header: Header | None, state: str) -> dict[str, str]:
+    """Preset, data and first metric of a run; its ``state`` where none of them is known."""
     if header is None:
-        return {"preset": "–", "data": "–", "measured": "nothing saved"}
+        return {"preset": "–", "data": "–", "measured": state}
     training = header.training or {}
     metric = next(iter(training.get("metrics", {}).items()), None)
     measured = "not finished" if not header.finished else "–" if metric is None else f"{metric[0]} {metric[1]:.4g}"
@@ -101,11 +104,15 @@ def remove(words: list[str], say: Callable[[str], None]) -> None:
         raise UsageError(
             f"aae runs {action}: not known", "list runs with `aae runs`, delete some with `aae runs rm RUN`"
         )
-    folders = [FOLDER / name if (FOLDER / name).is_dir() else Path(name) for name in names]
-    for name, folder in zip(names, folders, strict=True):
-        if not is_run(folder):
-            known = [path.name for path in FOLDER.glob("*/")]
-            raise UsageError(f"{clean(name)} is no run", did_you_mean(name, known) or "`aae runs` lists them")
-    for folder in folders:
+    known = {path.name: path for path in FOLDER.glob("*/") if is_run(path)}
+    folders = {}
+    for name in names:
+        own = Path(name).name if Path(name).parent.resolve() == FOLDER.resolve() else name
+        if own not in known:
+            raise UsageError(
+                f"{clean(name)} is no run under ./runs", did_you_mean(own, known) or "`aae runs` lists them"
+            )
+        folders[own] = known[own]
+    for folder in folders.values():
         left = remove_run(folder)
         say(f"deleted {folder}" + (f", but for {counted(left, 'other file')}" if left else ""))

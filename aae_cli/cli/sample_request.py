@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from ..text import clean
 from .rows import choose_checkpoint
 
@@ -58,9 +59,13 @@ class SampleRequest:
         given = [name for name, value in ways.items() if value]
         if len(given) > 1 and given != ["--style-grid", "--style-from"]:
             raise UsageError(f"{given[0]} and {given[1]} exclude each other", "give one of them")
-        if (self.decode or self.between) and (self.labels or self.clusters):
-            raise UsageError(f"{given[0]} and --label or --cluster exclude each other", "a code has its own category")
-        if self.traverse is not None and not re.fullmatch(r"z\d{1,6}", self.traverse):
+        if (self.decode or self.between) and (self.clusters or len(self.labels) > 1):
+            raise UsageError(
+                f"{given[0]} and --cluster or several --label exclude each other", "give at most one --label"
+            )
+        if self.decode and self.n is not None:
+            raise UsageError("--decode and -n exclude each other", "every code is decoded")
+        if self.traverse is not None and not re.fullmatch(r"z[0-9]{1,6}", self.traverse):
             raise UsageError(f"--traverse {self.traverse}: not a dimension of z", "name it z0, z1, …")
 
     @property
@@ -77,7 +82,7 @@ class SampleRequest:
         """The checkpoint that is named, else the newest run that can sample what is asked for."""
         from ..model.conditions import knows_columns
 
-        can, path, what = self._can(None if checkpoint else self._row()), None, self.task
+        can, path, what = self._can(with_rows=checkpoint is None), None, self.task
         if self.where:
             what += f" rows where {' and '.join(clean(each) for each in self.where)}"
             path = choose_checkpoint(
@@ -102,28 +107,22 @@ class SampleRequest:
     @cached_property
     def _codes(self) -> tuple[np.ndarray, list[str]]:
         """The codes to decode, read once."""
-        from ..data.read import read_codes
+        from ..data.codes import read_codes
 
         assert self.decode is not None
         return read_codes(self.decode)
 
-    def _row(self) -> Schema | None:
-        """Form of the row that is given, with which a run must agree."""
-        from ..data.read import read_row
-
-        row = self.style_from or (self.between[0] if self.between else None)
-        return None if row is None else read_row(row).schema
-
-    def _can(self, row: Schema | None) -> Callable[[Abilities], bool]:
-        """Whether a checkpoint can sample what is asked for, and knows rows of this form."""
+    def _can(self, with_rows: bool) -> Callable[[Abilities], bool]:
+        """Whether a checkpoint can sample what is asked for, and ``with_rows``, reads the rows that are given."""
+        rows = [self.style_from] if self.style_from else list(self.between or ())
         dims = None if self.decode is None else self._codes[0].shape[1]
         varied = -1 if self.traverse is None else int(self.traverse[1:])
 
         def can(abilities: Abilities) -> bool:
-            right = (row is None or abilities.header.schema.size == row.size) and dims in (None, abilities.dims)
-            right = right and varied < abilities.style_dims
             style = self.style_grid or self.traverse is not None
-            return right and abilities.samples(self.labels, self.clusters, style, self.style_from is not None)
+            right = dims in (None, abilities.dims) and varied < abilities.style_dims
+            right = right and abilities.samples(self.labels, self.clusters, style, self.style_from is not None)
+            return right and (not with_rows or all(_reads(row, abilities.header.schema) for row in rows))
 
         return can
 
@@ -137,16 +136,21 @@ class SampleRequest:
         apart = " with its style apart" if self.style_grid or self.style_from else ""
         return f"sample{named}{apart}" + (f" along {self.traverse} of its style" if self.traverse else "")
 
+    @property
+    def _label(self) -> str | None:
+        """The class that codes are decoded with, by a decoder that receives one."""
+        return self.labels[0] if self.labels else None
+
     def samples(self, model: Autoencoder, generator: torch.Generator, report: Reporter) -> Samples:
         """Draw or decode what is asked for."""
         from ..data.read import read_row
         from ..model import walks
 
         if self.decode is not None:
-            return walks.decoded(model, *self._codes)
+            return walks.decoded(model, *self._codes, label=self._label)
         if self.between is not None:
             first, last = (read_row(row, like=model.schema).x for row in self.between)
-            return walks.between(model, first, last, self.n or STEPS)
+            return walks.between(model, first, last, self.n or STEPS, self._label)
         if self.traverse is not None:
             return walks.traversed(model, int(self.traverse[1:]), self.n or STEPS, self.labels, self.clusters)
         if self.style_from is not None:
@@ -158,3 +162,13 @@ class SampleRequest:
             report.say(found.summary)
             return found.samples
         return model.sample(self.n or 100, self.labels, self.clusters, generator)
+
+
+def _reads(row: str, schema: Schema) -> bool:
+    """Whether a row has the form that a checkpoint knows."""
+    from ..data.read import read_row
+
+    with suppress(DataError):
+        read_row(row, like=schema)
+        return True
+    return False

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from ..errors import DataError, UsageError
-from ..text import clean, counted
+from ..text import clean, counted, listed
 
 if TYPE_CHECKING:
     from ..output.reporter import Reporter
@@ -26,46 +28,63 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
     """Run a command on each file of the folder ``data``, with results in the folder ``output``.
 
     Under ``torchrun``, each process takes its share of the files, whole ones only. A file whose results are there, which
-    are written whole or not at all, is skipped, so that an interrupted command continues where it stopped.
+    are written whole or not at all, is skipped, so that an interrupted command continues where it stopped. A file that
+    cannot be read is left out, and said.
 
     Args:
         command: a command with the options ``data``, ``output`` and ``format``.
 
     Raises:
-        DataError: a folder without files of rows, or with two whose results would have one name.
+        DataError: a folder without files of rows, or with two whose results would have one name; files were left out.
         UsageError: options for a single file, or a folder of results that is the folder of rows.
     """
-    from ..data.formats import SHARDS
     from ..distributed import started_by_torchrun
     from ..files import make_folder
+    from ..output.writers import output_format
 
     folder, target = Path(options["data"]), Path(options["output"])
     if not folder.is_dir():
         raise UsageError(f"-o {target}: a folder of results is for a folder of files", "give -o a file")
-    if options["checkpoint"] is None or options.get("fit"):
+    if options.get("fit") or not (options["checkpoint"] or os.environ.get("AAE_CHECKPOINT")):
         raise UsageError(f"-o {target}: a folder of results needs a trained model", "name its run with -c")
     if options.get("plot") is not None:
         raise UsageError("--plot shows the rows of one file", "leave it out, or give -o a file")
     if target.resolve() == folder.resolve():
         raise UsageError(f"-o {target}: results would lie among the rows", "give another folder")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(SHARDS))
+    files = sorted(path for path in folder.iterdir() if _is_shard(path))
     if not files:
         raise DataError(f"{clean(folder)} has no files of rows", "shards are .csv, .tsv, .parquet, .npz or .npy files")
-    results = {file: target / f"{_stem(file)}.{options['format'] or 'csv'}" for file in files}
+    kind = output_format(None, options["format"], pipe_input=False, default="csv")
+    results = {file: target / f"{_stem(file)}.{kind}" for file in files}
     for result, count in Counter(results.values()).items():
         if count > 1:
             raise DataError(f"{clean(folder)}: {count} files would give {clean(result)}", "rename all but one of them")
     make_folder(target)
     rank, size = started_by_torchrun()
-    own, done = files[rank::size], 0
+    own = files[rank::size]
+    done, failed = 0, []
     for file in own:
-        result = results[file]
-        if result.exists():
+        if results[file].is_file():
             done += 1
             continue
-        command(**{**options, "data": str(file), "output": str(result)})
+        try:
+            command(**{**options, "data": str(file), "output": str(results[file])})
+        except typer.Exit as error:  # its reason has been printed
+            if error.exit_code != 1:
+                raise
+            failed.append(file.name)
+            report.warn(f"{clean(file)} is left out")
     process = f"process {rank + 1} of {size}: " if size > 1 else ""
-    report.say(f"{process}{counted(len(own), 'file')} in {clean(target)}, of which {done} were there before")
+    before = f", of which {done} were there before and are left as they are" if done else ""
+    report.say(f"{process}{counted(len(own) - len(failed), 'file')} in {clean(target)}{before}")
+    if failed:
+        raise DataError(f"{process}left out: {listed(failed)}", "mend them; the same command does the rest")
+
+
+def _is_shard(path: Path) -> bool:
+    from ..data.formats import SHARDS
+
+    return path.is_file() and path.name.lower().endswith(SHARDS) and not path.name.startswith(".")
 
 
 def _stem(file: Path) -> str:

@@ -19,7 +19,6 @@ from .streams import Pipe, Where, guarded, named_pipe, stdin_pipe
 from .types import BY_LOOKS, Data, Kind, ReadOptions, Schema
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
     from . import albums
@@ -240,27 +239,6 @@ def read_row(source: str, options: ReadOptions = BY_LOOKS, like: Schema | None =
     return replace(data[row : row + 1], name=clean(source, 200))
 
 
-def read_codes(source: str) -> tuple[np.ndarray, list[str]]:
-    """Codes of a table such as ``aae embed`` writes, (N, m) float32 in the order of their dimensions, and their ids.
-
-    Raises:
-        DataError: a source without columns z0, z1, …, or x and y; cells there that are missing or no numbers.
-    """
-    names = head(source, ReadOptions(kind="table")).schema.columns
-    if names is None:
-        rows = read(source, kind="table")
-        return rows.x.astype("float32"), list(rows.ids or ())
-    numbered = sorted((name for name in names if re.fullmatch(r"z\d+", name)), key=lambda name: int(name[1:]))
-    wanted = numbered or [name for name in ("x", "y") if name in names]
-    if wanted:
-        rows = read(source, kind="table", columns=wanted)
-        if rows.schema.mixed is None:
-            own = list(rows.schema.columns or wanted)
-            return rows.x[:, [own.index(name) for name in wanted]].astype("float32"), list(rows.ids or ())
-    name = "stdin" if source == "-" else clean(source, 200)
-    raise DataError(f"{name} has no codes", "give numbers in columns z0, z1, …, as `aae embed` writes")
-
-
 def _read_path(
     at: Path | Pipe, key: str | None, name: str, form: str, options: ReadOptions, like: Schema | None
 ) -> Raw:
@@ -275,7 +253,7 @@ def _read_path(
     if form not in IMAGES:
         values.refuse_image_options(name, options)
     if key is not None and form != "npz":
-        raise DataError(f"{name}: only .npz files have keys, and one row is chosen only with --style-from")
+        raise DataError(f"{name}: only .npz files have keys, and single rows are for --style-from and --between")
     if form in ("csv", "tsv"):
         separator = "," if form == "csv" else "\t"
         return tables.read_text_table(where, name, separator, options, like)

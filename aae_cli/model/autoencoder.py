@@ -190,8 +190,11 @@ class Autoencoder:
         """Decode y (N, K), z (N, n) and label (N, C), each only if the decoder has that input: (N, D) float32."""
         return self._in_units(self._output(y, z, label))
 
-    def decode_representation(self, points: np.ndarray) -> np.ndarray:
-        """Decode points of the space of :meth:`embed`, without a label: (N, dims) → (N, D) float32.
+    def decode_representation(self, points: np.ndarray, label: int = -1) -> np.ndarray:
+        """Decode points of the space of :meth:`embed`: (N, dims) → (N, D) float32.
+
+        Args:
+            label: number of the class, for a decoder that receives it; −1 for none.
 
         Raises:
             DataError: points of another number of dimensions.
@@ -200,10 +203,13 @@ class Autoencoder:
             raise DataError(
                 f"points of shape {points.shape} are no codes of this model", f"it has {self.dims} dimensions"
             )
-        code = torch.from_numpy(np.array(points, np.float32)).to(self.device)
-        label = code.new_zeros(len(code), self.model.labels)
-        with torch.inference_mode():
-            return self._in_units(self.model.decode_input(torch.cat([label, code], 1)[None])[0])
+        found = []
+        for start in range(0, len(points), ROWS_AT_ONCE):
+            code = torch.from_numpy(np.array(points[start : start + ROWS_AT_ONCE], np.float32)).to(self.device)
+            given = self.model.one_hot(torch.full((len(code),), label, device=self.device))[:, : self.model.labels]
+            with torch.inference_mode():
+                found.append(self._in_units(self.model.decode_input(torch.cat([given, code], 1)[None])[0]))
+        return np.concatenate(found) if found else np.zeros((0, self.schema.size), np.float32)
 
     def _in_units(self, output: Tensor) -> np.ndarray:
         """Rows in the units of the file, from the decoder's output."""

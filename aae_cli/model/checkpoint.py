@@ -120,7 +120,10 @@ def model_file(path: Path | str) -> Path:
     if not file.is_file():
         if path.is_dir():
             raise CheckpointError(f"{path} has no {MODEL}", "give a run folder that `aae train` wrote")
-        raise CheckpointError(f"there is no checkpoint {path}", "give a run folder, or its model.safetensors, with -c")
+        hint = "give a run folder, or its model.safetensors, with -c"
+        if (Path("runs") / path / MODEL).is_file():
+            hint = f"did you mean {Path('runs') / path}?"
+        raise CheckpointError(f"there is no checkpoint {path}", hint)
     return file
 
 

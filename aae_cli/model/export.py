@@ -10,7 +10,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..data.columns import Column
 from ..errors import AaeError, UsageError
-from ..files import whole_file, write_whole
+from ..files import whole_file
 from ..nn.aae import AAE
 from ..text import clean
 from ..version import __version__
@@ -102,15 +102,17 @@ def export(model: Autoencoder, path: Path) -> list[Path]:
     write = FORMATS.get(path.suffix.lower())
     if write is None:
         raise UsageError(f"-o {clean(path)}: not a format of exported models", f"name it {' or '.join(FORMATS)}")
-    about, written = metadata(model), []
-    for part, file in zip(parts_of(model), (path, path.with_name(f"{path.stem}.decoder{path.suffix}")), strict=True):
-        with whole_file(file) as temporary, _quiet():
-            write(part, temporary, about)
-        written.append(file)
+    files = [path, path.with_name(f"{path.stem}.decoder{path.suffix}")]
     if model.schema.kind == "table":
-        written.append(path.with_name(f"{path.stem}.columns.json"))
-        write_whole(written[-1], json.dumps(columns_of(model), indent=1, ensure_ascii=False) + "\n")
-    return written
+        files.append(path.with_name(f"{path.stem}.columns.json"))
+    with ExitStack() as all_or_none:
+        temporary = [all_or_none.enter_context(whole_file(file)) for file in files]
+        with _quiet():
+            for part, target in zip(parts_of(model), temporary, strict=False):
+                write(part, target, metadata(model))
+        for target in temporary[2:]:
+            target.write_text(json.dumps(columns_of(model), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return files
 
 
 def metadata(model: Autoencoder) -> dict[str, str]:

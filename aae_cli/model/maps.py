@@ -25,6 +25,9 @@ DRAWN_IMAGES = 2000
 MOST_COLUMNS = 40
 """Number of a table's columns that a page shows at most."""
 
+OWN = ("id", "label", "cluster", "confidence")
+"""What a page calls the things that it knows beside the columns."""
+
 
 class Map(Protocol):
     """A map that is made while rows come piece by piece."""
@@ -106,7 +109,8 @@ def cluster_layout(model: Autoencoder) -> ClusterLayout:
         return placed, heads_of(model, placed.shape[1])
 
     if model.model.heads is not None or model.dims <= 2:
-        return ClusterLayout(model.embed, components, "representation", "Rows lie where their representation is.")
+        how = "The axes are those of the representation, of more than two dimensions a projection."
+        return ClusterLayout(model.embed, components, "representation", how)
     if model.schema.kind == "image":
         how = "Rows lie about the heads of their clusters, doubtful ones between several; alike clusters are near."
         return ClusterLayout(model.embed, partial(_about_heads, model), "rows about their cluster heads", how)
@@ -202,6 +206,9 @@ class PageMap:
             heads: (K, 2) places of the cluster heads, where they are not those of the representation.
         """
         heads = heads_of(self.model, points.shape[1]) if heads is None else heads
+        columns = 0 if self.model.schema.kind == "image" else self.model.schema.size
+        if columns > MOST_COLUMNS:
+            note = f"{note} Of {columns} columns, the page has the first {MOST_COLUMNS}.".strip()
         fields = self._fields()
         fields.sort(key=lambda field: field.name != self.first)
         return map_page(title, points, self._ids, fields, self._images, heads, panels, note)
@@ -217,10 +224,11 @@ class PageMap:
 
 
 def _columns(x: np.ndarray, schema: Schema) -> list[Field]:
-    """The first columns of a table's rows: numbers and days as numbers, categories as text."""
+    """The first columns of a table's rows: numbers as numbers, dates and categories as text."""
     names, mixed = schema.columns or [f"x{i}" for i in range(schema.size)], schema.mixed
     found = []
-    for i, name in enumerate(names[:MOST_COLUMNS]):
+    for i, column_name in enumerate(names[:MOST_COLUMNS]):
+        name = f"{column_name} (column)" if column_name in OWN else column_name
         values, column = x[:, i], None if mixed is None else mixed[i]
         if column is None or column.kind == "number":
             found.append(Field(name, values))

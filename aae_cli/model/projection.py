@@ -31,9 +31,15 @@ def project(representation: np.ndarray, dims: int, heads: np.ndarray | None) -> 
             f"{len(representation)} rows are too few for {dims} principal components",
             "give more rows, or --dims all",
         )
+    return _components(representation, dims).astype(np.float32)
+
+
+def _components(points: np.ndarray, dims: int) -> np.ndarray:
+    """Principal components of points: (N, m) → (N, dims), zeros where all points are one."""
     from sklearn.decomposition import PCA
 
-    return PCA(dims, random_state=0).fit_transform(representation).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):  # shares of a variance of 0, which are not used
+        return np.asarray(PCA(dims, random_state=0).fit_transform(points))
 
 
 def nearest(points: np.ndarray, count: int) -> np.ndarray:
@@ -64,17 +70,16 @@ def about_heads(y: np.ndarray, z: np.ndarray, decoded: np.ndarray) -> tuple[np.n
         places of the rows, (N, 2), and of the heads, (K, 2), where half of the heads have another within distance 1.
     """
     from scipy.spatial.distance import cdist
-    from sklearn.decomposition import PCA
     from sklearn.manifold import smacof
 
     apart, heads = cdist(decoded, decoded), np.zeros((len(decoded), 2))
     if apart.any():
-        start = PCA(2, random_state=0).fit_transform(decoded)
+        start = _components(decoded, 2)
         heads = smacof(apart, n_components=2, init=start, n_init=1, normalized_stress=False)[0]
     between = cdist(heads, heads) + np.diag(np.full(len(heads), np.inf))
     heads = heads / (np.median(between.min(1)) or 1)
     styles, moved = min(2, *z.shape), np.zeros((len(y), 2))
     if styles and z.std(0).any():
-        components = PCA(styles, random_state=0).fit_transform(z)
+        components = _components(z, styles)
         moved[:, :styles] = STYLE * components / np.maximum(components.std(0), 1e-9)
     return (y @ heads + moved).astype(np.float32), heads.astype(np.float32)

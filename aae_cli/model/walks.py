@@ -10,6 +10,7 @@ import torch
 
 from ..errors import CheckpointError, UsageError
 from ..output.sheets import Headings
+from ..text import clean
 from .sampling import Samples
 
 if TYPE_CHECKING:
@@ -19,36 +20,51 @@ MOST_COLUMNS = 20
 """Largest number of decoded codes in a row of a picture."""
 
 
-def decoded(model: Autoencoder, codes: np.ndarray, names: Sequence[str] = ()) -> Samples:
+def decoded(model: Autoencoder, codes: np.ndarray, names: Sequence[str] = (), label: str | None = None) -> Samples:
     """Decode representations (N, m), such as those of :meth:`Autoencoder.embed`.
 
     Args:
         names: id of each code, for the headings of a picture with a single row.
+        label: class to decode with, for a decoder that receives it, and only for such a one.
 
     Raises:
         DataError: codes of another number of dimensions.
+        UsageError: a label is missing, or is not known, or the decoder receives none.
     """
     columns = max(1, min(MOST_COLUMNS, round(len(codes) ** 0.5), len(codes)))
     headings = Headings("decoded codes", tuple(names) if len(names) == columns == len(codes) else ())
-    return Samples(model.decode_representation(codes), None, columns, headings)
+    return Samples(model.decode_representation(codes, _class(model, label)), None, columns, headings)
 
 
-def between(model: Autoencoder, first: np.ndarray, last: np.ndarray, steps: int) -> Samples:
+def _class(model: Autoencoder, label: str | None) -> int:
+    """Number of the class to decode with, −1 for a decoder that receives none."""
+    if not model.model.labels:
+        if label is not None:
+            raise UsageError(f"--label {clean(label)}: this decoder receives no class", "a code tells its own category")
+        return -1
+    if label is None:
+        raise UsageError("this decoder receives a class beside the code", "name one with --label")
+    return model.abilities.categories_of(label)[0]
+
+
+def between(model: Autoencoder, first: np.ndarray, last: np.ndarray, steps: int, label: str | None = None) -> Samples:
     """Walk from the code of one row to that of another, in equal steps, both ends included.
 
     Args:
         first, last: (1, D) rows in the units of their file.
         steps: number of decoded rows, at least 2.
+        label: as in :func:`decoded`.
 
     Raises:
-        UsageError: fewer steps.
+        UsageError: fewer steps, or as in :func:`decoded`.
     """
     if steps < 2:
         raise UsageError(f"-n {steps}: a walk has two ends", "give at least 2")
     start, end = (model.embed(row).astype(np.float64) for row in (first, last))
     share = np.linspace(0, 1, steps)[:, None]
     headings = Headings("from one row to another", tuple(f"{100 * part:.0f} %" for part in share[:, 0]))
-    return Samples(model.decode_representation(start + share * (end - start)), None, steps, headings)
+    codes = start + share * (end - start)
+    return Samples(model.decode_representation(codes, _class(model, label)), None, steps, headings)
 
 
 def traversed(

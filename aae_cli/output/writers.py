@@ -54,8 +54,11 @@ def output_format(
     return default
 
 
-def check_output(output: str | None) -> None:
+def check_output(output: str | None, option: str = "-o") -> None:
     """Check before any work is done that the output can be written.
+
+    Args:
+        option: the option that names it.
 
     Raises:
         AaeError: the folder does not exist, or the path is a folder or not writable.
@@ -64,11 +67,11 @@ def check_output(output: str | None) -> None:
         return
     path = Path(output)
     if path.is_dir():
-        raise AaeError(f"-o {output} is a folder", "give the path of a file")
+        raise AaeError(f"{option} {output} is a folder", "give the path of a file")
     if not path.parent.is_dir():
-        raise AaeError(f"-o {output}: there is no folder {path.parent}", "create it first")
+        raise AaeError(f"{option} {output}: there is no folder {path.parent}", "create it first")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise AaeError(f"-o {output} cannot be written: permission denied", "choose another place")
+        raise AaeError(f"{option} {output} cannot be written: permission denied", "choose another place")
 
 
 EXACT_POWER = 22

@@ -1,5 +1,7 @@
 """Codes in and out: nearest rows, decoded codes, walks between rows, and one dimension varied."""
 
+import io
+
 import numpy as np
 import polars as pl
 import pytest
@@ -31,6 +33,9 @@ def test_columns_of_codes_may_stand_in_any_order_beside_others(run, ten_d, digit
     shuffled.write_csv(tmp_path / "shuffled.csv")
     words = ["sample", "-c", ten_d, "-o", "-", "--format", "csv", "--decode"]
     assert run([*words, "shuffled.csv"], tmp_path).ok().out == run([*words, "codes.csv"], tmp_path).ok().out
+    for other in ("codes.npz", "codes.npy", "codes.parquet"):
+        run(["embed", digits_npz, "-c", ten_d, "--dims", "all", "-o", other], tmp_path).ok()
+        assert len(run([*words, other], tmp_path).ok().rows) == len(frame)
     piped = run([*words, "-"], tmp_path, stdin=(tmp_path / "shuffled.csv").read_bytes()).ok()
     assert piped.out == run([*words, "codes.csv"], tmp_path).ok().out
 
@@ -61,10 +66,32 @@ def test_one_dimension_is_varied_for_each_category(run, quick, tmp_path):
     run([*words[:4], "x", *words[5:]], tmp_path).refused(2, "not a dimension")
 
 
+def test_a_decoder_of_classes_needs_one(run, supervised, ten_d, digits_npz, tmp_path):
+    run(["embed", digits_npz, "-c", supervised, "--dims", "all", "-o", "codes.csv"], tmp_path).ok()
+    words = ["sample", "-c", supervised, "--decode", "codes.csv"]
+    run(words, tmp_path).refused(2, "--label")
+    sevens = run([*words, "--label", "7", "-o", "-", "--format", "csv"], tmp_path).ok()
+    model = load(supervised, "cpu")
+    expected = model.reconstruct(read(str(digits_npz)).x[:5], np.full(5, 7))
+    assert np.abs(values(sevens, sevens.header)[:5] - expected).max() <= 1.01
+    between = ["sample", "--between", f"{digits_npz}[3]", f"{digits_npz}[8]", "-n", "3", "--label", "7"]
+    assert Image.open(io.BytesIO(run([*between, "-c", supervised, "-o", "-", "--format", "png"], tmp_path).ok().raw))
+    run([*between, "-c", ten_d], tmp_path).refused(2, "receives no class")
+
+
+def test_codes_must_be_numbers(run, ten_d, tmp_path):
+    names = ",".join(f"z{i}" for i in range(10))
+    (tmp_path / "holes.csv").write_text(f"{names}\n" + ("1," * 9 + "\n" + "1," * 9 + "2\n") * 9)
+    run(["sample", "-c", ten_d, "--decode", "holes.csv"], tmp_path).refused(1, "holes.csv", "z9", "numbers")
+    (tmp_path / "gap.csv").write_text(names.replace("z4", "a") + "\n" + ("1," * 9 + "2\n") * 9)
+    run(["sample", "-c", ten_d, "--decode", "gap.csv"], tmp_path).refused(1, "gap.csv", "z4")
+
+
 @pytest.mark.parametrize(
     "more",
     [
-        ["--decode", "c.csv", "--label", "3"],
+        ["--decode", "c.csv", "--cluster", "3"],
+        ["--decode", "c.csv", "-n", "3"],
         ["--between", "a", "b", "--style-grid"],
         ["--traverse", "z0", "--where", "a>1"],
     ],
@@ -82,3 +109,4 @@ def test_neighbours_are_the_nearest_rows_of_the_whole_representation(run, ten_d,
     found = values(done, ["neighbour1", "neighbour2", "neighbour3"]).astype(int)
     nearest = np.take_along_axis(distance, found, 1)
     assert np.allclose(nearest, np.sort(distance, 1)[:, :3], rtol=1e-3)
+    run(["embed", digits_npz, "-c", ten_d, "--neighbours", "99999"], tmp_path).refused(1, "others")

@@ -16,3 +16,10 @@ def test_exporting_a_table_to_onnx_prints_no_words_of_the_exporter(run, tmp_path
     run(["train", "--preset", "table", "--data", "penguins", "--epochs", "1", "-o", "run"], tmp_path).ok()
     done = run(["export", "-c", "run", "-o", "m.onnx"], tmp_path).ok()
     assert done.err == "" and done.out.split() == ["m.onnx", "m.decoder.onnx", "m.columns.json"]
+
+
+def test_an_export_is_whole_or_not_there(run, quick, tmp_path):
+    (tmp_path / "m.pt2").write_text("old")
+    (tmp_path / "m.decoder.pt2").mkdir()
+    run(["export", "-c", quick, "-o", "m.pt2"], tmp_path).refused(1, "m.decoder.pt2 is a folder")
+    assert (tmp_path / "m.pt2").read_text() == "old" and len(list(tmp_path.iterdir())) == 2

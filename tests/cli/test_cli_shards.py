@@ -46,8 +46,10 @@ def test_processes_share_whole_files(run, quick, tmp_path):
 
 def test_what_a_folder_of_results_needs(run, quick, tmp_path):
     (tmp_path / "shards").mkdir()
-    run(["embed", "shards", "-c", quick, "-o", "out/"], tmp_path).refused(1, "no files of rows")
+    run(["cluster", "shards", "-c", quick, "-o", "out/"], tmp_path).refused(1, "no files of rows")
     run(["embed", "shards", "-o", "out/"], tmp_path).refused(2, "-c")
+    run(["embed", "shards", "-c", quick, "-o", "out/"], tmp_path).refused(2, "--dims all")
+    run(["embed", "shards", "-c", quick, "-o", "out/", "--neighbours", "3"], tmp_path).refused(2, "all rows")
     run(["embed", "mnist-mini:test", "-c", quick, "-o", "out/"], tmp_path).refused(2, "folder of files")
     run(["cluster", "shards", "-c", quick, "-o", "out/", "--plot", "a.png"], tmp_path).refused(2, "--plot")
     run(["cluster", "shards", "-c", quick, "-o", "shards/"], tmp_path).refused(2, "another folder")
@@ -55,3 +57,11 @@ def test_what_a_folder_of_results_needs(run, quick, tmp_path):
         (tmp_path / "shards" / name).write_bytes(b"x,y\n1,2\n")
     run(["cluster", "shards", "-c", quick, "-o", "out/"], tmp_path).refused(1, "out/a.csv", "rename")
     assert not (tmp_path / "out").exists()
+
+
+def test_files_that_cannot_be_read_are_left_out_and_said(run, ten_d, digits_npz, tmp_path):
+    write_shards(tmp_path / "shards", digits_npz)
+    (tmp_path / "shards" / "part-1.npz").write_bytes(b"damaged")
+    done = run(["embed", "shards", "-c", ten_d, "-o", "out/"], tmp_path)
+    assert done.code == 1 and "part-1.npz is left out" in done.err and "4 files in out" in done.err
+    assert sorted(os.listdir(tmp_path / "out")) == [f"part-{i}.csv" for i in (0, 2, 3, 4)]
