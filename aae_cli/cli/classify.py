@@ -99,7 +99,6 @@ def command(
         path = choose_checkpoint(
             checkpoint, lambda can: can.named and rows.fit(can.header), f"classify {data}", report, PRESETS
         )
-        assert path is not None
         target.spare(path)
         from ..model.load import load
 

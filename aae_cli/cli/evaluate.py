@@ -129,7 +129,6 @@ def command(
             report,
             PRESETS,
         )
-        assert path is not None
         from ..model.abilities import Abilities
         from ..model.checkpoint import read_header
         from ..model.load import load

@@ -27,7 +27,6 @@ def command(
     with frame(debug):
         report = reporter(quiet, verbose)
         path = choose_checkpoint(checkpoint, lambda can: True, "be exported", report, "aae train --preset quick")
-        assert path is not None
         refuse_overwriting(output, str(path))
         from ..model.export import export
         from ..model.load import load

@@ -62,7 +62,6 @@ def command(
             return
         one = named[0] if named else None
         path = choose_checkpoint(one, lambda can: True, "be shown", report, "aae train --preset quick")
-        assert path is not None
         header = read_header(path)
         facts = describe(header, str(path))
         if html is not None:

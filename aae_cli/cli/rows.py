@@ -28,17 +28,11 @@ def listed(columns: str | None) -> list[str] | None:
     return None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
 
 
-def choose_checkpoint(
-    given: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter, presets: str | None
-) -> Path | None:
+def find_checkpoint(given: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter) -> Path | None:
     """-c, else $AAE_CHECKPOINT, else the newest finished run under ./runs that can do it; the choice is reported.
 
     Args:
         what: the task, as a verb with its object.
-        presets: what to train where there is none; None returns None instead of raising.
-
-    Raises:
-        CheckpointError: no run can do it.
     """
     if given is not None:
         return Path(given)
@@ -52,10 +46,24 @@ def choose_checkpoint(
     folder = newest_run(lambda header: can(Abilities(header)))
     if folder is not None:
         reporter.say(f"using {folder}, the newest run that can {what} (choose with -c)")
-        return folder
-    if presets is None:
-        return None
-    raise CheckpointError(f"no finished run under ./runs can {what}", f"train one first: {presets}")
+    return folder
+
+
+def choose_checkpoint(
+    given: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter, presets: str
+) -> Path:
+    """As :func:`find_checkpoint`.
+
+    Args:
+        presets: what to train where there is none.
+
+    Raises:
+        CheckpointError: no run can do it.
+    """
+    found = find_checkpoint(given, can, what, reporter)
+    if found is None:
+        raise CheckpointError(f"no finished run under ./runs can {what}", f"train one first: {presets}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -313,7 +321,7 @@ class Fit:
             raise UsageError("--fit makes a new model, -c uses one that is there", "give one of them")
         if self.wanted:
             return None
-        path = choose_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what, reporter, None)
+        path = find_checkpoint(checkpoint, lambda a: can(a) and rows.fit(a.header), what, reporter)
         if path is not None and self.asked:
             raise UsageError(f"{self.asked[0]} shapes a new model, and {path} is there", "add --fit")
         return path

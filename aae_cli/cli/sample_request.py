@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError
 from ..text import clean
-from .rows import choose_checkpoint
+from .rows import choose_checkpoint, find_checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,24 +85,21 @@ class SampleRequest:
         can, path, what = self._can(with_rows=checkpoint is None), None, self.task
         if self.where:
             what += f" rows where {' and '.join(clean(each) for each in self.where)}"
-            path = choose_checkpoint(
+            path = find_checkpoint(
                 checkpoint,
                 lambda able: can(able) and knows_columns(self.where, able.header.schema, able.label_column),
                 what,
                 report,
-                None,
             )  # a table without these columns is refused later, with the ones that it has
-        if path is None:
-            hint = PRESETS + (" --data TABLE" if self.where else "")
-            path = choose_checkpoint(
-                checkpoint,
-                lambda able: can(able) and (not self.where or able.header.schema.kind == "table"),
-                what,
-                report,
-                hint,
-            )
-        assert path is not None
-        return path
+        if path is not None:
+            return path
+        return choose_checkpoint(
+            checkpoint,
+            lambda able: can(able) and (not self.where or able.header.schema.kind == "table"),
+            what,
+            report,
+            PRESETS + (" --data TABLE" if self.where else ""),
+        )
 
     @cached_property
     def _codes(self) -> tuple[np.ndarray, list[str]]:
