@@ -19,6 +19,7 @@ from .rows import choose_checkpoint, refuse_overwriting
 
 if TYPE_CHECKING:
     from ..model.checkpoint import Header
+    from ..output.reporter import Reporter
 
 EXAMPLES = """\
 aae info
@@ -66,7 +67,7 @@ def command(
         facts = describe(header, str(path))
         if html is not None:
             refuse_overwriting(html, str(path))
-            write_whole(Path(html), page(path, header, facts))
+            write_whole(Path(html), page(path, header, facts, report))
             report.say(f"wrote {html}")
         elif as_json:
             print(json.dumps(facts))
@@ -77,7 +78,7 @@ def command(
                     print(f"  {name:<24} {value}")
 
 
-def page(path: Path, header: Header, facts: dict[str, Any]) -> bytes:
+def page(path: Path, header: Header, facts: dict[str, Any], report: Reporter) -> bytes:
     """The page of ``--html``: what the run is, its pictures, how it was decided and measured."""
     from ..model.evaluation import MEANINGS
     from ..model.figures import run_pictures
@@ -102,6 +103,7 @@ def page(path: Path, header: Header, facts: dict[str, Any]) -> bytes:
     model = load(path, "cpu")
     try:
         held_out = held_out_rows(header).held_out
-    except AaeError:  # rows that are no longer there are not shown
+    except AaeError as error:
+        report.say(f"the page has no maps of held-out rows: {error.what}")
         held_out = None
     return report_page(title, panels, [*found, *run_pictures(model, held_out[0] if held_out else None)])

@@ -183,7 +183,7 @@ def _page(title: str, content: dict[str, Any]) -> str:
 <label>colour <select id="colour"></select></label>
 <label>id <input id="search" type="search" placeholder="search"></label><span id="found" class="hint"></span>
 <button id="copy" disabled>copy ids</button><button id="download" disabled>download CSV</button></header>
-<div id="map"></div>
+<div id="map"></div><div id="bubble" hidden></div>
 <aside><div id="selection" class="hint"></div><canvas id="image"></canvas><dl id="row"></dl>
 <p class="hint">Point at a row to see it. Drag to move, scroll to zoom; the box and the lasso above the map select rows.
 A click in the legend hides a group.</p><p class="hint" id="note"></p><div id="panels"></div></aside>

@@ -70,6 +70,14 @@ def test_info_writes_a_page_that_needs_nothing_else(run, two):
     run(["info", "runs/digits", "runs/iris", "--html", "report.html"], two).refused(2, "one run")
 
 
+def test_a_page_says_that_the_data_are_gone(run, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(60)))
+    run(["train", "--preset", "gaussian", "--data", "t.csv", "--epochs", "1", "-o", "run"], tmp_path).ok()
+    (tmp_path / "t.csv").unlink()
+    done = run(["info", "run", "--html", "report.html"], tmp_path).ok()
+    assert "no maps" in done.err and "t.csv" in done.err and (tmp_path / "report.html").is_file()
+
+
 def test_every_run_has_its_curves(quick):
     assert Image.open(quick / "curves.png").width > 800
     assert "curves.png" in (quick / "README.md").read_text()

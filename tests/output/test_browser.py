@@ -113,6 +113,7 @@ def test_hostile_text_is_shown_as_it_is(opened):
     tab.mouse.move(*position(tab, 2))
     tab.wait_for_selector("#row dt")
     assert shown(tab) == {"id": HOSTILE[0], "label": HOSTILE[1], HOSTILE[1]: ""}
+    assert tab.locator("#bubble").inner_text() == f"{HOSTILE[0]} – label: {HOSTILE[1]}"
     assert HOSTILE[0] in tab.locator("caption").inner_text() and HOSTILE[1] in tab.locator("td").first.inner_text()
     assert set(tab.locator(".legendtext").all_text_contents()) == {HOSTILE[1][:31] + "…", "<b>dog</b>", "cat", "none"}
     assert tab.evaluate("document.body.dataset.hacked") is None

@@ -112,6 +112,15 @@ function thumbnail(row) {
   if (sheet.complete) paint(); else sheet.addEventListener("load", paint, { once: true });
 }
 
+// Beside the pointer: the id, and the value that colours the row.
+function bubble(row, pointer) {
+  const place = at("bubble"), column = columns[Number(at("colour").value)], value = column ? cell(column, row) : "";
+  place.textContent = DATA.ids[row] + (value ? ` – ${column.name}: ${value}` : "");
+  place.hidden = false;
+  place.style.left = `${pointer.clientX + 12}px`;
+  place.style.top = `${pointer.clientY + 12}px`;
+}
+
 function select(rows) {
   selected = rows;
   at("selection").textContent = rows.length ? `${rows.length} rows selected` : "";
@@ -182,7 +191,8 @@ at("image").hidden = true;
 panels();
 draw(0).then((map) => {
   const rowsOf = (event) => event.points.map((point) => point.customdata).filter((row) => row !== undefined);
-  map.on("plotly_hover", (event) => rowsOf(event).slice(0, 1).forEach(show));
+  map.on("plotly_hover", (event) => rowsOf(event).slice(0, 1).forEach((row) => (show(row), bubble(row, event.event))));
+  map.on("plotly_unhover", () => (at("bubble").hidden = true));
   map.on("plotly_selected", (event) => select(event ? rowsOf(event) : []));
   map.on("plotly_deselect", () => select([]));
   document.body.dataset.ready = "yes";
