@@ -15,6 +15,7 @@ from typing import IO
 
 from ..errors import DataError
 from ..text import clean, encodable
+from .formats import SHARDS
 from .streams import Where, as_size, free_memory, guarded, read_up_to, refuse_claim, size_of
 
 SUFFIXES = ("png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff")
@@ -66,6 +67,11 @@ def in_folder(folder: Path, name: str) -> Album:
         Picture(encodable(path.as_posix()), clean(folder / path, 200), (folder / path).absolute)
         for path in _walk(folder)
     ]
+    if not found and any(path.name.lower().endswith(SHARDS) for path in folder.iterdir()):
+        raise DataError(
+            f"the folder {name} has files of rows, but no images",
+            "name one of them; embed, cluster, classify and score take all of them with -o FOLDER/",
+        )
     return Album.of(name if found else f"the folder {name}", found)
 
 
