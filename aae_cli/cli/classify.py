@@ -28,8 +28,9 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Rows, Target, choose_checkpoint
+from .rows import Rows, choose_checkpoint
 from .shards import into_folder, over_files
+from .target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Quiet, Verbose, option
-from .rows import choose_checkpoint, refuse_overwriting
+from .rows import choose_checkpoint
+from .target import refuse_overwriting
 
 EXAMPLES = """\
 aae export -o model.onnx

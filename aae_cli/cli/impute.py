@@ -33,7 +33,8 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Fit, Rows, Target
+from .rows import Fit, Rows
+from .target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -203,8 +204,6 @@ def filled_tables(
     generator, count = torch.Generator().manual_seed(seed), 0
     left: dict[str, int] = {}
     for piece in rows.pieces(header, report, verbatim=True):
-        for note in piece.notes:
-            report.say(note)
         table = frame_of(piece)
         holes = missing_cells(table, layout.filled)
         found = completions(model, piece.x, layout.draws, generator)

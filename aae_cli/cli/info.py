@@ -15,7 +15,8 @@ from ..output.writers import check_output
 from ..text import clean
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Json, Quiet, Verbose, option
-from .rows import choose_checkpoint, refuse_overwriting
+from .rows import choose_checkpoint
+from .target import refuse_overwriting
 
 if TYPE_CHECKING:
     from ..model.checkpoint import Header

@@ -11,8 +11,8 @@ from ..errors import UsageError
 from ..text import counted
 from .frame import frame, reporter
 from .options import Checkpoint, Debug, Device, DeviceOption, Quiet, Seed, Verbose, option
-from .rows import refuse_overwriting
 from .sample_request import SampleRequest
+from .target import refuse_overwriting
 
 if TYPE_CHECKING:
     from ..model.autoencoder import Autoencoder

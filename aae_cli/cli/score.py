@@ -33,8 +33,9 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Fit, Rows, Target
+from .rows import Fit, Rows
 from .shards import into_folder, over_files
+from .target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

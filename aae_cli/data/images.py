@@ -26,6 +26,9 @@ from .values import Raw
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SCALED = "images of another size are scaled and cropped to"
+"""Beginning of a note on images of other sizes than a model knows."""
+
 MOST = 64
 """Pixels of the longer side to which images are scaled down, unless a size is asked for."""
 
@@ -130,7 +133,7 @@ class Reading:
             if each is not None:
                 kept.append(row)
                 found.append(each[0])
-                notes |= dict.fromkeys(each[1])
+                notes |= dict.fromkeys(note for note in each[1] if not (self.notes and note.startswith(SCALED)))
         if not found:
             raise DataError(f"every image of {self.album.name} is damaged", f"the first is {next(iter(self.bad))}")
         if self.bad:
@@ -204,6 +207,8 @@ def _decode(picture: Picture, size: Size) -> tuple[np.ndarray, list[str]]:
         if getattr(image, "n_frames", 1) > 1:
             notes.append("only the first frame of animations is read")
         grey = _is_grey(image, picture.shown)
+        if size not in (image.size, image.size[::-1]):  # which of the two is known when it stands upright
+            notes.append(f"{SCALED} {_by(size)}")
         image.draft("L" if grey else "RGB", (max(size), max(size)))  # a JPEG is decoded at a fraction of its size
         upright = ImageOps.exif_transpose(image)
         clear = "transparency" in upright.info or upright.mode in ("LA", "RGBA", "PA", "La", "RGBa")

@@ -202,7 +202,7 @@ def _pieces(source: str, options: ReadOptions, like: Schema | None, head: bool) 
                 raise chunks.moved(error, rows, lines) from error
             if data.labels is None and raw.labels is not None:  # a label column without a label here
                 data = replace(data, labels=np.full(len(data), -1), schema=data.schema.with_classes(()))
-            yield replace(data, first=rows, notes=data.notes if rows == 0 else ())
+            yield replace(data, first=rows)
             rows += len(data)
 
 

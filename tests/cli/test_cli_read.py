@@ -466,3 +466,11 @@ def test_a_continued_run_keeps_its_length(run, digits_npz, tmp_path):
     run([*words, "--epochs", "2", *small("y", "z")], tmp_path).ok()
     done = run([*words, "--time", "1h", *small("y", "z")], tmp_path).ok()
     assert "keeps its length" in done.err and "already finished" in done.err
+
+
+def test_images_of_another_size_than_the_model_knows_are_said(run, quick, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((20, 30), 60 * i, np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    done = run(["cluster", "photos", "-c", quick, "-o", "c.csv"], tmp_path).ok()
+    assert done.err.count("scaled and cropped to 28×28") == 1
