@@ -277,12 +277,9 @@ class Fit:
         own |= {"data.kind": given.kind, "data.unlabelled": given.unlabelled}
         own |= {"data.size": given.size, "data.skip_bad": given.skip_bad}
         own |= {f"data.{option}": names for option, names in given.of_columns.items()}
-        data = rows.plain()
-        for note in data.notes:
-            reporter.say(note)
         run = train(
             self.preset,
-            data,
+            rows.plain(),
             settings=self.settings,
             seconds=None if self.deadline is None else self.deadline - time.monotonic(),
             flags={**self.flags, **own},

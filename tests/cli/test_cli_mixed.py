@@ -128,3 +128,8 @@ def test_options_that_cannot_be_are_refused(run, tmp_path, flags, code, words):
 def test_a_model_keeps_the_kinds_it_was_trained_with(run, mixed, tmp_path):
     for flags, words in ((["--numeric", "colour"], "as a category"), (["--ignore", "size"], "leaves out size")):
         run(["cluster", "-", "-c", mixed, *flags], tmp_path, stdin=table()).refused(1, words)
+
+
+def test_a_fit_says_once_how_rows_are_read(run, tmp_path):
+    done = run(["cluster", "penguins", "--fit", "-k", "2", "--epochs", "1", "-o", "c.csv"], tmp_path).ok()
+    assert done.err.count("missing cells:") == 1 and done.err.count("numbers: ") == 1
