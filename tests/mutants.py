@@ -988,8 +988,8 @@ MUTANTS = [
     ),
     Mutant(
         "aae_cli/cli/shards.py",
-        "files[rank::size]",
-        "files[rank:]",
+        "list(results)[rank::size]",
+        "list(results)[rank:]",
         "tests/cli/test_cli_shards.py::test_processes_share_whole_files",
     ),
     Mutant(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,12 @@ from ..text import clean, counted, listed
 
 if TYPE_CHECKING:
     from ..output.reporter import Reporter
+
+MADE_BY = ".aae.json"
+"""File in a folder of results that tells what they are of."""
+
+SHAPELESS = ("data", "output", "checkpoint", "device", "quiet", "verbose", "debug")
+"""Options that leave the results of a file as they are."""
 
 
 def into_folder(data: str, output: str | None) -> bool:
@@ -36,11 +44,10 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
 
     Raises:
         DataError: a folder without files of rows, or with two whose results would have one name; files were left out.
-        UsageError: options for a single file, or a folder of results that is the folder of rows.
+        UsageError: options for a single file; a folder of results that is the folder of rows, or that holds those of
+            another command or model.
     """
     from ..distributed import started_by_torchrun
-    from ..files import make_folder
-    from ..output.writers import output_format
 
     folder, target = Path(options["data"]), Path(options["output"])
     if not folder.is_dir():
@@ -51,17 +58,10 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
         raise UsageError("--plot shows the rows of one file", "leave it out, or give -o a file")
     if target.resolve() == folder.resolve():
         raise UsageError(f"-o {target}: results would lie among the rows", "give another folder")
-    files = sorted(path for path in folder.iterdir() if _is_shard(path))
-    if not files:
-        raise DataError(f"{clean(folder)} has no files of rows", "shards are .csv, .tsv, .parquet, .npz or .npy files")
-    kind = output_format(None, options["format"], pipe_input=False, default="csv")
-    results = {file: target / f"{_stem(file)}.{kind}" for file in files}
-    for result, count in Counter(results.values()).items():
-        if count > 1:
-            raise DataError(f"{clean(folder)}: {count} files would give {clean(result)}", "rename all but one of them")
-    make_folder(target)
+    results = _results(folder, target, options["format"])
+    _remember(target, command, options)
     rank, size = started_by_torchrun()
-    own = files[rank::size]
+    own = list(results)[rank::size]
     done, failed = 0, []
     for file in own:
         if results[file].is_file():
@@ -79,6 +79,37 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
     report.say(f"{process}{counted(len(own) - len(failed), 'file')} in {clean(target)}{before}")
     if failed:
         raise DataError(f"{process}left out: {listed(failed)}", "mend them; the same command does the rest")
+
+
+def _results(folder: Path, target: Path, format: str | None) -> dict[Path, Path]:
+    """The file of results of each file of rows. Raises DataError, and UsageError for a format that cannot be written."""
+    from ..output.writers import output_format
+
+    files = sorted(path for path in folder.iterdir() if _is_shard(path))
+    if not files:
+        raise DataError(f"{clean(folder)} has no files of rows", "shards are .csv, .tsv, .parquet, .npz or .npy files")
+    kind = output_format(None, format, pipe_input=False, default="csv")
+    results = {file: target / f"{_stem(file)}.{kind}" for file in files}
+    for result, count in Counter(results.values()).items():
+        if count > 1:
+            raise DataError(f"{clean(folder)}: {count} files would give {clean(result)}", "rename all but one of them")
+    return results
+
+
+def _remember(target: Path, command: Callable[..., None], options: dict[str, Any]) -> None:
+    """Make the folder of results, with a file that tells which command and model they are of. Raises UsageError."""
+    from ..files import make_folder, write_whole
+    from ..model.checkpoint import read_header
+
+    header = read_header(options["checkpoint"] or os.environ["AAE_CHECKPOINT"])
+    shaping = {name: value for name, value in options.items() if name not in SHAPELESS}
+    model = sha256(header.to_json().encode()).hexdigest()
+    known = json.dumps({"command": command.__module__, "model": model, "options": shaping}, default=str, indent=1)
+    file = target / MADE_BY
+    if file.is_file() and file.read_text(encoding="utf-8") != known:
+        raise UsageError(f"-o {target} holds results of other options or another model", "give another folder")
+    make_folder(target)
+    write_whole(file, known)
 
 
 def _is_shard(path: Path) -> bool:

@@ -17,12 +17,16 @@ def write_shards(folder, digits_npz):
     return x
 
 
+def listed(folder):
+    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+
 def test_each_file_gives_a_file_and_done_ones_are_skipped(run, ten_d, digits_npz, tmp_path):
     x = write_shards(tmp_path / "shards", digits_npz)
     words = ["embed", "shards", "-c", ten_d, "-o", "out/", "--format", "parquet"]
     first = run(words, tmp_path).ok()
     names = [f"part-{i}.parquet" for i in range(5)]
-    assert sorted(os.listdir(tmp_path / "out")) == names and "5 files" in first.err
+    assert listed(tmp_path / "out") == names and "5 files" in first.err
     whole = pl.concat([pl.read_parquet(tmp_path / "out" / name) for name in names])
     run(["embed", digits_npz, "-c", ten_d, "-o", "whole.parquet"], tmp_path).ok()
     expected = pl.read_parquet(tmp_path / "whole.parquet")
@@ -31,6 +35,7 @@ def test_each_file_gives_a_file_and_done_ones_are_skipped(run, ten_d, digits_npz
     before = {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in names if name != names[2]}
     again = run(words, tmp_path).ok()
     assert "4 were there before" in again.err
+    run([*words, "--dims", "all"], tmp_path).refused(2, "other options")
     assert before == {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in before}
 
 
@@ -41,7 +46,7 @@ def test_processes_share_whole_files(run, quick, tmp_path):
     for rank, files in (("0", ["0.csv", "2.csv"]), ("1", ["0.csv", "1.csv", "2.csv"])):
         environment = {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank}
         run(["cluster", "shards", "-c", quick, "-o", "out/"], tmp_path, **environment).ok()
-        assert sorted(os.listdir(tmp_path / "out")) == files
+        assert listed(tmp_path / "out") == files
 
 
 def test_what_a_folder_of_results_needs(run, quick, tmp_path):
@@ -67,4 +72,4 @@ def test_files_that_cannot_be_read_are_left_out_and_said(run, ten_d, digits_npz,
     (tmp_path / "shards" / "part-1.npz").write_bytes(b"damaged")
     done = run(["embed", "shards", "-c", ten_d, "-o", "out/"], tmp_path)
     assert done.code == 1 and "part-1.npz is left out" in done.err and "4 files in out" in done.err
-    assert sorted(os.listdir(tmp_path / "out")) == [f"part-{i}.csv" for i in (0, 2, 3, 4)]
+    assert listed(tmp_path / "out") == [f"part-{i}.csv" for i in (0, 2, 3, 4)]
