@@ -168,12 +168,12 @@ class Form:
     """How rows were given, so that others are given back alike.
 
     Attributes:
-        library: pandas or polars for a frame, None for an array.
+        package: pandas or polars for a frame, None for an array.
         shape: of one row of an array, or of a frame.
         dtypes: name of each column of a frame, as it was given, with its type; of an array, its type under None.
     """
 
-    library: str | None
+    package: str | None
     shape: tuple[int, ...]
     dtypes: dict[Any, Any]
 
@@ -191,7 +191,7 @@ class Form:
         Args:
             index: that of the rows, for a frame of pandas.
         """
-        if self.library is not None:
+        if self.package is not None:
             return self._frame(cells_of(schema, x), index)
         dtype = self.dtypes[None]
         if schema.mixed is not None or (schema.columns is not None and len(schema.columns) != self.shape[0]):
@@ -206,7 +206,7 @@ class Form:
 
     def _frame(self, cells: dict[str, Any], index: Any) -> Any:
         columns = {name: (cells[str(name)], dtype) for name, dtype in self.dtypes.items() if str(name) in cells}
-        if self.library == "polars":
+        if self.package == "polars":
             import polars as pl
 
             return pl.DataFrame([_of_polars(name, *column) for name, column in columns.items()])
