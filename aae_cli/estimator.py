@@ -145,8 +145,6 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         flags = {**self._flags(), "train.seed": self._seed()}
         if flags.get("code.y.classes", 0) > len(rows):
             raise ValueError(f"n_clusters={self.n_clusters} of {len(rows)} rows: give at most as many as rows")
-        if self.seconds is not None and self.seconds <= 0:
-            raise ValueError(f"seconds={self.seconds}: give a positive number")
         if config.uses_labels:
             rows = self._labelled(rows, y)
             flags["data.labels"] = "all"
@@ -199,9 +197,7 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Rows with their labels; sets ``classes_``. Raises ValueError for labels that cannot be used."""
         if y is None:
             raise ValueError(f"requires y to be passed, but the target y is None: {self.preset} learns from labels")
-        labels, known = labels_of(y)
-        if len(known) != len(rows):
-            raise ValueError(f"X has {len(rows)} rows and y {len(known)} labels: inconsistent numbers of samples")
+        labels, known = labels_of(y, len(rows))
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y names {len(self.classes_)} class beside −1, None and NaN (unlabelled); 2 are needed")
@@ -290,12 +286,16 @@ class AdversarialAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """How usual each row is, the negative score of ``aae score``: (N,), higher is more usual."""
         return -score(self._model(), self._rows(X).x).score
 
+    @_plain_errors
     def score(self, X: Any, y: Any = None) -> float:
         """Accuracy on the labelled rows where y is given and classes were learned, else the mean of ``score_samples``."""
         if y is None or not (hasattr(self, "classes_") and _has_categories(self)):
             return float(self.score_samples(X).mean())
-        labels, known = labels_of(y)
-        return float(accuracy_score(labels, self.predict(X)[known]))
+        found = self.predict(X)
+        labels, known = labels_of(y, len(found))
+        if not known.any():
+            raise ValueError("y has no labels: −1, None and NaN mean unlabelled")
+        return float(accuracy_score(labels, found[known]))
 
     @_plain_errors
     def sample(self, n_samples: int = 1, *, y: Any = None, where: Sequence[str] = ()) -> Any:

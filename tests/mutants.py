@@ -994,8 +994,8 @@ MUTANTS = [
     ),
     Mutant(
         "aae_cli/cli/shards.py",
-        "if results[file].is_file():",
-        "if False:",
+        "if results[file].is_file() and ",
+        "if False and ",
         "tests/cli/test_cli_shards.py::test_each_file_gives_a_file_and_done_ones_are_skipped",
     ),
     Mutant(
@@ -1024,8 +1024,8 @@ MUTANTS = [
     ),
     Mutant(
         "aae_cli/estimator.py",
-        "self.predict(X)[known]",
-        "self.predict(X)[: len(labels)]",
+        "found[known]",
+        "found[: len(labels)]",
         "tests/test_estimator.py::test_unlabelled_rows_do_not_count_in_a_score",
     ),
     Mutant(

@@ -258,6 +258,9 @@ def test_unlabelled_rows_do_not_count_in_a_score():
     estimator.fit(IRIS.data, IRIS.target)
     hidden = [None if i % 3 else int(y) for i, y in enumerate(IRIS.target)]
     assert estimator.score(IRIS.data, hidden) == estimator.score(IRIS.data[::3], IRIS.target[::3]) > 0.8
+    for wrong in (IRIS.target[:-3], [-1] * 150):
+        with pytest.raises(ValueError, match="y"):
+            estimator.score(IRIS.data, wrong)
     estimator.fit(IRIS.data, ["a" if y else -1 for y in IRIS.target[:75]] + ["b"] * 75)
     assert estimator.classes_.tolist() == ["a", "b"], "−1 beside text is no class"
     for wrong, words in (([*range(149), 0.5], "continuous"), ([0, "b"] * 75, "text and numbers"), ([-1, 1] * 75, "−1")):
@@ -280,11 +283,19 @@ def test_rows_come_back_as_they_were_given():
         good=[True, False] * 60,
     )
     frame = frame.set_axis(range(500, 620))
+    frame["took"] = pd.to_timedelta(range(120), unit="D")
+    frame["seen"] = pd.date_range("2020-01-01", periods=120, tz="America/New_York")
     estimator = AdversarialAutoencoder("table", **SHORT).fit(frame)
     back = estimator.inverse_transform(estimator.set_output(transform="pandas").transform(frame))
     assert list(back.columns) == list(frame.columns) and (back.index == frame.index).all()
     given = frame.drop(columns="label").dtypes
     assert (back.drop(columns="label").dtypes == given).all()
+    assert back["took"].max() > pd.Timedelta(days=20), "of 0 to 119 days"
+    estimator.set_output(transform="default")
+    assert estimator.transform(frame.to_numpy(dtype=object)).shape == (120, estimator._n_features_out)
+    small = np.random.default_rng(0).integers(90, 127, (200, 3)).astype(np.int8)
+    estimator = AdversarialAutoencoder("gaussian", **SHORT).fit(small)
+    assert estimator.inverse_transform(50 * estimator.transform(small)).dtype == float, "200 has no place in int8"
     table = np.array([[1.0, 20.0, np.nan, np.nan], [2.0, 10.0, 5.0, np.nan], [3.0, 10.0, 5.0, np.nan]] * 40)
     with pytest.warns(UserWarning, match="x3"):
         estimator = AdversarialAutoencoder("table", **SHORT).fit(table)

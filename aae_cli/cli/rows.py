@@ -135,7 +135,7 @@ class Rows:
         from ..data.read import read_source
 
         data = read_source(self.source, self._options(header), header.schema)
-        _say_read(data.notes, reporter)
+        _say_read(_notes(data, header), reporter)
         _say_unknown(data.unknown, header, reporter)
         return data
 
@@ -151,8 +151,9 @@ class Rows:
         unknown: tuple[int, ...] = ()
         options, said = replace(self._options(header), verbatim=verbatim), set[str]()
         for piece in pieces(self.source, options, header.schema):
-            _say_read([note for note in piece.notes if note not in said], reporter)
-            said |= {*piece.notes}
+            notes = [note for note in _notes(piece, header) if note not in said]
+            _say_read(notes, reporter)
+            said |= {*notes}
             unknown = tuple(map(sum, zip(unknown or [0] * len(piece.unknown), piece.unknown, strict=True)))
             yield piece
         _say_unknown(unknown, header, reporter)
@@ -183,6 +184,14 @@ class Rows:
         if ours.kind == theirs.kind == "image":
             return ours.shape == theirs.shape
         return ours.size == theirs.size
+
+
+def _notes(rows: Data, header: Header) -> list[str]:
+    """How rows are read, without the cells that are not understood, which are counted over all pieces."""
+    from ..data.columns import unknown_in_words
+
+    counted_later = unknown_in_words(header.schema.mixed or (), rows.unknown) if rows.unknown else ()
+    return [note for note in rows.notes if note not in counted_later]
 
 
 def _say_read(notes: Iterable[str], reporter: Reporter | None) -> None:

@@ -99,7 +99,7 @@ def remove(words: list[str], say: Callable[[str], None]) -> None:
     """Delete the files of runs. Raises UsageError for another word, or a folder that is no run, before any is deleted."""
     from ..training.folder import is_run, remove_run
 
-    action, *names = dict.fromkeys(words)
+    action, *names = words
     if action != "rm" or not names:
         raise UsageError(
             f"aae runs {action}: not known", "list runs with `aae runs`, delete some with `aae runs rm RUN`"
@@ -107,7 +107,8 @@ def remove(words: list[str], say: Callable[[str], None]) -> None:
     known = {path.name: path for path in FOLDER.glob("*/") if is_run(path)}
     folders = {}
     for name in names:
-        own = Path(name).name if Path(name).parent.resolve() == FOLDER.resolve() else name
+        parent = Path(name).parent
+        own = Path(name).name if parent == Path() or parent.resolve() == FOLDER.resolve() else name
         if own not in known:
             raise UsageError(
                 f"{clean(name)} is no run under ./runs", did_you_mean(own, known) or "`aae runs` lists them"

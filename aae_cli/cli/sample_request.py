@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError, UsageError
+from ..errors import CheckpointError, DataError, UsageError
 from ..text import clean
 from .rows import choose_checkpoint, find_checkpoint
 
@@ -80,6 +80,7 @@ class SampleRequest:
 
     def choose(self, checkpoint: str | None, report: Reporter) -> Path:
         """The checkpoint that is named, else the newest run that can sample what is asked for."""
+        from ..data.read import read_row
         from ..model.conditions import knows_columns
 
         can, path, what = self._can(with_rows=checkpoint is None), None, self.task
@@ -93,13 +94,18 @@ class SampleRequest:
             )  # a table without these columns is refused later, with the ones that it has
         if path is not None:
             return path
-        return choose_checkpoint(
-            checkpoint,
-            lambda able: can(able) and (not self.where or able.header.schema.kind == "table"),
-            what,
-            report,
-            PRESETS + (" --data TABLE" if self.where else ""),
-        )
+        try:
+            return choose_checkpoint(
+                checkpoint,
+                lambda able: can(able) and (not self.where or able.header.schema.kind == "table"),
+                what,
+                report,
+                PRESETS + (" --data TABLE" if self.where else ""),
+            )
+        except CheckpointError:
+            for row in self._rows:
+                read_row(row)  # a row that cannot be read at all is the reason
+            raise
 
     @cached_property
     def _codes(self) -> tuple[np.ndarray, list[str]]:
@@ -109,9 +115,13 @@ class SampleRequest:
         assert self.decode is not None
         return read_codes(self.decode)
 
+    @property
+    def _rows(self) -> list[str]:
+        """The rows that are given, whose form a run must know."""
+        return [self.style_from] if self.style_from else list(self.between or ())
+
     def _can(self, with_rows: bool) -> Callable[[Abilities], bool]:
         """Whether a checkpoint can sample what is asked for, and ``with_rows``, reads the rows that are given."""
-        rows = [self.style_from] if self.style_from else list(self.between or ())
         dims = None if self.decode is None else self._codes[0].shape[1]
         varied = -1 if self.traverse is None else int(self.traverse[1:])
 
@@ -119,7 +129,7 @@ class SampleRequest:
             style = self.style_grid or self.traverse is not None
             right = dims in (None, abilities.dims) and varied < abilities.style_dims
             right = right and abilities.samples(self.labels, self.clusters, style, self.style_from is not None)
-            return right and (not with_rows or all(_reads(row, abilities.header.schema) for row in rows))
+            return right and (not with_rows or all(_reads(row, abilities.header.schema) for row in self._rows))
 
         return can
 

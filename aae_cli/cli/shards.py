@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MADE_BY = ".aae.json"
 """File in a folder of results that tells what they are of."""
 
-SHAPELESS = ("data", "output", "checkpoint", "device", "quiet", "verbose", "debug")
+SHAPELESS = ("output", "checkpoint", "device", "quiet", "verbose", "debug")
 """Options that leave the results of a file as they are."""
 
 
@@ -37,7 +37,7 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
 
     Under ``torchrun``, each process takes its share of the files, whole ones only. A file whose results are there, which
     are written whole or not at all, is skipped, so that an interrupted command continues where it stopped. A file that
-    cannot be read is left out, and said.
+    cannot be read is left out, and said; one that is newer than its results is done again.
 
     Args:
         command: a command with the options ``data``, ``output`` and ``format``.
@@ -59,12 +59,12 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
     if target.resolve() == folder.resolve():
         raise UsageError(f"-o {target}: results would lie among the rows", "give another folder")
     results = _results(folder, target, options["format"])
-    _remember(target, command, options)
+    _remember(target, command, {**options, "format": next(iter(results.values())).suffix})
     rank, size = started_by_torchrun()
     own = list(results)[rank::size]
     done, failed = 0, []
     for file in own:
-        if results[file].is_file():
+        if results[file].is_file() and results[file].stat().st_mtime >= file.stat().st_mtime:
             done += 1
             continue
         try:
@@ -77,8 +77,10 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
     process = f"process {rank + 1} of {size}: " if size > 1 else ""
     before = f", of which {done} were there before and are left as they are" if done else ""
     report.say(f"{process}{counted(len(own) - len(failed), 'file')} in {clean(target)}{before}")
-    if failed:
-        raise DataError(f"{process}left out: {listed(failed)}", "mend them; the same command does the rest")
+    if failed and size > 1:  # torchrun stops the others as soon as one process fails
+        report.warn(f"{process}left out: {listed(failed)}; mend them, and the same command does the rest")
+    elif failed:
+        raise DataError(f"left out: {listed(failed)}", "mend them; the same command does the rest")
 
 
 def _results(folder: Path, target: Path, format: str | None) -> dict[Path, Path]:
@@ -103,11 +105,13 @@ def _remember(target: Path, command: Callable[..., None], options: dict[str, Any
 
     header = read_header(options["checkpoint"] or os.environ["AAE_CHECKPOINT"])
     shaping = {name: value for name, value in options.items() if name not in SHAPELESS}
+    shaping["data"] = str(Path(options["data"]).resolve())
     model = sha256(header.to_json().encode()).hexdigest()
     known = json.dumps({"command": command.__module__, "model": model, "options": shaping}, default=str, indent=1)
     file = target / MADE_BY
     if file.is_file() and file.read_text(encoding="utf-8") != known:
-        raise UsageError(f"-o {target} holds results of other options or another model", "give another folder")
+        why = f"-o {target} holds results of other rows or options, or of another model"
+        raise UsageError(why, "give another folder")
     make_folder(target)
     write_whole(file, known)
 

@@ -26,10 +26,11 @@ def read_codes(source: str) -> tuple[np.ndarray, list[str]]:
     name, path = "stdin" if source == "-" else clean(source, 200), Path(source)
     if path.suffix.lower() == ".npz" and path.is_file():
         wanted = _dimensions(npz_keys(path, name), name)
-        columns = [np.asarray(read_npz(path, name, key).values, np.float32) for key in wanted]
-        if any(column.ndim != 1 or len(column) != len(columns[0]) for column in columns):
+        columns = {key: np.asarray(read_npz(path, name, key).values) for key in wanted}
+        if len({column.shape for column in columns.values()}) > 1 or columns[wanted[0]].ndim != 1:
             raise DataError(f"{name}: {listed(wanted)} are no columns of one length", "a code is a row of numbers")
-        return np.stack(columns, 1), []
+        _refuse(name, [key for key, x in columns.items() if x.dtype.kind not in "fiu" or not np.isfinite(x).all()])
+        return np.stack([*columns.values()], 1).astype(np.float32), []
     names = head(source, ReadOptions(kind="table")).schema.columns
     if names is None:
         rows = read(source, kind="table")
@@ -39,10 +40,15 @@ def read_codes(source: str) -> tuple[np.ndarray, list[str]]:
     if rows.schema.mixed is not None:
         complete = zip(rows.schema.mixed, np.isfinite(rows.x).all(0).tolist(), strict=True)
         numbers = {column.name for column, whole in complete if whole and column.kind == "number"}
-        bad = listed(each for each in wanted if each not in numbers)
-        raise DataError(f"{name}: some cells of {bad} are no numbers", "a code is a row of numbers")
+        _refuse(name, [each for each in wanted if each not in numbers])
     own = list(rows.schema.columns or wanted)
     return rows.x[:, [own.index(each) for each in wanted]].astype(np.float32), list(rows.ids or ())
+
+
+def _refuse(source: str, bad: list[str]) -> None:
+    """Raise DataError where some columns have cells that are no numbers."""
+    if bad:
+        raise DataError(f"{source}: some cells of {listed(bad)} are no numbers", "a code is a row of numbers")
 
 
 def _dimensions(names: Iterable[str], source: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -51,7 +52,7 @@ def _frame(rows: Any, library: str) -> Any:
     if library == "polars":
         return rows.collect() if isinstance(rows, pl.LazyFrame) else rows
     names = [str(name) for name in rows.columns]
-    if doubles := [name for i, name in enumerate(names) if name in names[:i]]:
+    if doubles := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{NAME}: two columns are called {quoted(doubles[0])}", "rename one of them")
     return pl.DataFrame([_series(name, rows.iloc[:, i]) for i, name in enumerate(names)])
 
@@ -92,7 +93,7 @@ def frame_of(values: np.ndarray, names: Sequence[str] | None = None) -> Any:
     """A polars frame of a 2-D array with missing values or text, whose columns are called x0, x1, … unless named."""
     import polars as pl
 
-    names = names or [f"x{i}" for i in range(values.shape[1])]
+    names = [f"x{i}" for i in range(values.shape[1])] if names is None else list(names)
     columns = dict(zip(names, values.T, strict=True))
     if values.dtype.kind == "O":
         cells = {name: [None if is_missing(cell) else cell for cell in column] for name, column in columns.items()}
@@ -122,11 +123,14 @@ def rows_of(rows: Any, names: Sequence[str] | None, options: ReadOptions, like: 
     return from_memory(rows, options, like)
 
 
-def labels_of(y: Any) -> tuple[np.ndarray, np.ndarray]:
+def labels_of(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Labels in memory: those of the labelled rows, (M,) in their own type, and which rows have one, (N,) bool.
 
+    Args:
+        rows: number of rows, N.
+
     Raises:
-        ValueError: labels that are not one-dimensional, of text and numbers together, or no classes.
+        ValueError: labels that are not one for each row, of text and numbers together, or no classes.
     """
     from sklearn.utils.multiclass import check_classification_targets
 
@@ -145,7 +149,9 @@ def labels_of(y: Any) -> tuple[np.ndarray, np.ndarray]:
     if len({isinstance(cell, str) for cell in found}) > 1:
         raise ValueError("y holds text and numbers: make them one type")
     own = np.array(found, dtype=object if found and isinstance(found[0], str) and labels.dtype.kind == "O" else None)
-    if len(own):
+    if len(known) != rows:
+        raise ValueError(f"X has {rows} rows and y {len(known)} labels: inconsistent numbers of samples")
+    if len(own) and own.dtype.kind in "fiub":
         check_classification_targets(own)
     return own, known
 
@@ -219,9 +225,17 @@ class Form:
 
 def _cast(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """Numbers in another type, rounded where that has whole numbers only, and as they are where they do not fit."""
-    if dtype.kind not in "fiub" or not np.isfinite(values).all():
-        return values
-    return np.rint(values).astype(dtype) if dtype.kind in "iub" else values.astype(dtype)
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    return np.rint(values).astype(dtype) if _fit(values, dtype) else values
+
+
+def _fit(values: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    """Whether numbers, once they are rounded, have a place in a type of whole numbers or booleans."""
+    if dtype.kind not in "iub" or not np.isfinite(values).all():
+        return False
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return not values.size or bool(np.rint(values).min() >= low and np.rint(values).max() <= high)
 
 
 def _of_polars(name: str, cells: Any, dtype: Any) -> Any:
@@ -229,10 +243,14 @@ def _of_polars(name: str, cells: Any, dtype: Any) -> Any:
     import polars as pl
 
     column = pl.Series(name, cells)
-    if column.dtype.is_float() and dtype.is_integer():
-        column = column.round()
     try:
-        cast = column.cast(dtype, strict=False)
+        if dtype == pl.Duration:
+            cast = (column * 86_400e6).round().cast(pl.Int64).cast(pl.Duration("us")).cast(dtype)
+        elif dtype == pl.Datetime and dtype.time_zone is not None:
+            cast = column.dt.replace_time_zone("UTC").dt.convert_time_zone(dtype.time_zone).cast(dtype)
+        else:
+            whole = column.dtype.is_float() and dtype.is_integer()
+            cast = (column.round() if whole else column).cast(dtype, strict=False)
     except pl.exceptions.PolarsError:
         return column
     return cast if cast.null_count() == column.null_count() else column
@@ -242,12 +260,19 @@ def _of_pandas(cells: Any, dtype: Any) -> Any:
     """Cells as a column of a type of pandas, or as they are where some have no place in it."""
     pd = import_module("pandas")
     column = pd.Series(cells)
-    missing = column.isna()
-    kind = getattr(dtype, "kind", "O")
-    if missing.any() and kind in "biu" and isinstance(dtype, np.dtype):
-        return column
+    missing, kind = column.isna(), getattr(dtype, "kind", "O")
     try:
-        column = column.round() if kind in "iu" and column.dtype.kind == "f" else column
+        if kind == "m":
+            return pd.to_timedelta(column, unit="D").astype(dtype)
+        if kind in "iu":
+            whole = column.dropna().to_numpy(np.float64)
+            if not _fit(whole, getattr(dtype, "numpy_dtype", dtype)):
+                return column
+            column = column.round() if column.dtype.kind == "f" else column
+        if missing.any() and kind in "biu" and isinstance(dtype, np.dtype):
+            return column
+        if getattr(dtype, "tz", None) is not None:
+            return pd.to_datetime(column).dt.tz_localize("UTC").astype(dtype)
         cast = column.astype(dtype)
     except (TypeError, ValueError, OverflowError):
         return column

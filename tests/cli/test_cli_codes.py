@@ -1,6 +1,7 @@
 """Codes in and out: nearest rows, decoded codes, walks between rows, and one dimension varied."""
 
 import io
+import shutil
 
 import numpy as np
 import polars as pl
@@ -50,6 +51,8 @@ def test_a_walk_starts_at_one_row_and_ends_at_the_other(run, quick, tmp_path):
     run([*words, "-o", "walk.png"], tmp_path).ok()
     assert Image.open(tmp_path / "walk.png").width > 500
     run([*words[:-1], "1"], tmp_path).refused(2, "-n 1")
+    shutil.copytree(quick, tmp_path / "runs" / "quick")
+    run(["sample", "--between", "mnist-mini:test[3]", "no.png"], tmp_path).refused(1, "no.png does not exist")
 
 
 def test_one_dimension_is_varied_for_each_category(run, quick, tmp_path):
@@ -83,6 +86,12 @@ def test_codes_must_be_numbers(run, ten_d, tmp_path):
     names = ",".join(f"z{i}" for i in range(10))
     (tmp_path / "holes.csv").write_text(f"{names}\n" + ("1," * 9 + "\n" + "1," * 9 + "2\n") * 9)
     run(["sample", "-c", ten_d, "--decode", "holes.csv"], tmp_path).refused(1, "holes.csv", "z9", "numbers")
+    columns = {f"z{i}": np.ones(4) for i in range(10)}
+    for name, bad in (("text", np.array(["a"] * 4)), ("nan", np.full(4, np.nan))):
+        np.savez(tmp_path / f"{name}.npz", **{**columns, "z9": bad})
+        run(["sample", "-c", ten_d, "--decode", f"{name}.npz"], tmp_path).refused(1, f"{name}.npz", "z9")
+    np.savez(tmp_path / "short.npz", **{**columns, "z9": np.ones(3)})
+    run(["sample", "-c", ten_d, "--decode", "short.npz"], tmp_path).refused(1, "short.npz", "one length")
     (tmp_path / "gap.csv").write_text(names.replace("z4", "a") + "\n" + ("1," * 9 + "2\n") * 9)
     run(["sample", "-c", ten_d, "--decode", "gap.csv"], tmp_path).refused(1, "gap.csv", "z4")
 

@@ -91,6 +91,7 @@ def test_unknown_levels_and_holes_are_no_failure(run, mixed, tmp_path):
     long = "\n".join([header, *cells[:3] * 30_000])
     done = run(["classify", "-", "-c", mixed], tmp_path, stdin=long).ok()
     assert len(done.rows) == 90_000 and "'colour': 30000 unknown levels taken for missing" in done.err
+    assert done.err.count("'colour'") == 1, "they are counted over all pieces"
     assert run(["classify", "-", "-c", mixed, "-q"], tmp_path, stdin=rows).ok().err == ""
     without = "size,colour,member\n3,red,true\n"
     run(["cluster", "-", "-c", mixed], tmp_path, stdin=without).refused(1, "lacks the columns joined")

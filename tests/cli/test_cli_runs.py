@@ -38,7 +38,7 @@ def test_runs_are_deleted_but_nothing_else_is(run, two):
     run(["runs", "rm", "elsewhere"], two).refused(2, "under ./runs")
     run(["info", "digits"], two).refused(1, "did you mean runs/digits?")
     (two / "runs" / "digits" / "notes.txt").write_text("mine")
-    done = run(["runs", "rm", "runs/digits", "iris"], two).ok()
+    done = run(["runs", "rm", "runs/digits", "iris/"], two).ok()
     assert "1 other file" in done.err and not (two / "runs" / "iris").exists()
     assert [path.name for path in (two / "runs" / "digits").iterdir()] == ["notes.txt"]
     assert (two / "runs" / "other" / "notes.txt").read_text() == "mine"

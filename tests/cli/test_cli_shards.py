@@ -35,7 +35,10 @@ def test_each_file_gives_a_file_and_done_ones_are_skipped(run, ten_d, digits_npz
     before = {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in names if name != names[2]}
     again = run(words, tmp_path).ok()
     assert "4 were there before" in again.err
-    run([*words, "--dims", "all"], tmp_path).refused(2, "other options")
+    run([*words, "--dims", "all"], tmp_path).refused(2, "rows or options")
+    (tmp_path / "others").mkdir()
+    np.savez(tmp_path / "others" / "part-0.npz", x=x[:5])
+    run([words[0], "others", *words[2:]], tmp_path).refused(2, "rows or options")
     assert before == {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in before}
 
 
@@ -73,3 +76,7 @@ def test_files_that_cannot_be_read_are_left_out_and_said(run, ten_d, digits_npz,
     done = run(["embed", "shards", "-c", ten_d, "-o", "out/"], tmp_path)
     assert done.code == 1 and "part-1.npz is left out" in done.err and "4 files in out" in done.err
     assert listed(tmp_path / "out") == [f"part-{i}.csv" for i in (0, 2, 3, 4)]
+    np.savez(tmp_path / "shards" / "part-1.npz", x=read(str(digits_npz)).x[:9].reshape(-1, 8, 8))
+    os.utime(tmp_path / "out" / "part-0.csv", (0, 0))
+    again = run(["embed", "shards", "-c", ten_d, "-o", "out/", "--format", "csv"], tmp_path).ok()
+    assert "3 were there before" in again.err, "a file that is newer than its results is done again"
