@@ -295,7 +295,7 @@ def test_rows_come_back_as_they_were_given():
     assert estimator.transform(frame.to_numpy(dtype=object)).shape == (120, estimator._n_features_out)
     small = np.random.default_rng(0).integers(90, 127, (200, 3)).astype(np.int8)
     estimator = AdversarialAutoencoder("gaussian", **SHORT).fit(small)
-    assert estimator.inverse_transform(50 * estimator.transform(small)).dtype == float, "200 has no place in int8"
+    assert estimator.inverse_transform(50 * estimator.transform(small)).dtype == np.float32, "200 has no place in int8"
     table = np.array([[1.0, 20.0, np.nan, np.nan], [2.0, 10.0, 5.0, np.nan], [3.0, 10.0, 5.0, np.nan]] * 40)
     with pytest.warns(UserWarning, match="x3"):
         estimator = AdversarialAutoencoder("table", **SHORT).fit(table)
