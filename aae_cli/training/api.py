@@ -111,8 +111,6 @@ def train(
         TrainingError: a loss is no longer finite.
         Interrupted: SIGINT or SIGTERM was received; the state was saved.
     """
-    if seconds is not None and not seconds > 0:
-        raise UsageError(f"seconds={seconds}: give a positive number")
     deadline = None if seconds is None else time.monotonic() + seconds
     config, options = _resolved(preset, data, settings, flags, all_rows)
     (run,) = train_config(
