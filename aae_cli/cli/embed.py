@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +35,7 @@ from .options import (
     Verbose,
     option,
 )
-from .rows import Fit, Rows
+from .rows import Fit, Rows, named_checkpoint
 from .shards import into_folder, over_files
 from .target import Target
 
@@ -182,7 +180,7 @@ def refuse_parts(data: str, checkpoint: str | None, dims: str | None, neighbours
     """Refuse what depends on all rows where each file of a folder is embedded by itself. Raises UsageError."""
     if neighbours is not None:
         raise UsageError("--neighbours searches all rows, but each file is embedded by itself", "give -o a file")
-    wanted, path = parsed_dims(dims), checkpoint or os.environ.get("AAE_CHECKPOINT")
+    wanted, path = parsed_dims(dims), named_checkpoint(checkpoint)
     if wanted is None or path is None or not Path(data).is_dir():
         return
     from ..model.abilities import Abilities

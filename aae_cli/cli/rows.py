@@ -27,18 +27,22 @@ def listed(columns: str | None) -> list[str] | None:
     return None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
 
 
+def named_checkpoint(given: str | None) -> str | None:
+    """-c, else $AAE_CHECKPOINT."""
+    return given if given is not None else os.environ.get("AAE_CHECKPOINT") or None
+
+
 def find_checkpoint(given: str | None, can: Callable[[Abilities], bool], what: str, reporter: Reporter) -> Path | None:
     """-c, else $AAE_CHECKPOINT, else the newest finished run under ./runs that can do it; the choice is reported.
 
     Args:
         what: the task, as a verb with its object.
     """
-    if given is not None:
-        return Path(given)
-    variable = os.environ.get("AAE_CHECKPOINT")
-    if variable:
-        reporter.say(f"using {variable} ($AAE_CHECKPOINT)")
-        return Path(variable)
+    named = named_checkpoint(given)
+    if named is not None:
+        if given is None:
+            reporter.say(f"using {named} ($AAE_CHECKPOINT)")
+        return Path(named)
     from ..model.abilities import Abilities
     from ..model.checkpoint import newest_run
 
@@ -135,8 +139,8 @@ class Rows:
         from ..data.read import read_source
 
         data = read_source(self.source, self._options(header), header.schema)
-        _say_read(_notes(data, header), reporter)
-        _say_unknown(data.unknown, header, reporter)
+        _say(_notes(data, header), reporter)
+        _say(_unknown_in_words(data.unknown, header), reporter)
         return data
 
     def pieces(self, header: Header, reporter: Reporter | None = None, *, verbatim: bool = False) -> Iterator[Data]:
@@ -152,11 +156,11 @@ class Rows:
         options, said = replace(self._options(header), verbatim=verbatim), set[str]()
         for piece in pieces(self.source, options, header.schema):
             notes = [note for note in _notes(piece, header) if note not in said]
-            _say_read(notes, reporter)
+            _say(notes, reporter)
             said |= {*notes}
             unknown = tuple(map(sum, zip(unknown or [0] * len(piece.unknown), piece.unknown, strict=True)))
             yield piece
-        _say_unknown(unknown, header, reporter)
+        _say(_unknown_in_words(unknown, header), reporter)
 
     @property
     def image(self) -> bool:
@@ -186,26 +190,22 @@ class Rows:
         return ours.size == theirs.size
 
 
-def _notes(rows: Data, header: Header) -> list[str]:
-    """How rows are read, without the cells that are not understood, which are counted over all pieces."""
+def _unknown_in_words(unknown: Sequence[int], header: Header) -> Sequence[str]:
+    """Notes on the cells of a mixed table that are not understood. ``unknown``: their number in each column."""
     from ..data.columns import unknown_in_words
 
-    counted_later = unknown_in_words(header.schema.mixed or (), rows.unknown) if rows.unknown else ()
+    return unknown_in_words(header.schema.mixed or (), unknown) if unknown else ()
+
+
+def _notes(rows: Data, header: Header) -> list[str]:
+    """How rows are read, without the cells that are not understood, which are counted over all pieces."""
+    counted_later = _unknown_in_words(rows.unknown, header)
     return [note for note in rows.notes if note not in counted_later]
 
 
-def _say_read(notes: Iterable[str], reporter: Reporter | None) -> None:
-    for note in notes:
-        if reporter is not None:
-            reporter.say(note)
-
-
-def _say_unknown(unknown: Sequence[int], header: Header, reporter: Reporter | None) -> None:
-    """Report the cells of a mixed table that are not understood. ``unknown``: their number in each column."""
-    from ..data.columns import unknown_in_words
-
-    if reporter is not None and unknown:
-        for note in unknown_in_words(header.schema.mixed or (), unknown):
+def _say(notes: Iterable[str], reporter: Reporter | None) -> None:
+    if reporter is not None:
+        for note in notes:
             reporter.say(note)
 
 

@@ -71,7 +71,7 @@ class SampleRequest:
     @property
     def read(self) -> Iterator[str]:
         """The sources that are read, which must not be written over."""
-        yield from filter(None, (self.style_from, self.decode, *(self.between or ())))
+        yield from filter(None, (self.decode, *self._rows))
 
     @property
     def labelled(self) -> bool:

@@ -14,6 +14,7 @@ import typer
 
 from ..errors import DataError, UsageError
 from ..text import clean, counted, listed
+from .rows import named_checkpoint
 
 if TYPE_CHECKING:
     from ..output.reporter import Reporter
@@ -52,7 +53,7 @@ def over_files(command: Callable[..., None], options: dict[str, Any], report: Re
     folder, target = Path(options["data"]), Path(options["output"])
     if not folder.is_dir():
         raise UsageError(f"-o {target}: a folder of results is for a folder of files", "give -o a file")
-    if options.get("fit") or not (options["checkpoint"] or os.environ.get("AAE_CHECKPOINT")):
+    if options.get("fit") or named_checkpoint(options["checkpoint"]) is None:
         raise UsageError(f"-o {target}: a folder of results needs a trained model", "name its run with -c")
     if options.get("plot") is not None:
         raise UsageError("--plot shows the rows of one file", "leave it out, or give -o a file")
@@ -103,7 +104,7 @@ def _remember(target: Path, command: Callable[..., None], options: dict[str, Any
     from ..files import make_folder, write_whole
     from ..model.checkpoint import read_header
 
-    header = read_header(options["checkpoint"] or os.environ["AAE_CHECKPOINT"])
+    header = read_header(str(named_checkpoint(options["checkpoint"])))
     shaping = {name: value for name, value in options.items() if name not in SHAPELESS}
     shaping["data"] = str(Path(options["data"]).resolve())
     model = sha256(header.to_json().encode()).hexdigest()

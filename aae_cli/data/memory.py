@@ -72,7 +72,7 @@ def _series(name: str, column: Any) -> Any:
         raise DataError(f"{NAME}: the column {quoted(name)} cannot be read ({clean(error, 160)})") from error
 
 
-# --- rows that the estimator takes and gives ------------------------------------------------------------------------
+# --- rows that the estimator takes and gives --------------------------------------------------------------------------
 
 
 def library_of(rows: Any) -> str | None:

@@ -94,7 +94,7 @@ class ClusterLayout:
     of_rows: Callable[[np.ndarray], np.ndarray]
     plane: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
     what: str
-    how: str = ""
+    how: str
 
 
 def cluster_layout(model: Autoencoder) -> ClusterLayout:

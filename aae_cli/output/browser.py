@@ -76,7 +76,7 @@ class ImagePanel:
 
     def to_json(self) -> dict[str, Any]:
         """The images as one data URL."""
-        strip = np.concatenate([_within(image, LARGEST) for image in self.images], 1)
+        strip = np.concatenate([_reduced(image) for image in self.images], 1)
         return {"title": self.title, "picture": _data_url(strip)}
 
 
@@ -88,7 +88,7 @@ class Thumbnails:
 
     def add(self, image: np.ndarray) -> None:
         """Add an image (H, W, 3) uint8."""
-        self._images.append(_within(image, LARGEST))
+        self._images.append(_reduced(image))
 
     def to_json(self) -> dict[str, Any] | None:
         """Sheets of EACH thumbnails as data URLs, and how to find one on them; None without images."""
@@ -100,12 +100,12 @@ class Thumbnails:
         return {"width": width, "height": height, "across": ACROSS, "each": EACH, "sheets": sheets}
 
 
-def _within(image: np.ndarray, side: int) -> np.ndarray:
-    """An image (H, W, 3) uint8, reduced if its larger side exceeds ``side``."""
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) uint8, reduced if its larger side exceeds :data:`LARGEST`."""
     from PIL import Image
 
     height, width = image.shape[:2]
-    scale = side / max(height, width)
+    scale = LARGEST / max(height, width)
     if scale >= 1:
         return image
     smaller = max(1, round(width * scale)), max(1, round(height * scale))
